@@ -1,0 +1,18 @@
+"""Everyone knows where the test of a module is."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+ABOUT_THE_WHOLE = {"test_mirror.py", "test_layers.py", "test_envoy_folder.py"}
+
+
+def test_every_test_file_mirrors_a_module_or_a_package():
+    orphans = []
+    for file in sorted((ROOT / "tests").rglob("test_*.py")):
+        place = file.relative_to(ROOT / "tests")
+        if place.name in ABOUT_THE_WHOLE:
+            continue
+        module = ROOT / "xds_server" / place.parent / place.name.removeprefix("test_")
+        if not (module.exists() or (module.parent / module.stem).is_dir()):
+            orphans.append(place.as_posix())
+    assert not orphans

@@ -1,0 +1,20 @@
+"""xds-server: an Envoy control plane for shaping traffic by version.
+
+The map, low to high; a layer imports only lower ones (checked by import-linter, `pyproject.toml`):
+
+    domain                      names, builds, problems, errors
+    records                     documents -> frozen records; which of them are in force
+    graph                       distillation: which builds are live, who shares them
+    snapshot | traffic          what proxies could be told; who gets what, in no proxy's words
+    messages                    Envoy's messages: typed by envoy-data-plane, encoded by upb
+    protocol | resources        SotW and delta streams without IO; intents -> Envoy messages
+    pipeline                    compile_world(): the only road to Envoy
+    latest | ports              the cell that tasks follow; what IO must provide
+    sources | state | transport | api
+    runtime                     tasks, clock, wiring, metrics, logs
+    cli                         xds-server, xdsctl
+
+Begin with `pipeline.py`, then one golden case in `tests/golden`, then the stage that you change.
+"""
+
+__version__ = "0.1.0"
