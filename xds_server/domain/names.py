@@ -1,0 +1,64 @@
+"""Every name that Envoy, the ledger and the API see is born here, and nowhere else.
+
+Names are identities: they do not change when records are written in another order (R35).
+"""
+
+from typing import NamedTuple
+
+DEFAULT_NAMESPACE = "default"
+CONTEXT_HEADER = "x-deployment"
+BAGGAGE_KEY = "xds.deployment"
+
+EXPLICIT_RULE = "explicit"
+DEFAULT_RULE = "default"
+
+
+class Ref(NamedTuple):
+    """The identity of a record of a known kind: `shop-v2` in namespace `default`, `prod.shop-v2` elsewhere."""
+
+    namespace: str
+    name: str
+
+    @property
+    def word(self) -> str:
+        """The identity as one word, as it is used in contexts, cluster names, the ledger and the API."""
+        return self.name if self.namespace == DEFAULT_NAMESPACE else f"{self.namespace}.{self.name}"
+
+
+def ref(word: str, namespace: str = DEFAULT_NAMESPACE) -> Ref:
+    """Read `shop-v2` (in the namespace of whoever says it) or `prod.shop-v2`."""
+    place, dot, name = word.rpartition(".")
+    return Ref(place, name) if dot else Ref(namespace, word)
+
+
+def record_id(kind: str, who: Ref) -> str:
+    return f"{kind}/{who.namespace}/{who.name}"
+
+
+def cluster(deployment: Ref, component: str) -> str:
+    """One cluster per deployment and component: versions share endpoints but not counters."""
+    return f"{deployment.word}/{component}"
+
+
+def cluster_stat(cluster_name: str) -> str:
+    """A dot in a cluster name would corrupt Envoy's stat names. `_` is in no DNS label, so this is unique."""
+    return cluster_name.replace(".", "_")
+
+
+def endpoints(app: Ref, component: str, build: str) -> str:
+    """The EDS name of a build, with its full hash."""
+    return f"{app.word}/{component}@{build}"
+
+
+def listener(gateway: Ref, name: str) -> str:
+    """The name of a listener and of its route configuration."""
+    return f"{gateway.word}/{name}"
+
+
+def virtual_host(listener_name: str, host: str) -> str:
+    return f"{listener_name}/{host}"
+
+
+def route(rule: str, deployment: Ref, route_id: str) -> str:
+    """The name of a route, as access logs print it: which rule, which deployment, which of its routes."""
+    return f"{rule}/{deployment.word}/{route_id}"
