@@ -1,0 +1,1 @@
+"""Documents become frozen records; records that hold together become the world."""

@@ -1,0 +1,151 @@
+"""From what the sources say to what is in force.
+
+Each record stands alone: if what a source says of it is broken, what it said before stays in force (*last good*),
+the problem is shown, and every other record moves on. `admit` is a pure function from one `Admission` and a batch of
+changed files to the next; it looks at the records that changed and at those that are held back, never at all of them.
+
+A record is *held* while what is wanted of it is not in force. It is tried again with every batch, because what it
+lacks may have come with another record.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from immutables import Map
+
+from xds_server.domain.names import Ref
+from xds_server.domain.problems import Place, Problem, Reason
+from xds_server.records.admitted import Admission, Entry, File, Return, told
+from xds_server.records.checks import release_findings
+from xds_server.records.documents import Key, read_documents, restored
+from xds_server.records.models import KINDS, Release
+from xds_server.records.reading import Batch, Readable, Unreadable
+from xds_server.records.saved import Row
+from xds_server.records.turn import Turn
+from xds_server.records.wants import may_be_in
+from xds_server.records.yaml import YamlFault
+
+PATIENCE = timedelta(seconds=1)
+"""How long the next record of a source that comes back is waited for."""
+
+
+def restore(rows: Iterable[Row], now: datetime) -> Admission:
+    """What was in force when it was last saved. What today's rules refuse is left out, and what needs it."""
+    turn = Turn(Admission(), now)
+    releases: list[tuple[Key, Entry]] = []
+    for row in rows:
+        key = Key(row.kind, Ref(row.namespace, row.name))
+        record = restored(key, row.document) if row.kind in KINDS else None
+        if record is not None:
+            entry = Entry(record, row.document, row.first_accepted)
+            if isinstance(record, Release):
+                releases.append((key, entry))
+            else:
+                turn.in_force.put(key, entry)
+    turn.in_force.settle()
+    for key, entry in releases:
+        if isinstance(entry.record, Release) and not any(
+            release_findings(entry.record, entry.record, turn.in_force.world)
+        ):
+            turn.in_force.put(key, entry)
+    turn.in_force.settle()
+    return replace(turn.finish(), upserts=(), deletes=())
+
+
+def unreadable(before: Admission, folder: str, why: str) -> Admission:
+    """The source as a whole cannot be read: nothing that it said is lost."""
+    problem = Problem(
+        Place(folder), Reason.SOURCE_UNREADABLE, why, "Nothing changes until the folder can be read again"
+    )
+    return _unchanged(replace(before, source=(problem,), returning=None))
+
+
+def _unchanged(after: Admission) -> Admission:
+    return replace(after, touched=frozenset(), upserts=(), deletes=())
+
+
+def tick(before: Admission, now: datetime) -> Admission:
+    """The same files at a later time: audiences end, and a source that came back is believed."""
+    believed = before.returning is not None and before.returning.until <= now
+    turn = Turn(replace(before, source=(), returning=None) if believed else before, now)
+    turn.expire(app for app, instant in before.due.items() if instant <= now)
+    if believed:
+        turn.want()
+    return turn.finish()
+
+
+def admit(before: Admission, batch: Batch, now: datetime, *, folder: str, allow_empty: bool = False) -> Admission:
+    """The next admission. `folder` names the source in problems; `allow_empty`: believe that all releases are gone."""
+    heard = _heard(before, batch)
+    if not allow_empty and _may_lose(before, batch, heard.files) and _lost_everything(heard):
+        what = "the folder has no release any more" if heard.files else "the folder is empty"
+        fix = "Put the records back; if this is meant, start the server with --allow-empty"
+        problem = Problem(Place(folder), Reason.SOURCE_UNREADABLE, f"{what}, though records are in force", fix)
+        return _unchanged(replace(heard, source=(problem,), returning=None))
+    returning = _returning(heard, now)
+    if returning is not None and returning.until > now:
+        return _unchanged(replace(heard, returning=returning))
+    turn = Turn(replace(heard, source=(), returning=None), now)
+    turn.want()
+    return turn.finish()
+
+
+def _heard(before: Admission, batch: Batch) -> Admission:
+    """The files as they are now; which of them the records in force do not know yet is `unread`."""
+    files = before.files.mutate()
+    gone = [name for name in before.files if name not in batch.files] if batch.complete else []
+    names = [*gone, *batch.files]
+    for name in names:
+        content = batch.files.get(name)
+        if content is None:
+            files.pop(name, None)
+        else:
+            files[name] = _file(name, content, before.files.get(name, File()))
+    found = files.finish()
+    faults = told(before.faults, ((name, found.get(name, File()).faults) for name in names))
+    return replace(before, files=found, faults=faults, unread=before.unread.union(names))
+
+
+def _may_lose(before: Admission, batch: Batch, files: Map[str, File]) -> bool:
+    """Only a file with fewer releases than before can lose the last one, or a complete read, or the last file."""
+    if batch.complete or before.unread or not files:
+        return True
+    return any(before.files.get(name, File()).releases > files.get(name, File()).releases for name in batch.files)
+
+
+def _lost_everything(heard: Admission) -> bool:
+    """That is what a `git checkout` looks like. A folder in which nothing was ever in force may be empty."""
+    if any(file.releases for file in heard.files.values()):
+        return False
+    opaque = {name for name, file in heard.files.items() if file.opaque}
+    releases = [Key("Release", ref) for app in heard.world.apps.values() for ref in app.releases]
+    if any(may_be_in(opaque, heard.origins.get(key)) for key in releases):
+        return False
+    return bool(releases) or (not heard.files and bool(heard.in_force))
+
+
+def _returning(heard: Admission, now: datetime) -> Return | None:
+    """A folder that was emptied fills again file by file: the first ones do not mean that the others are gone."""
+    if not heard.source:
+        return None
+    there = {each.key for file in heard.files.values() for each in file.documents}
+    missing = sum(1 for key in heard.in_force if key not in there)
+    if heard.returning is not None and missing >= heard.returning.missing:
+        return heard.returning
+    return Return(missing, now + PATIENCE) if missing else None
+
+
+def _file(name: str, content: Readable | Unreadable, before: File) -> File:
+    if isinstance(content, Unreadable):
+        problem = Problem(Place(name), Reason.SOURCE_UNREADABLE, content.why, "Make the file readable")
+        return File(before.documents, (problem,), opaque=True)
+    try:
+        documents = read_documents(name, content.text)
+    except YamlFault as error:
+        where = Place(name, 0, error.line)
+        problem = Problem(
+            where, Reason.MALFORMED, f"the file {error.what}", "Correct it; its records stay as they were"
+        )
+        return File(before.documents, (problem,), opaque=True)
+    return File(documents, opaque=any(each.key is None for each in documents))

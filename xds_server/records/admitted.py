@@ -1,0 +1,118 @@
+"""What is in force, what is wanted, and what keeps the two apart: frozen values."""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from immutables import Map
+
+from xds_server.domain.names import Ref
+from xds_server.domain.problems import Problem
+from xds_server.records.claims import Claim
+from xds_server.records.documents import Document, Key
+from xds_server.records.models import Record
+from xds_server.records.saved import Row
+from xds_server.records.world import World
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+def told(
+    before: Map[Name, tuple[Problem, ...]], changes: Iterable[tuple[Name, tuple[Problem, ...]]]
+) -> Map[Name, tuple[Problem, ...]]:
+    """With these problems of each key; the same object if none of them is new."""
+    after = before
+    for key, problems in changes:
+        if before.get(key, ()) != problems:
+            after = after.set(key, problems) if problems else after.delete(key)
+    return after
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class File:
+    """What a file said when it could last be read. `opaque`: it now says things of which nothing is known."""
+
+    documents: tuple[Document, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    opaque: bool = False
+
+    @property
+    def faults(self) -> tuple[Problem, ...]:
+        """Everything that is wrong with the file itself, and with each of its documents by itself."""
+        return (*self.problems, *(problem for each in self.documents for problem in each.problems))
+
+    @property
+    def releases(self) -> int:
+        return sum(1 for each in self.documents if each.key and each.key.kind == "Release")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """A record in force. `content` is its canonical form."""
+
+    record: Record
+    content: str
+    first_accepted: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """A source that was empty or away comes back, file by file: how many records are `missing`, and until when it is
+    waited for the next one."""
+
+    missing: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Admission:
+    """What is in force, what is wanted, and everything that keeps the two apart.
+
+    `files` is what the source says now, `faults` what is wrong with each of them by itself. `keys` is which records of
+    each file are wanted: not those of the files of `unread`, while the source is not believed. `origins` is the file
+    that last spoke of a record, and `opaque` the files of which nothing is known now. `held` are the records whose
+    wanted content is not in force. `touched` are the apps that differ from the admission before; `upserts` and
+    `deletes` are what is to be saved before anyone is told of this one; `due` says when an audience of an app ends
+    next. `returning` is how far a source that was not believed has come back.
+    """
+
+    world: World = field(default_factory=World)
+    in_force: Map[Key, Entry] = field(default_factory=Map)
+    claims: Map[Claim, Ref] = field(default_factory=Map)
+    wanted: Map[Key, tuple[Document, ...]] = field(default_factory=Map)
+    files: Map[str, File] = field(default_factory=Map)
+    faults: Map[str, tuple[Problem, ...]] = field(default_factory=Map)
+    keys: Map[str, frozenset[Key]] = field(default_factory=Map)
+    origins: Map[Key, str] = field(default_factory=Map)
+    opaque: frozenset[str] = frozenset()
+    unread: frozenset[str] = frozenset()
+    held: Map[Key, tuple[Problem, ...]] = field(default_factory=Map)
+    warnings: Map[Ref, tuple[Problem, ...]] = field(default_factory=Map)
+    source: tuple[Problem, ...] = ()
+    returning: Return | None = None
+    due: Map[Ref, datetime] = field(default_factory=Map)
+    touched: frozenset[Ref] = frozenset()
+    upserts: tuple[Row, ...] = ()
+    deletes: tuple[Key, ...] = ()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Every problem there is, by place."""
+        parts = (self.faults.values(), self.held.values(), self.warnings.values())
+        return tuple(sorted({*self.source, *(problem for part in parts for found in part for problem in found)}))
+
+    def has_problems_of(self, other: "Admission") -> bool:
+        """No problem came or went since the other. Costs nothing: what did not change is the same object."""
+        return (
+            self.source == other.source
+            and self.faults is other.faults
+            and self.held is other.held
+            and self.warnings is other.warnings
+        )
+
+    @property
+    def wake_at(self) -> datetime | None:
+        """When `tick` has something to do: the next audience ends, or a source that came back is believed."""
+        waits = [self.returning.until] if self.returning else []
+        return min([*self.due.values(), *waits], default=None)

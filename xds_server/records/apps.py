@@ -1,0 +1,51 @@
+"""Record `App`: what holds for every deployment of an app."""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from xds_server.records.record import RecordBase
+from xds_server.records.values import (
+    FORM,
+    Duration,
+    Model,
+    Word,
+)
+
+
+class WithoutContext(StrEnum):
+    """What a call without a context gets from a build that several deployments share."""
+
+    RELEASED = "released"
+    REFUSE = "refuse"
+
+
+class FromRelease(Model):
+    """A call without a context gets what this release gives a user."""
+
+    release: Word
+
+
+def _form(value: object) -> str:
+    return FORM + ("release" if isinstance(value, dict | FromRelease) else "word")
+
+
+Callers = Annotated[
+    Annotated[WithoutContext, Tag(FORM + "word")] | Annotated[FromRelease, Tag(FORM + "release")], Discriminator(_form)
+]
+
+
+class AppSpec(Model):
+    """What holds for every deployment of an app."""
+
+    without_context: Callers = Field(default=WithoutContext.RELEASED, alias="withoutContext")
+    drain: Duration = timedelta(seconds=30)
+
+
+class App(RecordBase):
+    """Record: what holds for every deployment of an app. Its name is the app's."""
+
+    kind: Literal["App"]
+    spec: AppSpec

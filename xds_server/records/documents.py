@@ -1,0 +1,165 @@
+"""A file's text becomes documents; each is a record, or says in full what is wrong with it."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeGuard
+
+from pydantic import ValidationError
+from typing_extensions import override
+from yaml.nodes import MappingNode, Node, ScalarNode
+
+from xds_server.domain.names import DEFAULT_NAMESPACE, Ref, record_id
+from xds_server.domain.problems import Place, Problem, Reason, Severity
+from xds_server.records import yaml
+from xds_server.records.faults import faults
+from xds_server.records.later import not_in_force
+from xds_server.records.models import API_VERSION, KINDS, Record
+from xds_server.records.values import LABEL
+
+BYTE_ORDER_MARK = "\ufeff"
+
+
+class Key(NamedTuple):
+    """Which record: two documents of one key are one record."""
+
+    kind: str
+    ref: Ref
+
+    @override
+    def __str__(self) -> str:
+        return record_id(self.kind, self.ref)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Document:
+    """One document of a file.
+
+    `key` is None where its kind or name cannot be read. `record` is None where `problems` has an error. `content` is
+    the canonical form of what it says: equal contents, equal records. `text` begins at the line of `place`.
+    """
+
+    place: Place
+    key: Key | None
+    record: Record | None
+    content: str
+    problems: tuple[Problem, ...]
+    text: str
+
+    def locate(self, path: yaml.FieldPath) -> Place:
+        """The line of a field, found by reading the document again: only who has a problem pays for it."""
+        line = self.place.line - 1 + _line(self, path)
+        return Place(self.place.file, self.place.document, line, ".".join(map(str, path)))
+
+
+@lru_cache(maxsize=1 << 14)
+def _line(document: Document, path: yaml.FieldPath) -> int:
+    """Remembered, because a record that is held back is tried again with every change."""
+    return yaml.find(next(yaml.documents(document.text)), path).line
+
+
+def read_documents(file: str, text: str) -> tuple[Document, ...]:
+    """Every document of the file. `YamlFault` if the text is not YAML: then nothing is known of any of them."""
+    text = text.removeprefix(BYTE_ORDER_MARK)
+    return tuple(
+        _document(Place(file, number, node.start_mark.line + 1), node, _text_of(node, text))
+        for number, node in enumerate(yaml.documents(text), 1)
+    )
+
+
+def _text_of(node: Node, text: str) -> str:
+    """A document's own text, indented as it is in the file."""
+    return " " * node.start_mark.column + text[node.start_mark.index : node.end_mark.index]
+
+
+def _document(place: Place, node: Node, text: str) -> Document:
+    try:
+        said = yaml.value(node)
+    except yaml.YamlFault as error:
+        where = Place(place.file, place.document, error.line)
+        key = _key(_identity(node))
+        what = f"the document {error.what}"
+        problem = Problem(where, Reason.MALFORMED, what, "Correct it", str(key) if key else "")
+        return Document(place, key, None, "", (problem,), text)
+    model = KINDS.get(_kind(said))
+    if model is None:
+        return Document(place, None, None, "", tuple(_no_record(place, node, said)), text)
+    key = _key(said)
+    try:
+        record = model.model_validate(said)
+    except ValidationError as error:
+        found = tuple(faults(place, node, str(key) if key else "", error, model))
+        return Document(place, key, None, "", found, text)
+    assert key is not None
+    content = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    warnings = tuple(_warning(place, node, key, *each) for each in not_in_force(record))
+    return Document(place, key, record, content, warnings, text)
+
+
+def _warning(place: Place, node: Node, key: Key, path: yaml.FieldPath, until_then: str) -> Problem:
+    field = ".".join(map(str, path))
+    where = Place(place.file, place.document, yaml.find(node, path).line, field)
+    what = f"{field} is validated but not in force yet"
+    return Problem(where, Reason.NOT_IN_FORCE, what, until_then, str(key), Severity.WARNING)
+
+
+def _kind(said: Any) -> str:
+    """What kind of record the document means to be; empty if that is none of ours."""
+    kind = said.get("kind") if isinstance(said, dict) else None
+    return kind if isinstance(kind, str) and kind in KINDS else ""
+
+
+def _no_record(place: Place, node: Node, said: Any) -> Iterator[Problem]:
+    """Why a document is no record of any kind."""
+    if not isinstance(said, dict):
+        fix = "Begin it with apiVersion, kind, metadata"
+        yield Problem(place, Reason.MALFORMED, "the document is not a mapping", fix)
+        return
+    kind = said.get("kind")
+    what = "kind is missing" if kind is None else f"kind {kind!r} is not known"
+    close = difflib.get_close_matches(str(kind), KINDS, 1)
+    fix = f"Did you mean {close[0]}?" if close else f"Write one of {', '.join(KINDS)}"
+    where = Place(place.file, place.document, yaml.find(node, ("kind",)).line, "kind")
+    yield Problem(where, Reason.INVALID_FIELD, what, fix)
+
+
+def _key(said: Any) -> Key | None:
+    """Who the document is, as far as that can be read even if the rest of it is broken."""
+    metadata = said.get("metadata") if _kind(said) and said.get("apiVersion") == API_VERSION else None
+    if not isinstance(metadata, dict):
+        return None
+    name, namespace = metadata.get("name"), metadata.get("namespace", DEFAULT_NAMESPACE)
+    if not (_is_label(name) and _is_label(namespace)):
+        return None
+    return Key(said["kind"], Ref(namespace, name))
+
+
+def _is_label(text: object) -> TypeGuard[str]:
+    return isinstance(text, str) and re.fullmatch(LABEL, text) is not None
+
+
+def _identity(node: Node) -> dict[str, Any]:
+    """What a document that cannot be read as a whole says of who it is, unless it says that twice."""
+    said: dict[str, Any] = {}
+    for key, item in node.value if isinstance(node, MappingNode) else ():
+        name = key.value if isinstance(key, ScalarNode) else ""
+        if name in ("apiVersion", "kind", "metadata"):
+            try:
+                found = yaml.value(item)
+            except yaml.YamlFault:
+                return {}
+            if name in said:
+                return {}
+            said[name] = found
+    return said
+
+
+def restored(key: Key, content: str) -> Record | None:
+    """A record as it was saved; None if today's rules refuse it."""
+    try:
+        return KINDS[key.kind].model_validate(json.loads(content))
+    except (ValidationError, ValueError):
+        return None

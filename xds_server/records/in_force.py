@@ -1,0 +1,103 @@
+"""What is in force while one step of an admission is made. Nobody outside sees it change."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime
+
+from immutables import Map
+
+from xds_server.domain.builds import BuildId
+from xds_server.domain.names import Ref
+from xds_server.records.admitted import Admission, Entry
+from xds_server.records.claims import claims_of
+from xds_server.records.documents import Document, Key
+from xds_server.records.models import Build, Release
+from xds_server.records.saved import Row
+from xds_server.records.world import Edit, build_id, edited
+
+
+class InForce:
+    """The records, the world that they make, and the hosts that releases have.
+
+    `put` and `remove` act at once for the records and the hosts; the world follows with `settle`. `touched` are the
+    apps that differ.
+    """
+
+    def __init__(self, before: Admission) -> None:
+        self.world = before.world
+        self.claims = before.claims
+        self.touched: set[Ref] = set()
+        self._before = before.in_force
+        self._entries = before.in_force.mutate()
+        self._changed: set[Key] = set()
+        self._edits: list[Edit] = []
+        self._placing: defaultdict[BuildId, list[Build]] = defaultdict(list)
+
+    def get(self, key: Key) -> Entry | None:
+        return self._entries.get(key)
+
+    def says(self, key: Key, document: Document) -> bool:
+        """What the document says is in force already."""
+        entry = self.get(key)
+        return entry is not None and entry.content == document.content
+
+    def take(self, key: Key, document: Document, now: datetime) -> None:
+        """What the document says is in force from now on."""
+        assert document.record is not None
+        entry = self.get(key)
+        self.put(key, Entry(document.record, document.content, entry.first_accepted if entry else now))
+
+    def put(self, key: Key, entry: Entry) -> None:
+        self._replace(key, entry)
+        self._entries[key] = entry
+        if isinstance(entry.record, Build):
+            self._placing[build_id(entry.record)].append(entry.record)
+
+    def remove(self, key: Key) -> None:
+        self._replace(key, None)
+        del self._entries[key]
+
+    def _replace(self, key: Key, after: Entry | None) -> None:
+        before = self.get(key)
+        old, new = before.record if before else None, after.record if after else None
+        self._changed.add(key)
+        self._edits.append((old, new))
+        claims = self.claims.mutate()
+        for claim in claims_of(old) if isinstance(old, Release) else ():
+            # Of two that swap a host, the one that takes it may come first.
+            if claims.get(claim) == key.ref:
+                del claims[claim]
+        claims.update(dict.fromkeys(claims_of(new), key.ref) if isinstance(new, Release) else {})
+        self.claims = claims.finish()
+
+    def settle(self) -> None:
+        """Everything put or removed so far is seen by what is tried next."""
+        if self._edits:
+            self.world, touched = edited(self.world, self._edits)
+            self.touched |= touched
+            self._edits = []
+            self._placing.clear()
+
+    def placing(self, build: BuildId) -> Iterator[Build]:
+        """The records that place a build, also those that were put since the world settled."""
+        yield from self.world.app(build.app).placed(build.component, build.build)
+        yield from self._placing.get(build, ())
+
+    def hosts_at(self, gateway: Ref) -> Iterator[tuple[str, Ref]]:
+        """What releases have at a gateway."""
+        for claim, release in self.claims.items():
+            if claim.gateway == gateway:
+                yield claim.host, release
+
+    def finish(self) -> Map[Key, Entry]:
+        return self._entries.finish()
+
+    def saved(self) -> tuple[tuple[Row, ...], tuple[Key, ...]]:
+        """What differs from before: rows to keep, and keys to forget."""
+        changed = sorted(key for key in self._changed if self.get(key) is not self._before.get(key))
+        rows = tuple(_row(key, entry) for key in changed if (entry := self.get(key)) is not None)
+        return rows, tuple(key for key in changed if self.get(key) is None)
+
+
+def _row(key: Key, entry: Entry) -> Row:
+    return Row(key.kind, key.ref.namespace, key.ref.name, entry.content, entry.first_accepted)

@@ -1,0 +1,77 @@
+"""The five records, as operators write them. Frozen; nobody above asks whether a field exists."""
+
+from xds_server.records.apps import App, AppSpec, FromRelease, WithoutContext
+from xds_server.records.builds import Build, BuildSpec, Endpoint, Endpoints, HealthCheck, Protocol
+from xds_server.records.deployments import (
+    AppDeployment,
+    AppDeploymentSpec,
+    CircuitBreaker,
+    Component,
+    LoadBalancer,
+    Outlier,
+    Retries,
+    RetryOn,
+    TrafficPolicy,
+)
+from xds_server.records.gateways import (
+    Access,
+    Explicit,
+    Gateway,
+    GatewaySpec,
+    Listener,
+    ListenerTls,
+    Reveal,
+    SecretFiles,
+)
+from xds_server.records.record import API_VERSION, Metadata, RecordBase
+from xds_server.records.releases import Audience, Release, ReleasePolicy, ReleaseSpec, Share, Sticky
+
+__all__ = [
+    "API_VERSION",
+    "KINDS",
+    "Access",
+    "App",
+    "AppDeployment",
+    "AppDeploymentSpec",
+    "AppSpec",
+    "Audience",
+    "Build",
+    "BuildSpec",
+    "CircuitBreaker",
+    "Component",
+    "Endpoint",
+    "Endpoints",
+    "Explicit",
+    "FromRelease",
+    "Gateway",
+    "GatewaySpec",
+    "HealthCheck",
+    "Listener",
+    "ListenerTls",
+    "LoadBalancer",
+    "Metadata",
+    "Outlier",
+    "Protocol",
+    "Record",
+    "RecordBase",
+    "Release",
+    "ReleasePolicy",
+    "ReleaseSpec",
+    "Retries",
+    "RetryOn",
+    "Reveal",
+    "SecretFiles",
+    "Share",
+    "Sticky",
+    "TrafficPolicy",
+    "WithoutContext",
+]
+
+Record = Build | AppDeployment | Release | Gateway | App
+KINDS: dict[str, type[Record]] = {
+    "Build": Build,
+    "AppDeployment": AppDeployment,
+    "Release": Release,
+    "Gateway": Gateway,
+    "App": App,
+}

@@ -1,0 +1,24 @@
+"""Which regular expressions a record may hold: those that RE2 reads, which is what Envoy reads them with.
+
+One expression that Envoy refuses makes it refuse every route of a gateway, so RE2 itself is asked before.
+"""
+
+import re2
+
+LONGEST = 1000
+"""Characters. Far beyond what a person writes; a bound on what one record can make Envoy compile."""
+
+OPTIONS = re2.Options()
+OPTIONS.log_errors = False
+
+
+def lacking(expression: str) -> str | None:
+    """What is wrong with the expression, in words that follow its name; None: nothing."""
+    if len(expression) > LONGEST:
+        return f"is longer than {LONGEST} characters"
+    try:
+        re2.compile(expression, OPTIONS)
+    except re2.error as error:
+        [why] = error.args
+        return f"is not a regular expression of RE2: {why.decode() if isinstance(why, bytes) else why}"
+    return None

@@ -1,0 +1,17 @@
+"""What outlives the server: the records in force, as the state directory keeps them."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """A record in force: who it is, its document as canonical JSON, and when it was first accepted.
+
+    `first_accepted` has a time zone, and comes back from the state directory in UTC.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    document: str
+    first_accepted: datetime

@@ -1,0 +1,321 @@
+"""One step of an admission: what is wanted is tried until nothing more can be taken.
+
+What a record lacks may come with another one of the same change, so the records are tried in the order in which they
+need each other, and again as long as one more is taken:
+
+    Build, Gateway, App, AppDeployment     taken if they hold together with what is in force
+    Release                                all at once: hosts may move between them
+    AppDeployment, Gateway, Build, App     go if they are gone from the source and no release needs them
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+from immutables import Map
+
+from xds_server.domain.names import Ref
+from xds_server.domain.problems import Problem, Reason
+from xds_server.records import checks
+from xds_server.records.admitted import Admission, told
+from xds_server.records.claims import Conflict, conflicts
+from xds_server.records.documents import Document, Key
+from xds_server.records.in_force import InForce
+from xds_server.records.models import AppDeployment, Build, Gateway, Record, Release
+from xds_server.records.wants import Wants
+from xds_server.records.warnings import app_warnings
+from xds_server.records.world import World, app_of, build_id, expired_at
+
+UPSERTS = ("Build", "Gateway", "App", "AppDeployment")
+DELETES = ("AppDeployment", "Gateway", "Build", "App")
+
+Kind = TypeVar("Kind", Release, AppDeployment)
+
+
+class Turn:
+    """From one admission to the next, at one time."""
+
+    def __init__(self, before: Admission, now: datetime) -> None:
+        self.in_force = InForce(before)
+        self._before = before
+        self._now = now
+        self._wants = Wants(before)
+        self._held: dict[Key, tuple[Problem, ...]] = dict(before.held)
+        self._looked_at: set[Ref] = set()
+
+    def want(self) -> None:
+        """Take everything of the files that changed that can be taken, and what was held back for want of it."""
+        self._wants.read()
+        todo = {*self._wants.changed, *self._concerned(), *self._unseen()}
+        self._looked_at |= {app for key in self._wants.changed if (app := self._app(key)) is not None}
+        trying = todo
+        while self._round(trying):
+            trying = trying & self._held.keys()
+        self._wants.forget(key for key in todo if self._is_nothing(key))
+
+    def _concerned(self) -> Iterator[Key]:
+        """The records held back that this change may help: of the same apps, or waiting for a gateway or a host."""
+        changed = self._wants.changed
+        kinds = {key.kind for key in changed}
+        apps = {app for key in changed for app in self._apps(key)}
+        for key, problems in self._before.held.items():
+            for_gateway = "Gateway" in kinds and key.kind in ("Release", "Gateway")
+            for_host = "Release" in kinds and (key.kind == "Gateway" or _wants_a_host(problems))
+            if self._wants.uncovered or for_gateway or for_host or not apps.isdisjoint(self._apps(key)):
+                yield key
+
+    def _apps(self, key: Key) -> Iterator[Ref]:
+        """The apps that a record is of: as it is in force, as it is wanted, and as it was wanted before."""
+        entry = self.in_force.get(key)
+        records = [entry.record] if entry else []
+        documents = (*self._wants.of(key), *self._before.wanted.get(key, ()))
+        for record in (*records, *(each.record for each in documents if each.record is not None)):
+            app = app_of(record)
+            if app is not None:
+                yield app
+
+    def _unseen(self) -> Iterable[Key]:
+        """After a restart the first complete read says which records are gone."""
+        if self._before.keys or self._before.wanted:
+            return ()
+        return [key for key in self._before.in_force if key not in self._wants]
+
+    def _is_nothing(self, key: Key) -> bool:
+        return key not in self._wants and self.in_force.get(key) is None
+
+    def _app(self, key: Key) -> Ref | None:
+        entry = self.in_force.get(key)
+        return app_of(entry.record) if entry else None
+
+    def _round(self, todo: set[Key]) -> bool:
+        """Try each once; whether any was taken."""
+        by_kind: defaultdict[str, list[Key]] = defaultdict(list)
+        for key in sorted(todo, key=self._age):
+            self._held.pop(key, None)
+            by_kind[key.kind].append(key)
+        taken = False
+        for kind in UPSERTS:
+            for key in by_kind[kind]:
+                taken |= key in self._wants and self._take(key)
+            self.in_force.settle()
+        taken |= self._releases(by_kind["Release"])
+        self.in_force.settle()
+        waiting = self._waiting()
+        for kind in DELETES:
+            for key in by_kind[kind]:
+                taken |= key not in self._wants and self._drop(key, waiting)
+        self.in_force.settle()
+        return taken
+
+    def _age(self, key: Key) -> tuple[datetime, Key]:
+        """The older has the say: by creation time, else when it was first accepted, else by name."""
+        documents = self._wants.of(key)
+        record = documents[0].record if documents else None
+        entry = self.in_force.get(key)
+        created = record.metadata.creation_timestamp if record else None
+        return created or (entry.first_accepted if entry else self._now), key
+
+    def _take(self, key: Key) -> bool:
+        document = self._document(key)
+        if document is None or self._refused(key, document, self._findings(key, document.record)):
+            return False
+        self.in_force.take(key, document, self._now)
+        return True
+
+    def _document(self, key: Key) -> Document | None:
+        """What is wanted of a record, if that is one thing, not broken in itself, and not in force already."""
+        documents = self._wants.of(key)
+        if len(documents) > 1:
+            places = " and ".join(str(each.place) for each in documents)
+            what = f"is written more than once: {places}"
+            fix = "Keep one of them; what was in force stays"
+            self._held[key] = tuple(
+                Problem(each.place, Reason.DUPLICATE_RECORD, what, fix, str(key)) for each in documents
+            )
+            return None
+        if documents[0].record is None:
+            self._held[key] = ()
+            return None
+        return None if self.in_force.says(key, documents[0]) else documents[0]
+
+    def _findings(self, key: Key, record: Record | None) -> Iterator[checks.Finding]:
+        match record:
+            case Build():
+                yield from checks.build_findings(record, self._of_the_same_build(record))
+            case AppDeployment():
+                yield from checks.deployment_findings(record, self._entry(key, AppDeployment))
+            case Gateway():
+                yield from checks.gateway_findings(record, self.in_force.hosts_at(record.ref))
+            case _:
+                pass
+
+    def _entry(self, key: Key, kind: type[Kind]) -> Kind | None:
+        """The record as it is in force."""
+        entry = self.in_force.get(key)
+        return entry.record if entry and isinstance(entry.record, kind) else None
+
+    def _of_the_same_build(self, record: Build) -> Iterator[Build]:
+        """The other records of a build, but for those that are about to agree with this one."""
+        for other in self.in_force.placing(build_id(record)):
+            if other.ref != record.ref and not self._agrees(other, record):
+                yield other
+
+    def _agrees(self, other: Build, record: Build) -> bool:
+        documents = self._wants.of(Key("Build", other.ref))
+        wanted = documents[0].record if len(documents) == 1 else None
+        return (
+            isinstance(wanted, Build)
+            and build_id(wanted) == build_id(record)
+            and wanted.spec.protocol == record.spec.protocol
+        )
+
+    def _refused(self, key: Key, document: Document, findings: Iterable[checks.Finding]) -> bool:
+        """Hold the record back because of what was found; nothing found: it is not refused."""
+        found = tuple(
+            Problem(document.locate(each.path), each.reason, each.what, each.fix, str(key)) for each in findings
+        )
+        if found:
+            self._held[key] = found
+        return bool(found)
+
+    def _releases(self, keys: list[Key]) -> bool:
+        """All releases of a change at once, because hosts may move between them."""
+        candidates: dict[Ref, Document | None] = {}
+        for key in keys:
+            if key in self._wants:
+                document = self._release(key)
+                if document is not None:
+                    candidates[key.ref] = document
+            elif self._gone(key):
+                candidates[key.ref] = None
+        wanted = {ref: _as_release(each) for ref, each in candidates.items()}
+        lost = conflicts(wanted, self.in_force.claims, lambda ref: self._age(Key("Release", ref)))
+        for ref, document in candidates.items():
+            self._decide(Key("Release", ref), document, lost.get(ref))
+        return len(lost) < len(candidates)
+
+    def _release(self, key: Key) -> Document | None:
+        """A release that may have what it wants, as far as hosts are not concerned; None if there is nothing to do."""
+        document = self._document(key)
+        record = _as_release(document)
+        if document is None or record is None:
+            return None
+        findings = checks.release_findings(record, self._entry(key, Release), self.in_force.world)
+        return None if self._refused(key, document, findings) else document
+
+    def _decide(self, key: Key, document: Document | None, conflict: Conflict | None) -> None:
+        if document is None:
+            self.in_force.remove(key)
+        elif conflict is not None:
+            self._refused(key, document, [_lost(document, conflict)])
+        else:
+            self.in_force.take(key, document, self._now)
+
+    def _gone(self, key: Key) -> bool:
+        """A record in force that the source certainly has no more."""
+        if self.in_force.get(key) is None:
+            return False
+        if self._wants.hidden(key):
+            self._held[key] = tuple(self._hidden(key))
+            return False
+        return True
+
+    def _hidden(self, key: Key) -> Iterator[Problem]:
+        """Of a file that cannot be read at all its own problem says so; of one that can, nobody would expect it."""
+        if self._wants.partly_readable(key):
+            what = (
+                "is in no file any more, but a document of its last one cannot be read and may be it: it stays in force"
+            )
+            fix = "Correct or remove that document"
+            yield Problem(self._wants.place(key), Reason.SOURCE_UNREADABLE, what, fix, str(key))
+
+    def _drop(self, key: Key, waiting: Mapping[Ref, Ref]) -> bool:
+        """A record that is gone from the source leaves, unless a release still needs it."""
+        if not self._gone(key):
+            return False
+        user = self._user(key, waiting)
+        if user is not None:
+            what = f"is gone from the records, but Release {user.word} uses it"
+            fix = "Put it back, or take it out of the release first; until then it stays in force"
+            self._held[key] = (Problem(self._wants.place(key), Reason.IN_USE, what, fix, str(key)),)
+            return False
+        self.in_force.remove(key)
+        return True
+
+    def _user(self, key: Key, waiting: Mapping[Ref, Ref]) -> Ref | None:
+        """A release, in force or wanted, that cannot do without the record."""
+        deployment = self._entry(key, AppDeployment)
+        if deployment is not None:
+            app = self.in_force.world.app(deployment.refer(deployment.spec.app))
+            users = [each.ref for each in app.releases.values() if _names(each, key.ref)]
+            return min([*users, waiting[key.ref]] if key.ref in waiting else users, default=None)
+        if key.kind == "Gateway":
+            return min((release for _, release in self.in_force.hosts_at(key.ref)), default=None)
+        return None
+
+    def _waiting(self) -> Mapping[Ref, Ref]:
+        """The deployments that releases which are held back ask for, and one such release of each."""
+        waiting: dict[Ref, Ref] = {}
+        for key in self._held:
+            for release in map(_as_release, self._wants.of(key) if key.kind == "Release" else ()):
+                if release is not None:
+                    waiting.update((release.refer(name), key.ref) for name in release.spec.deployments)
+        return waiting
+
+    def expire(self, apps: Iterable[Ref]) -> None:
+        """Look at these apps again although no record of theirs changed."""
+        self.in_force.touched |= set(apps)
+
+    def finish(self) -> Admission:
+        world, touched = self.in_force.world, frozenset(self.in_force.touched)
+        apps, due = world.apps.mutate(), self._before.due.mutate()
+        for app in touched:
+            due.pop(app, None)
+            if app in apps:
+                apps[app], following = expired_at(apps[app], self._now)
+                if following is not None:
+                    due[app] = following
+        world = replace(world, apps=apps.finish())
+        held: Map[Key, tuple[Problem, ...]] = Map(self._held)
+        upserts, deletes = self.in_force.saved()
+        after = replace(
+            self._before,
+            world=world,
+            in_force=self.in_force.finish(),
+            claims=self.in_force.claims,
+            held=self._before.held if held == self._before.held else held,
+            warnings=told(
+                self._before.warnings, ((app, self._warnings(world, app)) for app in touched | self._looked_at)
+            ),
+            due=due.finish(),
+            touched=touched,
+            upserts=upserts,
+            deletes=deletes,
+        )
+        return self._wants.finish(after)
+
+    def _warnings(self, world: World, app: Ref) -> tuple[Problem, ...]:
+        return tuple(app_warnings(world.app(app), self._wants.place))
+
+
+def _as_release(document: Document | None) -> Release | None:
+    return document.record if document is not None and isinstance(document.record, Release) else None
+
+
+def _names(release: Release, deployment: Ref) -> bool:
+    return deployment in map(release.refer, release.spec.deployments)
+
+
+def _wants_a_host(problems: Iterable[Problem]) -> bool:
+    return any(each.reason is Reason.ROUTE_CONFLICT for each in problems)
+
+
+def _lost(document: Document, conflict: Conflict) -> checks.Finding:
+    record = _as_release(document)
+    assert record is not None
+    (gateway, host), winner = conflict
+    what = f"host {host} at gateway {gateway.word} belongs to Release {winner.word}, and {record.ref.word} wants it too"
+    fix = "Take the host out of one of them; this one is taken as soon as the host is free"
+    return checks.Finding(checks.host_path(record, host), Reason.ROUTE_CONFLICT, what, fix)

@@ -1,0 +1,191 @@
+"""The small values that record fields are made of: each knows how it is written and what to say when it is not."""
+
+import ipaddress
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AllowInfNan, BeforeValidator, ConfigDict, Field, Strict, StringConstraints
+from pydantic import BaseModel as PydanticModel
+
+from xds_server.domain.addresses import Address
+from xds_server.records.regex import lacking
+
+LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110's word for what a header name is made of
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+NOT_A_STRING = "must be a string"
+FORM = "form:"
+"""How pydantic's path names one of several forms that a value may have: a step that is no field."""
+WEIGHTS = "weights"
+"""The type of pydantic's error for weights that do not make a whole."""
+WHOLE = 10_000
+"""All of the traffic, in the unit of a weight: hundredths of a percent."""
+LARGEST = (1 << 32) - 1
+"""What a number in Envoy's messages can be."""
+LONGEST = timedelta(days=3650)
+
+
+class Model(PydanticModel):
+    """Base of everything that is read from a record: frozen, and an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", regex_engine="rust-regex")
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bool | int | float):
+        raise ValueError(NOT_A_STRING)
+    return value
+
+
+def _duration(value: Any) -> timedelta:
+    parts = re.findall(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)", value) if isinstance(value, str) else []
+    if not parts or "".join(number + unit for number, unit in parts) != value:
+        raise ValueError("must be a duration such as 500ms, 15s, 20m, 1h30m or 365d")
+    seconds = sum(float(number) * UNITS[unit] for number, unit in parts)
+    if seconds > LONGEST.total_seconds():
+        raise ValueError(f"must be at most {LONGEST.days}d")
+    return timedelta(seconds=seconds)
+
+
+def _positive(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("must be more than 0s")
+    return value
+
+
+def _hundredths(value: Any) -> int:
+    """A share in percent, in steps of 0.01, as hundredths of a percent."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    hundredths = Decimal(str(value)) * 100 if number else Decimal("NaN")
+    if not hundredths.is_finite() or not 0 <= hundredths <= WHOLE:
+        raise ValueError("must be a number from 0 to 100")
+    if hundredths != int(hundredths):
+        raise ValueError("must be in steps of 0.01")
+    return int(hundredths)
+
+
+def _host(value: str) -> str:
+    if not _is_host(value.removeprefix("*.")):
+        raise ValueError("must be a lower-case host name without a port, such as shop.example.com or *.example.com")
+    return value
+
+
+def _is_host(text: str) -> bool:
+    return len(text) <= 253 and re.fullmatch(rf"{LABEL}(?:\.{LABEL})*", text) is not None
+
+
+def _host_template(value: str) -> str:
+    suffix = value.removeprefix("{deployment}.")
+    if suffix == value or not _is_host(suffix):
+        raise ValueError('must be "{deployment}." and a host name, such as "{deployment}.preview.example.com"')
+    return value
+
+
+def _socket_address(value: str) -> str:
+    """In one spelling, so that one instance is not two."""
+    host, _, port = value.rpartition(":") if not _is_ip(value) else (value, ":", "")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not _is_ip(bare):
+        raise ValueError(
+            f'must be "IP:port"; for a host name write endpoints: {{dns: "{value}"}} in place of addresses'
+        )
+    if (":" in bare) != (bare != host):
+        raise ValueError('must be "IPv4:port", or "[IPv6]:port" with the address in brackets')
+    return str(Address(_ip(bare), _port(port)))
+
+
+def _dns_address(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not _is_host(host):
+        raise ValueError('must be "host:port" with a lower-case host name, such as web.internal:8080')
+    _port(port)
+    return value
+
+
+def _port(port: str) -> int:
+    if not (re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
+        raise ValueError("must end in a port from 1 to 65535, such as 10.0.0.4:8080")
+    return int(port)
+
+
+def _is_ip(text: str) -> bool:
+    """Without a zone, which Envoy does not read."""
+    try:
+        return bool(ipaddress.ip_address(text)) and "%" not in text
+    except ValueError:
+        return False
+
+
+def _ip(value: str) -> str:
+    """In its shortest spelling."""
+    if not _is_ip(value):
+        raise ValueError("must be an IP address to listen on, such as 0.0.0.0, 127.0.0.1 or ::")
+    return str(ipaddress.ip_address(value))
+
+
+def _instant(value: Any) -> datetime:
+    """RFC 3339, or a date, which means its end in UTC."""
+    try:
+        if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+            return datetime.combine(date.fromisoformat(value), time.max, UTC)
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError('must be a date such as "2027-01-31" (its end, UTC) or RFC 3339 with a zone')
+    return moment
+
+
+def _regex(value: str) -> str:
+    if wrong := lacking(value):
+        raise ValueError(wrong)
+    return value
+
+
+def _prefix(value: str) -> str:
+    """Whole segments: `/api/` and `/api` mean the same, as in the Gateway API."""
+    return value.rstrip("/") or "/"
+
+
+LABEL_PATTERN = rf"^{LABEL}$"
+WORD_PATTERN = rf"^(?:{LABEL}\.)?{LABEL}$"
+HASH_PATTERN = r"^[A-Za-z0-9][-A-Za-z0-9._:+]{0,127}$"
+TOKEN_PATTERN = rf"^{TOKEN}$"
+PATH_PATTERN = r"^/[^?#\s\x00-\x1f\x7f]*$"
+PARAMETER_PATTERN = r"^[A-Za-z0-9._~-]{1,256}$"
+PATTERNS = {
+    LABEL_PATTERN: "a DNS label: lower-case letters, digits and '-', at most 63",
+    WORD_PATTERN: "a record's name, or namespace.name",
+    HASH_PATTERN: "letters, digits and any of - . _ : +, at most 128",
+    TOKEN_PATTERN: "a name that HTTP allows, such as x-early-adopter",
+    PATH_PATTERN: "a path that begins with / and has no ?, # or white space",
+    PARAMETER_PATTERN: "letters, digits and any of - . _ ~",
+}
+
+Text = Annotated[str, BeforeValidator(_text)]
+Label = Annotated[str, BeforeValidator(_text), StringConstraints(pattern=LABEL_PATTERN)]
+Word = Annotated[str, BeforeValidator(_text), StringConstraints(pattern=WORD_PATTERN)]
+"""A record's name, or `namespace.name`."""
+Quoted = Annotated[str, BeforeValidator(_text), StringConstraints(pattern=HASH_PATTERN)]
+"""A version or a content hash."""
+Token = Annotated[str, BeforeValidator(_text), StringConstraints(pattern=TOKEN_PATTERN)]
+Parameter = Annotated[str, BeforeValidator(_text), StringConstraints(pattern=PARAMETER_PATTERN)]
+"""The name of a query parameter that is a selector: what needs no encoding."""
+HeaderName = Annotated[Token, AfterValidator(str.lower)]
+Flag = Annotated[bool, Strict()]
+Whole = Annotated[int, Strict(), Field(le=LARGEST)]
+Number = Annotated[float, Strict(), AllowInfNan(False)]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Interval = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
+Weight = Annotated[int, BeforeValidator(_hundredths)]
+Host = Annotated[str, BeforeValidator(_text), AfterValidator(_host)]
+HostTemplate = Annotated[str, BeforeValidator(_text), AfterValidator(_host_template)]
+SocketAddress = Annotated[str, BeforeValidator(_text), AfterValidator(_socket_address)]
+DnsAddress = Annotated[str, BeforeValidator(_text), AfterValidator(_dns_address)]
+Ip = Annotated[str, BeforeValidator(_text), AfterValidator(_ip)]
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+Regex = Annotated[str, BeforeValidator(_text), StringConstraints(min_length=1), AfterValidator(_regex)]
+Path = Annotated[str, BeforeValidator(_text), StringConstraints(pattern=PATH_PATTERN)]
+PathPrefix = Annotated[str, BeforeValidator(_text), StringConstraints(pattern=PATH_PATTERN), AfterValidator(_prefix)]

@@ -1,0 +1,138 @@
+"""What is in force: the input of compile. Frozen and shared between worlds, so that a change costs what changed."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from immutables import Map
+
+from xds_server.domain.builds import BuildId
+from xds_server.domain.names import Ref
+from xds_server.records.models import App, AppDeployment, Build, Gateway, Record, Release
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AppWorld:
+    """Everything that is in force for one app. Keys are the records' own names.
+
+    `expired` holds the audiences, as (release, audience name), whose `until` has passed.
+    """
+
+    app: Ref
+    builds: Map[Ref, Build] = field(default_factory=Map)
+    deployments: Map[Ref, AppDeployment] = field(default_factory=Map)
+    releases: Map[Ref, Release] = field(default_factory=Map)
+    settings: App | None = None
+    expired: frozenset[tuple[Ref, str]] = frozenset()
+
+    @property
+    def empty(self) -> bool:
+        return not (self.builds or self.deployments or self.releases or self.settings)
+
+    def placed(self, component: str, build: str) -> list[Build]:
+        """The records that say where a build runs."""
+        return [each for each in self.builds.values() if (each.spec.component, each.spec.build) == (component, build)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class World:
+    """All apps and gateways that are in force. An app without a record is not in it."""
+
+    apps: Map[Ref, AppWorld] = field(default_factory=Map)
+    gateways: Map[Ref, Gateway] = field(default_factory=Map)
+
+    def app(self, app: Ref) -> AppWorld:
+        return self.apps.get(app) or AppWorld(app)
+
+
+Edit = tuple[Record | None, Record | None]
+"""A record before and after: None is none."""
+
+
+def app_of(record: Record) -> Ref | None:
+    """The app that a record belongs to; None for a gateway."""
+    if isinstance(record, Gateway):
+        return None
+    return record.ref if isinstance(record, App) else record.refer(record.spec.app)
+
+
+def build_id(record: Build) -> BuildId:
+    return BuildId(record.refer(record.spec.app), record.spec.component, record.spec.build)
+
+
+def edited(world: World, edits: Iterable[Edit]) -> tuple[World, frozenset[Ref]]:
+    """The world with these records in place of those, and the apps that differ."""
+    by_app: defaultdict[Ref, list[Edit]] = defaultdict(list)
+    gateways = world.gateways.mutate()
+    for before, after in edits:
+        for record, edit in ((before, (before, None)), (after, (None, after))):
+            if isinstance(record, Gateway):
+                _put(gateways, record, keep=edit[1] is not None)
+            elif record is not None:
+                by_app[_must(app_of(record))].append(edit)
+    apps = world.apps.mutate()
+    for app, changes in by_app.items():
+        found = _edited_app(world.app(app), changes)
+        if found.empty:
+            apps.pop(app, None)
+        else:
+            apps[app] = found
+    return World(apps.finish(), gateways.finish()), frozenset(by_app)
+
+
+def _edited_app(app: AppWorld, edits: Iterable[Edit]) -> AppWorld:
+    builds, deployments, releases = app.builds.mutate(), app.deployments.mutate(), app.releases.mutate()
+    settings = app.settings
+    for before, after in edits:
+        record = after if after is not None else before
+        match record:
+            case Build():
+                _put(builds, record, keep=after is not None)
+            case AppDeployment():
+                _put(deployments, record, keep=after is not None)
+            case Release():
+                _put(releases, record, keep=after is not None)
+            case App():
+                settings = record if after is not None else None
+            case _:
+                raise AssertionError(record)
+    return AppWorld(
+        app.app,
+        _same(app.builds, builds.finish()),
+        _same(app.deployments, deployments.finish()),
+        _same(app.releases, releases.finish()),
+        settings,
+        app.expired,
+    )
+
+
+def _put(records: Any, record: Build | AppDeployment | Release | Gateway, *, keep: bool) -> None:
+    if keep:
+        records[record.ref] = record
+    else:
+        records.pop(record.ref, None)
+
+
+def _same(before: Map[Ref, Any], after: Map[Ref, Any]) -> Map[Ref, Any]:
+    """The map from before if nothing in it differs: compile reuses by identity."""
+    return before if len(before) == len(after) and all(before.get(k) is v for k, v in after.items()) else after
+
+
+def _must(app: Ref | None) -> Ref:
+    assert app is not None
+    return app
+
+
+def expired_at(app: AppWorld, now: datetime) -> tuple[AppWorld, datetime | None]:
+    """The app with the audiences whose time is over by `now`, and when the next one's is."""
+    ends = [
+        (audience.until, (release.ref, audience.name))
+        for release in app.releases.values()
+        for audience in release.spec.audiences
+        if audience.until is not None
+    ]
+    over = frozenset(who for until, who in ends if until <= now)
+    following = min((until for until, _ in ends if until > now), default=None)
+    return (app if over == app.expired else replace(app, expired=over)), following
