@@ -1,0 +1,74 @@
+"""What a proxy could be told: encoded once, versioned by content, and what changed since the last time."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from immutables import Map
+from typing_extensions import override
+
+
+class TypeUrl(StrEnum):
+    """The resource types that this server speaks, in the order in which they are pushed (R28)."""
+
+    CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+    ENDPOINTS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+    LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
+    ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+
+
+class Resource:
+    """One Envoy message, encoded once.
+
+    `body` is the encoded message itself, without its `Any`; a large one is put together when it is first sent.
+    `version` is a hash of the content alone: equal versions mean equal bodies, on every replica.
+    `needs` names what Envoy will ask for because of it: a cluster's endpoints, a listener's route configuration.
+    Immutable; two resources are equal if their names and versions are.
+    """
+
+    __slots__ = ("_body", "name", "needs", "version")
+
+    def __init__(self, name: str, version: str, body: bytes | Callable[[], bytes], needs: tuple[str, ...] = ()) -> None:
+        self.name = name
+        self.version = version
+        self.needs = needs
+        self._body = body
+
+    @property
+    def body(self) -> bytes:
+        if not isinstance(self._body, bytes):
+            self._body = self._body()
+        return self._body
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Resource) and (self.name, self.version) == (other.name, other.version)
+
+    @override
+    def __hash__(self) -> int:
+        return hash((self.name, self.version))
+
+    @override
+    def __repr__(self) -> str:
+        return f"Resource({self.name!r}, {self.version!r})"
+
+
+Resources = Map[str, Resource]
+NOTHING: Resources = Map()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """Everything that the proxies of one gateway could be told.
+
+    `changed` names, for each type, what differs from the snapshot whose `serial` is `since`; a stream that holds
+    another snapshot compares everything. Serials order the snapshots of one server process and are never sent.
+    """
+
+    resources: Mapping[TypeUrl, Resources]
+    serial: int = 0
+    since: int = -1
+    changed: Mapping[TypeUrl, frozenset[str]] = field(default_factory=dict)
+
+    def of(self, type_url: TypeUrl) -> Resources:
+        return self.resources.get(type_url, NOTHING)

@@ -1,0 +1,75 @@
+"""What a gateway should do with a request, as frozen values: the deployment first, then its routes."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from xds_server.domain.names import Ref
+from xds_server.records.matches import AudienceMatch, RouteRule
+from xds_server.records.models import Sticky, TrafficPolicy
+from xds_server.traffic.slots import SlotRange
+
+
+class RefusalReason(StrEnum):
+    """Why this server, and no application, answered a request. Machine-readable, in the JSON body."""
+
+    HOST_UNKNOWN = "HostUnknown"
+    DEPLOYMENT_UNKNOWN = "DeploymentUnknown"
+    EXPLICIT_DENIED = "ExplicitDenied"
+    NO_ROUTE = "NoRoute"
+    NO_DEFAULT = "NoDefault"
+    AUDIENCE_EXPIRED = "AudienceExpired"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer that carries its reason."""
+
+    reason: RefusalReason
+    message: str
+    status: int = 404
+
+
+@dataclass(frozen=True, slots=True)
+class RouteIntent:
+    """Requests like `rule` go to `component`. `id` names the route within its deployment."""
+
+    id: str
+    rule: RouteRule
+    component: str
+    policy: TrafficPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentRoutes:
+    """Everything that a request bound to `deployment` may reach, in the order it is tried. No match is a 404."""
+
+    deployment: Ref
+    routes: tuple[RouteIntent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceIntent:
+    """Requests that `match` (None: all on this host) get this deployment."""
+
+    name: str
+    match: AudienceMatch | None
+    deployment: Ref
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultIntent:
+    """Everybody else, by slot: the user's if `sticky`, else the request's own."""
+
+    app: Ref
+    ranges: tuple[SlotRange, ...]
+    sticky: Sticky | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedHost:
+    """A host of a release. Explicit requests first (where the gateway reads them), then audiences, then the default."""
+
+    host: str
+    app: Ref
+    audiences: tuple[AudienceIntent, ...]
+    otherwise: DefaultIntent | Refusal
