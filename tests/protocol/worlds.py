@@ -1,0 +1,53 @@
+"""Small worlds to publish, and words to write dialogues with."""
+
+from collections.abc import Iterable, Mapping
+
+from immutables import Map
+
+from xds_server.protocol.channel import no_endpoints
+from xds_server.protocol.sotw import version_of
+from xds_server.snapshot import Resource, Resources, Snapshot, TypeUrl
+
+CDS, EDS, LDS, RDS = TypeUrl.CLUSTER, TypeUrl.ENDPOINTS, TypeUrl.LISTENER, TypeUrl.ROUTES
+SECRETS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+VIRTUAL_HOSTS = "type.googleapis.com/envoy.config.route.v3.VirtualHost"
+
+
+def resource(written: str) -> Resource:
+    """`web=2>pods` is the resource `web` at version 2, which needs `pods`. The version is 1 unless it is written."""
+    content, _, needs = written.partition(">")
+    name, _, version = content.partition("=")
+    return Resource(name, version or "1", f"{name}={version}".encode(), tuple(needs.split()))
+
+
+def world(
+    clusters: Iterable[str] = (),
+    endpoints: Iterable[str] = (),
+    listeners: Iterable[str] = (),
+    routes: Iterable[str] = (),
+    *,
+    after: Snapshot | None = None,
+) -> Snapshot:
+    """A world with these resources. `after`: it says what changed since that one."""
+    kinds = {CDS: clusters, EDS: endpoints, LDS: listeners, RDS: routes}
+    return snapshot_of({kind: map(resource, written) for kind, written in kinds.items()}, after)
+
+
+def snapshot_of(resources: Mapping[TypeUrl, Iterable[Resource]], after: Snapshot | None = None) -> Snapshot:
+    maps: dict[TypeUrl, Resources] = {
+        kind: Map({each.name: each for each in of_kind}) for kind, of_kind in resources.items()
+    }
+    if after is None:
+        return Snapshot(maps)
+    changed = {kind: _differences(after.of(kind), now) for kind, now in maps.items()}
+    return Snapshot(maps, serial=after.serial + 1, since=after.serial, changed=changed)
+
+
+def version(*written: str) -> str:
+    """The version of a type in SotW for a client that holds exactly these; `!name` is an empty assignment."""
+    return version_of(no_endpoints(each[1:]) if each.startswith("!") else resource(each) for each in written)
+
+
+def _differences(before: Resources, now: Resources) -> frozenset[str]:
+    names = {*before.keys(), *now.keys()}
+    return frozenset(name for name in names if before.get(name) != now.get(name))

@@ -1,0 +1,9 @@
+"""SotW and delta xDS as pure stream objects: events in, effects out. No IO, no clock, no logging.
+
+    stream = DeltaStream()
+    stream.publish(snapshot)                # a newer world
+    effects = stream.receive(request)       # the client said something
+
+`events` has both vocabularies. `stream` tells how a stream works; `sotw` and `delta` are its two dialects. `channel` is
+one resource type on one stream, `subscription` what is wanted of it, and `plan` what waits for what.
+"""

@@ -1,0 +1,234 @@
+"""One resource type on one stream: what the client wants, holds and refused, and what it is owed.
+
+`held` is what the client accepted last. Names are `doubtful` if it may have something else since, because it refused a
+response and nobody knows how much of that it applied (R22). While a response is unanswered, the client is *expected* to
+hold what that response says; what is owed is the difference between that and the newest world, for the names that are
+wanted:
+
+    due       content to send: new, changed, or asked for again
+    denied    asked for, and there is no such thing (R19)
+    leaving   expected, and gone from the world: to be removed when nothing uses it any more (R28)
+
+A name is looked at when something about it changed, so the cost of a new world is the size of the change.
+When what is owed may leave is not decided here but by the `Plan`.
+"""
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from xds_server.messages import wire
+from xds_server.protocol.subscription import Change, Subscription
+from xds_server.snapshot import NOTHING, Resource, Resources, Snapshot, TypeUrl
+
+ABSENT = "absent"
+"""The version of what does not exist."""
+
+FULL_STATE = (TypeUrl.CLUSTER, TypeUrl.LISTENER)
+"""Types of which a SotW response lists all that there is, and a first request without names means everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What an unanswered response changes for the client: new content, or None for a removal."""
+
+    nonce: str
+    news: dict[str, Resource | None]
+
+
+class Channel:
+    """The state of one type on one stream (R4). `deniable`: the client can be told that a name does not exist."""
+
+    __slots__ = (
+        "_asked",
+        "awaited",
+        "deniable",
+        "denied",
+        "doubtful",
+        "due",
+        "greeting",
+        "held",
+        "kind",
+        "leaving",
+        "nonce",
+        "refused",
+        "subscription",
+        "target",
+        "type_url",
+    )
+
+    def __init__(self, type_url: str, *, deniable: bool) -> None:
+        self.kind = next((kind for kind in TypeUrl if kind == type_url), None)
+        self.type_url = type_url
+        self.deniable = deniable
+        self.subscription = Subscription(legacy=self.kind in FULL_STATE)
+        self.target: Resources = NOTHING
+        self.held: dict[str, Resource] = {}
+        self.refused: dict[str, str] = {}
+        self.doubtful: set[str] = set()
+        self.due: set[str] = set()
+        self.denied: set[str] = set()
+        self.leaving: set[str] = set()
+        self._asked: set[str] = set()
+        self.greeting = False
+        self.awaited: Response | None = None
+        self.nonce = ""
+
+    @property
+    def owes(self) -> bool:
+        """Something is to be said, sooner or later. `greeting`: an answer is expected even if it is empty."""
+        return bool(self.due or self.denied or self.leaving or self.greeting)
+
+    def content(self, name: str) -> Resource | None:
+        """What the client shall come to hold. An unknown assignment is an empty one (R33)."""
+        found = self.target.get(name)
+        return no_endpoints(name) if found is None and self.kind is TypeUrl.ENDPOINTS else found
+
+    def expected(self, name: str) -> Resource | None:
+        """What the client will hold once it accepts what is on its way."""
+        if self.awaited is not None and name in self.awaited.news:
+            return self.awaited.news[name]
+        return self.held.get(name)
+
+    def publish(self, snapshot: Snapshot, *, follows: bool) -> None:
+        """Aim at a newer world. If it follows the one before, only what changed since then is looked at."""
+        if self.kind is None:
+            return
+        self.target = snapshot.of(self.kind)
+        changed = snapshot.changed.get(self.kind, frozenset())
+        self.look(self.subscription.among(changed) if follows else self._known())
+
+    def look(self, names: Iterable[str]) -> None:
+        """Decide anew what is owed about each name."""
+        for name in names:
+            self.due.discard(name)
+            self.leaving.discard(name)
+            self.denied.discard(name)
+            if self._refused_as_it_is(name):
+                self._asked.discard(name)
+            elif name in self.target:
+                self._look_at_present(name)
+            else:
+                self._look_at_absent(name)
+
+    def ask(self, names: Collection[str]) -> None:
+        """These must be answered, whatever the client was sent before (R10, R18); also if it refused them (R22)."""
+        for name in names:
+            self.refused.pop(name, None)
+        self._asked.update(names)
+        self.look(names)
+
+    def claim(self, resource: Resource) -> None:
+        """The client says that it holds this since before the stream began (R5, R21)."""
+        self._hold(resource.name, resource)
+
+    def change(self, change: Change) -> None:
+        """Follow an edit of the subscription."""
+        if change.narrowed:
+            self._forget([name for name in self._known() if not self.subscription.covers(name)])
+        self._forget(change.dropped)
+        if change.widened:
+            self.greeting = self.kind is not None
+            self.ask(self.target)
+        self.ask(change.asked)
+
+    def sent(self, response: Response) -> None:
+        """A response leaves: all that it says is owed no more."""
+        self.awaited, self.nonce = response, response.nonce
+        self.greeting = False
+        said = response.news.keys()
+        # New sets, because one that is emptied keeps its size, on a thousand streams.
+        self._asked = self._asked - self.denied - said
+        self.due, self.leaving, self.denied = self.due - said, self.leaving - said, set()
+
+    def accept(self) -> dict[str, Resource | None]:
+        """The client accepted what it was sent last: say what changed for it."""
+        assert self.awaited is not None
+        news, self.awaited = self.awaited.news, None
+        self.doubtful.clear()
+        for name, resource in news.items():
+            self._hold(name, resource)
+        return news
+
+    def refuse(self, reason: str) -> tuple[str, ...]:
+        """The client refused what it was sent last: say because of which names.
+
+        Those that its reason mentions are at fault, or else all. The rest is sent again, without them: how much of a
+        refused response was applied is unknown (R22). Every refusal has a culprit, so this ends.
+        """
+        assert self.awaited is not None
+        news, self.awaited = self.awaited.news, None
+        culprits = tuple(name for name in news if _mentions(reason, name)) or tuple(news)
+        for name in culprits:
+            self.refused[name] = _version(news[name])
+        self.doubtful |= news.keys()
+        self._asked |= news.keys() - set(culprits)
+        self.look(news)
+        return culprits
+
+    def never_held(self) -> list[str]:
+        """Names of the world that the client refused and of which it accepted nothing ever."""
+        return [name for name in self.refused if name in self.target and name not in self.held]
+
+    def _refused_as_it_is(self, name: str) -> bool:
+        """A newer content than the refused one lifts the refusal, and is sent whatever the client holds (R22)."""
+        refused = self.refused.get(name)
+        if refused is None or refused == _version(self.content(name)):
+            return refused is not None
+        del self.refused[name]
+        self._asked.add(name)
+        return False
+
+    def _look_at_present(self, name: str) -> None:
+        newest = self.target[name]
+        expected = self.expected(name)
+        if name in self._asked or not (expected is newest or expected == newest):
+            self.due.add(name)
+
+    def _look_at_absent(self, name: str) -> None:
+        asked, expected = name in self._asked, self.expected(name)
+        if asked and self.kind is TypeUrl.ENDPOINTS:
+            self.due.add(name)
+            return
+        if expected is not None and expected.version != ABSENT:
+            self.leaving.add(name)
+        # Envoy goes on using a route configuration that it is told does not exist: it may be denied and yet be held.
+        if asked and self.deniable and (expected is None or self.kind is TypeUrl.ROUTES):
+            self.denied.add(name)
+        else:
+            self._asked.discard(name)
+
+    def _known(self) -> set[str]:
+        """Every name about which something is wanted, held or on its way."""
+        wanted = self.target.keys() if self.subscription.everything else ()
+        awaited = self.awaited.news if self.awaited else {}
+        return {*wanted, *self.subscription.names, *self.held, *awaited, *self.refused}
+
+    def _forget(self, names: Iterable[str]) -> None:
+        """Unsubscribed: what the client does with these from now on is its own affair."""
+        for name in names:
+            self._hold(name, None)
+            self.refused.pop(name, None)
+            for owed in (self.due, self.leaving, self.denied, self._asked):
+                owed.discard(name)
+            if self.awaited:
+                self.awaited.news.pop(name, None)
+
+    def _hold(self, name: str, resource: Resource | None) -> None:
+        if resource is None:
+            self.held.pop(name, None)
+        else:
+            self.held[name] = resource
+
+
+def no_endpoints(name: str) -> Resource:
+    return Resource(name, ABSENT, wire.empty_assignment(name))
+
+
+def _version(resource: Resource | None) -> str:
+    return ABSENT if resource is None else resource.version
+
+
+def _mentions(reason: str, name: str) -> bool:
+    """`web` is mentioned in "cluster web: bad port", and not in "cluster shop-v2/web: bad port"."""
+    return name in reason and re.search(rf"(?<![\w./@-]){re.escape(name)}(?![\w/@-]|\.\w)", reason) is not None

@@ -1,0 +1,94 @@
+"""What a client says to a stream, and what the stream wants done about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from xds_server.snapshot import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Who a proxy says it is. `version` is Envoy's (`1.40.0`), empty for other clients."""
+
+    id: str
+    cluster: str = ""
+    role: str = ""
+    build: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SotwRequest:
+    """A `DiscoveryRequest`: all the names wanted now. `error` is what was wrong with the response of `nonce`."""
+
+    type_url: str
+    names: tuple[str, ...] = ()
+    version: str = ""
+    nonce: str = ""
+    error: str | None = None
+    node: Node | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaRequest:
+    """A `DeltaDiscoveryRequest`: edits of what is wanted, an answer, or both at once (R17)."""
+
+    type_url: str
+    subscribe: tuple[str, ...] = ()
+    unsubscribe: tuple[str, ...] = ()
+    initial_versions: Mapping[str, str] = field(default_factory=dict)
+    nonce: str = ""
+    error: str | None = None
+    node: Node | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write `payload` to the client. `resources` and `removed` say what is in it."""
+
+    type_url: str
+    nonce: str
+    payload: bytes
+    resources: tuple[Resource, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Acked:
+    """The client holds `resources`, and no longer `removed`.
+
+    Without a nonce it said so when it connected: it held them already, and they were not sent again.
+    """
+
+    type_url: str
+    nonce: str
+    resources: tuple[Resource, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Nacked:
+    """The client refused a response because of `names`, which are not sent again until they change (R12)."""
+
+    type_url: str
+    nonce: str
+    reason: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Call `elapsed(token)` after so many seconds. Calling it too often, or too late, does no harm."""
+
+    seconds: float
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """Listeners and routes went on without these clusters, which the client did not accept in time."""
+
+    clusters: tuple[str, ...]
+
+
+Effect = Send | Acked | Nacked | Wake | Stuck

@@ -1,0 +1,151 @@
+"""When what one proxy is owed may leave: make before break, gated by the proxy's answers.
+
+    1  clusters that are new or changed, and their endpoints
+       Envoy withholds the answer until they are warm (R31)
+    2  listeners, those that are gone too, and routes
+    3  what else is gone: clusters, then endpoints
+
+Routes are not warmed (R30), so phase 2 waits until no cluster of the newest world is unsent or unanswered, and phase 3
+until no route that is still in use can name what is gone. There is one plan for all types of a stream (R29), and it has
+no memory of phases: each gate is a question about the channels as they are now. A newer world merely changes the
+answers, so it can overtake an older one without ever skipping an addition (R36).
+
+A listener that is gone leaves in the response that brings its successor: Envoy removes before it adds, so that one may
+take the address of the other, and would refuse them in any other order.
+
+Endpoints that change pass at any time. So does a routing-only change: no cluster is owed, phase 1 is over.
+
+A client that takes too long is not waited for forever:
+
+- A cluster does not warm: once its answer is overdue, routes go on, and that is reported. A cluster that could not
+  even be sent still holds them.
+- A cluster was refused and nothing by that name was ever accepted: routes may name it, so those that the client holds
+  stay as they are until a newer world changes or removes it. A client that holds none at all, having just started,
+  gets its first ones once the time is over: serving all but one cluster is better than serving nothing.
+- After a reconnect a client may take a moment to say which routes it holds; clusters that are gone stay until then.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from xds_server.protocol.channel import Channel
+from xds_server.snapshot import TypeUrl
+
+INTRODUCTION = "introduction"
+"""The token of the time that a client has to subscribe to routes."""
+
+
+class Plan:
+    """The gates between the channels of one stream."""
+
+    __slots__ = ("_channels", "_forgiven", "_introduced", "_timer")
+
+    def __init__(self, channels: Mapping[str, Channel]) -> None:
+        self._channels = channels
+        self._forgiven = ""
+        self._introduced = False
+        self._timer = ""
+
+    def additions(self, channel: Channel) -> Collection[str]:
+        """Names of `channel` whose content may be sent now."""
+        if channel.kind not in (TypeUrl.LISTENER, TypeUrl.ROUTES) or not channel.due:
+            return channel.due
+        clusters = self._channels.get(TypeUrl.CLUSTER)
+        if clusters is None:
+            return channel.due
+        if not self._clusters_are_there(clusters):
+            return ()
+        if clusters.never_held():
+            overdue = clusters.nonce == self._forgiven
+            return [name for name in channel.due if name not in channel.held] if overdue else ()
+        return channel.due
+
+    def _clusters_are_there(self, clusters: Channel | None) -> bool:
+        """Every cluster of the newest world was sent and answered, or its answer is overdue."""
+        if clusters is None:
+            return True
+        overdue = clusters.nonce == self._forgiven
+        return not clusters.due and (overdue or not _unanswered(clusters))
+
+    def removals(self, channel: Channel) -> Collection[str]:
+        """Names of `channel` that are gone from the world and that nothing needs any more."""
+        if not channel.leaving or not self._may_remove(channel.kind):
+            return ()
+        return channel.leaving
+
+    def timer(self) -> str:
+        """A token if a gate is closed that shall not stay closed for ever, and no timer runs for it yet."""
+        token = self._token()
+        if not token or token == self._timer:
+            return ""
+        self._timer = token
+        return token
+
+    def overdue(self, token: str) -> tuple[str, ...]:
+        """The time is over: name the clusters without which routes go on."""
+        if token == INTRODUCTION:
+            self._introduced = True
+            return ()
+        if token != self._token():
+            return ()
+        self._forgiven = token
+        clusters = self._channels[TypeUrl.CLUSTER]
+        return tuple(sorted({*_adds(clusters), *clusters.never_held()}))
+
+    def _token(self) -> str:
+        """What the proxy is waiting for, if it shall not wait for ever."""
+        clusters = self._channels.get(TypeUrl.CLUSTER)
+        if clusters is not None and clusters.nonce != self._forgiven and self._held_back(clusters):
+            return clusters.nonce
+        if not self._routes_known() and any(channel.leaving for channel in self._channels.values()):
+            return INTRODUCTION
+        return ""
+
+    def _held_back(self, clusters: Channel) -> bool:
+        """Routes wait for clusters. Those that wait for a refused one do so without a limit if the client has older."""
+        waiting = [channel for channel in self._routing() if channel and channel.due and not self.additions(channel)]
+        unsettled = bool(clusters.due) or _unanswered(clusters)
+        return any(unsettled or channel.due - channel.held.keys() for channel in waiting)
+
+    def _may_remove(self, kind: TypeUrl | None) -> bool:
+        if kind is TypeUrl.LISTENER:
+            return self._clusters_are_there(self._channels.get(TypeUrl.CLUSTER))
+        listeners, routes = self._routing()
+        if not (self._routes_known() and _settled(listeners) and _settled(routes)):
+            return False
+        match kind:
+            case TypeUrl.CLUSTER:
+                # A listener that is gone may still drain, and its routes are in use until they are unsubscribed.
+                return not (_lingers(listeners) or _lingers(routes))
+            case TypeUrl.ENDPOINTS:
+                clusters = self._channels.get(TypeUrl.CLUSTER)
+                return not _lingers(clusters) and _settled(clusters)
+            case TypeUrl.ROUTES | None:
+                return False  # Envoy ignores it: a route configuration leaves with the listener that names it
+
+    def _routing(self) -> tuple[Channel | None, Channel | None]:
+        return self._channels.get(TypeUrl.LISTENER), self._channels.get(TypeUrl.ROUTES)
+
+    def _routes_known(self) -> bool:
+        return self._introduced or TypeUrl.ROUTES in self._channels
+
+
+def _adds(channel: Channel) -> Iterator[str]:
+    """Names whose content is on its way."""
+    if channel.awaited is not None:
+        yield from (name for name, resource in channel.awaited.news.items() if resource is not None)
+
+
+def _unanswered(channel: Channel) -> bool:
+    return next(_adds(channel), None) is not None
+
+
+def _settled(channel: Channel | None) -> bool:
+    """The client holds the content of the world, of all that it holds and that is not gone."""
+    if channel is None:
+        return True
+    return not (channel.due or channel.awaited or any(name in channel.held for name in channel.refused))
+
+
+def _lingers(channel: Channel | None) -> bool:
+    """Something that is gone from the world is still there."""
+    return channel is not None and bool(channel.leaving)

@@ -1,0 +1,142 @@
+"""The state-of-the-world dialect: a request lists all the names that are wanted.
+
+A response about listeners or clusters lists all that there is, and what it lacks is gone (R8): what is gone from the
+world but still in use is therefore sent along. A response about other types lists only what is new. That something
+does not exist can be said of listeners and clusters alone (R13).
+
+The version of a type is made from the names and versions of everything that the client will then hold. So two replicas
+agree on it, and a client that reconnects with our version holds our content.
+
+A client that wants fewer endpoints than before would go on stating a version that counts the others, and be sent all
+anew after a restart. So it is told the new version, with one resource that it has.
+"""
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from itertools import islice
+
+from typing_extensions import override
+
+from xds_server.messages import wire
+from xds_server.protocol.channel import FULL_STATE, Channel, Response
+from xds_server.protocol.events import Effect, Send, SotwRequest
+from xds_server.protocol.stream import Stream
+from xds_server.protocol.subscription import Change
+from xds_server.snapshot import Resource
+
+BITS = 128
+
+
+class SotwChannel(Channel):
+    """A channel that keeps the version of all that is held, as a sum: it costs what changes, not what there is."""
+
+    __slots__ = ("_stated", "_stating", "_sum")
+
+    def __init__(self, type_url: str) -> None:
+        super().__init__(type_url, deniable=type_url in FULL_STATE)
+        self._sum = 0
+        self._stated = self._stating = ""
+
+    def states(self, version: str) -> None:
+        """The client said that this is its version."""
+        self._stated = version
+
+    def restated(self) -> dict[str, Resource | None]:
+        """What to send again for its version's sake: one resource, if the client states more than it holds."""
+        if not self._stated or self.kind in FULL_STATE or self.refused or self.doubtful:
+            return {}
+        if self._stated == self.version_after({}):
+            return {}
+        same = (name for name, resource in self.held.items() if resource == self.content(name))
+        return {name: self.held[name] for name in islice(same, 1)}
+
+    @property
+    @override
+    def owes(self) -> bool:
+        return super().owes or bool(self.restated())
+
+    @override
+    def accept(self) -> dict[str, Resource | None]:
+        self._stated = self._stating
+        return super().accept()
+
+    def version_after(self, news: dict[str, Resource | None]) -> str:
+        """The version of what the client holds once it accepts `news`."""
+        total = self._sum
+        for name, resource in news.items():
+            total += _weight(resource) - _weight(self.held.get(name))
+        return _version(total)
+
+    def stating(self, news: dict[str, Resource | None]) -> str:
+        """The version that the client will state once it accepts `news`."""
+        self._stating = self.version_after(news)
+        return self._stating
+
+    @override
+    def _hold(self, name: str, resource: Resource | None) -> None:
+        self._sum += _weight(resource) - _weight(self.held.get(name))
+        super()._hold(name, resource)
+
+
+class SotwStream(Stream[SotwRequest]):
+    """A stream of `StreamAggregatedResources`."""
+
+    @override
+    def _channel(self, type_url: str) -> Channel:
+        return SotwChannel(type_url)
+
+    @override
+    def _greet(self, channel: Channel, request: SotwRequest) -> list[Effect]:
+        change = self._edit(channel, request)
+        wanted = channel.target if channel.subscription.everything else channel.subscription.names
+        content = [resource for name in sorted(wanted) if (resource := channel.content(name)) is not None]
+        if request.version == version_of(content):
+            assert isinstance(channel, SotwChannel)
+            channel.states(request.version)
+            return self._claimed(channel, content)
+        channel.change(change)
+        return self._claimed(channel, ())
+
+    @override
+    def _edit(self, channel: Channel, request: SotwRequest) -> Change:
+        return channel.subscription.replace(request.names)
+
+    @override
+    def _news(self, channel: Channel) -> dict[str, Resource | None]:
+        assert isinstance(channel, SotwChannel)
+        return super()._news(channel) or channel.restated()
+
+    @override
+    def _write(self, channel: Channel, response: Response) -> Send:
+        assert isinstance(channel, SotwChannel)
+        content = self._content(channel, response.news)
+        version = channel.stating(response.news)
+        bodies = (resource.body for resource in content)
+        payload = wire.discovery_response(channel.type_url, response.nonce, version, bodies)
+        removed = tuple(name for name, resource in response.news.items() if resource is None)
+        return Send(channel.type_url, response.nonce, payload, content, removed)
+
+    @override
+    def _limit(self, channel: Channel) -> int | None:
+        return None if channel.kind in FULL_STATE else self._chunk
+
+    @staticmethod
+    def _content(channel: Channel, news: dict[str, Resource | None]) -> tuple[Resource, ...]:
+        told = {**channel.held, **news} if channel.kind in FULL_STATE else news
+        return tuple(resource for _, resource in sorted(told.items()) if resource is not None)
+
+
+def version_of(resources: Iterable[Resource]) -> str:
+    """The version of a type for a client that holds exactly these."""
+    return _version(sum(map(_weight, resources)))
+
+
+def _version(total: int) -> str:
+    return f"{total % (1 << BITS):0{BITS // 4}x}"
+
+
+def _weight(resource: Resource | None) -> int:
+    if resource is None:
+        return 0
+    content = f"{resource.name}\0{resource.version}".encode()
+    return int.from_bytes(blake2b(content, digest_size=BITS // 8).digest(), "big")

@@ -1,0 +1,200 @@
+"""What one stream must say next, whichever dialect its client speaks.
+
+Each type that the client asks for has a `Channel`, which knows what the client wants and holds, and what it is owed.
+For each type the stream is in one of two states:
+
+    QUIET    the client has answered our last response (or has not been sent one)
+    AWAITED  our last response has no answer yet
+
+A response leaves only from QUIET. So a client never has two unanswered responses of one type, an answer always belongs
+to the last response, and a burst of worlds costs one response: the newest. What is owed across types leaves in the
+order of the `Plan`.
+
+Events come in (`receive`, `publish`, `elapsed`), lists of effects come out. After every event the stream says all that
+may be said now. Until the first world is there it says nothing, and remembers what was asked (R7).
+
+The two dialects differ in how a client says what it wants and holds, and in how a response is written. That is all
+that `SotwStream` and `DeltaStream` contain.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from itertools import count
+from typing import Generic, TypeVar
+
+from xds_server.domain.errors import PeerMisbehaved
+from xds_server.protocol.channel import Channel, Response
+from xds_server.protocol.events import Acked, DeltaRequest, Effect, Nacked, Node, Send, SotwRequest, Stuck, Wake
+from xds_server.protocol.plan import Plan
+from xds_server.protocol.subscription import Change
+from xds_server.snapshot import Resource, Snapshot, TypeUrl
+
+PATIENCE = 2.0
+CHUNK = 2 * 1024 * 1024
+RANK: dict[str, int] = {type_url: rank for rank, type_url in enumerate(TypeUrl)}
+
+Request = TypeVar("Request", SotwRequest, DeltaRequest)
+
+
+class Stream(ABC, Generic[Request]):
+    """One ADS stream. Raises `PeerMisbehaved` if the client breaks the protocol: the stream is then of no more use.
+
+    `patience`: seconds that routes wait for clusters that do not warm. `chunk`: bytes of resources in one response.
+    `name`: begins every nonce. It should be unique, because clients may answer with nonces of an earlier stream (R5).
+    """
+
+    def __init__(self, *, patience: float = PATIENCE, chunk: int = CHUNK, name: str = "") -> None:
+        self.node: Node | None = None
+        self._channels: dict[str, Channel] = {}
+        self._plan = Plan(self._channels)
+        self._patience = patience
+        self._chunk = chunk
+        self._nonces = map(f"{name}{{}}".format, count(1))
+        self._world: Snapshot | None = None
+        self._early: list[Request] = []
+        self._refresh: set[str] = set()
+
+    def receive(self, request: Request) -> list[Effect]:
+        """The client subscribes, changes its subscription, accepts or refuses."""
+        self._check(request)
+        if self._world is None:
+            self._early.append(request)
+            return []
+        return [*self._serve(request), *self._speak()]
+
+    def publish(self, snapshot: Snapshot) -> list[Effect]:
+        """There is a newer world. Costs as much as what changed, if it follows the world that the stream has."""
+        before, self._world = self._world, snapshot
+        follows = before is not None and snapshot.since == before.serial
+        for channel in self._channels.values():
+            channel.publish(snapshot, follows=follows)
+        effects: list[Effect] = []
+        for request in self._early:
+            effects += self._serve(request)
+        self._early.clear()
+        return [*effects, *self._speak()]
+
+    def elapsed(self, token: str) -> list[Effect]:
+        """The time that a `Wake` asked for is over."""
+        clusters = self._plan.overdue(token)
+        stuck: list[Effect] = [Stuck(clusters)] if clusters else []
+        return [*stuck, *self._speak()]
+
+    @abstractmethod
+    def _channel(self, type_url: str) -> Channel:
+        """A channel for a type that the client asks for first."""
+
+    @abstractmethod
+    def _greet(self, channel: Channel, request: Request) -> list[Effect]:
+        """The first request of a type says what the client has from an earlier stream, whatever its nonce (R5)."""
+
+    @abstractmethod
+    def _edit(self, channel: Channel, request: Request) -> Change:
+        """Any later request may change the subscription."""
+
+    @abstractmethod
+    def _write(self, channel: Channel, response: Response) -> Send:
+        """Encode a response."""
+
+    @abstractmethod
+    def _limit(self, channel: Channel) -> int | None:
+        """How many bytes of resources one response may have."""
+
+    def _check(self, request: Request) -> None:
+        if not request.type_url:
+            raise PeerMisbehaved("a request on an aggregated stream must have a type_url")  # R3
+        if request.node is None:
+            if self.node is None:
+                raise PeerMisbehaved("the first request of a stream must carry a node")  # R2
+        elif self.node is None:
+            self.node = request.node
+        elif request.node != self.node:
+            raise PeerMisbehaved(f"the stream of node {self.node.id} now claims to be of another: {request.node.id}")
+
+    def _serve(self, request: Request) -> list[Effect]:
+        channel = self._channels.get(request.type_url)
+        if channel is None:
+            return self._greet(self._open(request.type_url), request)
+        # The answer is to what was sent; what the request asks for besides comes after it (R17), and counts even if
+        # the nonce is stale (R11, R17).
+        verdict = self._verdict(channel, request)
+        channel.change(self._edit(channel, request))
+        return verdict
+
+    def _open(self, type_url: str) -> Channel:
+        assert self._world is not None
+        channel = self._channel(type_url)
+        channel.publish(self._world, follows=False)
+        self._channels[type_url] = channel
+        # Kept in the order in which types are pushed (R28).
+        ranked = sorted(self._channels.items(), key=lambda item: RANK.get(item[0], len(RANK)))
+        self._channels.clear()
+        self._channels.update(ranked)
+        return channel
+
+    def _verdict(self, channel: Channel, request: Request) -> list[Effect]:
+        if channel.awaited is None or request.nonce != channel.awaited.nonce:
+            return []
+        if request.error is not None:
+            return [Nacked(channel.type_url, request.nonce, request.error, channel.refuse(request.error))]
+        news = channel.accept()
+        present = tuple(resource for resource in news.values() if resource is not None)
+        removed = tuple(name for name, resource in news.items() if resource is None)
+        return [Acked(channel.type_url, request.nonce, present, removed)]
+
+    def _speak(self) -> list[Effect]:
+        """Say all that may be said now."""
+        effects: list[Effect] = []
+        for channel in self._channels.values():
+            if channel.awaited is None and channel.owes:
+                effects += self._next(channel)
+        token = self._plan.timer()
+        return [*effects, Wake(self._patience, token)] if token else effects
+
+    def _next(self, channel: Channel) -> list[Effect]:
+        news = self._news(channel)
+        if not (news or channel.denied or (channel.greeting and not channel.due)):
+            return []
+        response = Response(next(self._nonces), news)
+        send = self._write(channel, response)
+        channel.sent(response)
+        if channel.kind is TypeUrl.CLUSTER:
+            changed = news.keys() | channel.doubtful
+            self._send_endpoints_again(cluster for cluster in send.resources if cluster.name in changed)
+        return [send]
+
+    def _news(self, channel: Channel) -> dict[str, Resource | None]:
+        """What the next response changes, as much as fits into it (R23)."""
+        news: dict[str, Resource | None] = dict.fromkeys(sorted(self._plan.removals(channel)))
+        if channel.kind is TypeUrl.ENDPOINTS:
+            news = {name: channel.content(name) for name in news}
+        room = self._limit(channel)
+        for name in sorted(self._plan.additions(channel)):
+            content = channel.content(name)
+            if room is not None and content is not None:
+                room -= len(content.body)
+                if room < 0 and news:
+                    break
+            news[name] = content
+        return news
+
+    def _send_endpoints_again(self, clusters: Iterable[Resource]) -> None:
+        """Envoy waits for the endpoints of a cluster that it was sent, even if it has them, and does not ask (R32)."""
+        needed = {name for cluster in clusters for name in cluster.needs}
+        endpoints = self._channels.get(TypeUrl.ENDPOINTS)
+        if endpoints is None:
+            self._refresh |= needed  # its first request may say that it has them (R18)
+        else:
+            endpoints.ask([name for name in needed - endpoints.refused.keys() if endpoints.subscription.covers(name)])
+
+    def _claimed(self, channel: Channel, held: Iterable[Resource]) -> list[Effect]:
+        """The client holds these since an earlier stream: they are not sent, but for endpoints that must be (R18)."""
+        current = []
+        for resource in held:
+            channel.claim(resource)
+            if resource == channel.content(resource.name):
+                current.append(resource)
+        if channel.kind is TypeUrl.ENDPOINTS:
+            channel.ask([name for name in self._refresh if channel.subscription.covers(name)])
+            self._refresh.clear()
+        return [Acked(channel.type_url, "", tuple(current), ())] if current else []
