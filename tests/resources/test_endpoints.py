@@ -1,0 +1,72 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xds_server.domain.builds import BuildId
+from xds_server.domain.names import Ref
+from xds_server.messages.codec import to_json
+from xds_server.records.models import API_VERSION, Build
+from xds_server.resources.endpoints import assignment
+from xds_server.snapshot import TypeUrl
+
+WEB = BuildId(Ref("default", "shop"), "web", "b1")
+
+
+def placed(name: str, *addresses: Any) -> Build:
+    spec = {"app": "shop", "component": "web", "build": "b1", "endpoints": {"addresses": list(addresses)}}
+    said = {"apiVersion": API_VERSION, "kind": "Build", "metadata": {"name": name}, "spec": spec}
+    return Build.model_validate(said)
+
+
+def rendered(*records: Build) -> dict[str, Any]:
+    resource = assignment(WEB, records)
+    assert resource.name == "shop/web@b1"
+    return to_json(TypeUrl.ENDPOINTS, resource.body)
+
+
+def test_a_build_that_no_record_places_has_an_empty_assignment() -> None:
+    assert rendered() == {"cluster_name": "shop/web@b1"}
+    assert rendered(placed("a")) == {"cluster_name": "shop/web@b1"}
+
+
+@pytest.mark.parametrize(
+    ("instance", "expected"),
+    [
+        pytest.param("10.0.0.1:80", {}, id="plain"),
+        pytest.param({"address": "10.0.0.1:80", "weight": 2}, {"load_balancing_weight": 2}, id="weighted"),
+        pytest.param({"address": "10.0.0.1:80", "draining": True}, {"health_status": "DRAINING"}, id="draining"),
+    ],
+)
+def test_an_instance(instance: Any, expected: dict[str, Any]) -> None:
+    [locality] = rendered(placed("a", instance))["endpoints"]
+    [found] = locality["lb_endpoints"]
+
+    address = {"socket_address": {"address": "10.0.0.1", "port_value": 80}}
+    assert found == {"endpoint": {"address": address}, **expected}
+
+
+def test_zones_are_localities_and_ipv6_has_no_brackets() -> None:
+    one, other = rendered(placed("a", {"address": "[::1]:80", "zone": "b"}, "10.0.0.1:80"))["endpoints"]
+
+    assert "locality" not in one
+    assert other["locality"] == {"zone": "b"}
+    assert other["lb_endpoints"][0]["endpoint"]["address"]["socket_address"]["address"] == "::1"
+
+
+ADDRESS = st.builds("10.0.{}.{}:80".format, st.integers(0, 1), st.integers(1, 4))
+INSTANCES = st.lists(
+    st.fixed_dictionaries({"address": ADDRESS, "zone": st.sampled_from(["", "a", "b"])}),
+    unique_by=lambda each: each["address"],
+)
+
+
+@given(INSTANCES, st.randoms(use_true_random=False), st.integers(0, 5))
+def test_order_and_records_never_matter(instances: list[dict[str, Any]], dice: Any, cut: int) -> None:
+    """The same instances, in any order, by one record or two: the same bytes."""
+    shuffled = dice.sample(instances, len(instances))
+
+    one = assignment(WEB, [placed("a", *instances)])
+    other = assignment(WEB, [placed("b", *shuffled[cut:]), placed("a", *shuffled[:cut])])
+    assert (one.version, one.body) == (other.version, other.body)

@@ -1,0 +1,156 @@
+"""What each app contributes to a gateway, and the snapshot that they make together."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from immutables import Map
+
+from xds_server.domain.names import Ref
+from xds_server.records.models import Gateway
+from xds_server.resources.apps import AppParts, StyledApp
+from xds_server.resources.listeners import listener_resource, open_listeners
+from xds_server.resources.route_configurations import Hosts, route_configuration
+from xds_server.resources.style import Style, style_of
+from xds_server.resources.virtual_hosts import template_body, unknown_body
+from xds_server.snapshot import NOTHING, Resource, Resources, Snapshot, TypeUrl
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contribution:
+    """What a gateway has because of one app."""
+
+    clusters: Mapping[str, Resource]
+    hosts: Mapping[str, bytes]
+
+
+NO_CONTRIBUTION = Contribution({}, {})
+
+
+def contribution(gateway: Ref, style: Style, parts: AppParts, styled: StyledApp) -> Contribution:
+    """A gateway that serves explicit requests has every deployment; any other has what its releases name."""
+    here = [ref for ref, record in parts.world.releases.items() if gateway in map(record.refer, record.spec.gateways)]
+    hosts = {host: body for ref in here for host, body in styled.released[ref].items()}
+    if style.serves_explicit:
+        wanted: Iterable[Ref] = parts.clusters
+        own = ((ref, each.host) for ref, each in styled.deployments.items() if each.host is not None)
+        hosts.update((ref.word + style.template, body) for ref, body in own)
+    else:
+        releases = [parts.world.releases[ref] for ref in here]
+        wanted = {record.refer(name) for record in releases for name in record.spec.deployments}
+    return Contribution({each.name: each for ref in wanted for each in parts.clusters[ref]}, hosts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GatewayParts:
+    """A gateway and everything its proxies could be told."""
+
+    record: Gateway
+    style: Style
+    contributions: Map[Ref, Contribution]
+    hosts: Hosts
+    snapshot: Snapshot
+
+
+UNTOLD = Snapshot({}, serial=-1)
+
+
+def new_gateway(record: Gateway) -> GatewayParts:
+    """A gateway that no app has contributed to and no proxy has been told of."""
+    style = style_of(record)
+    own: list[tuple[str, bytes | None]] = [("*", unknown_body())]
+    if style.template:
+        own.append(("*" + style.template, template_body(style)))
+    return GatewayParts(record, style, Map(), Hosts().replaced(own), UNTOLD)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What differs from the gateway's last snapshot, and the serial of a new one."""
+
+    contributions: Mapping[Ref, Contribution]
+    endpoints: Resources
+    changed_endpoints: frozenset[str]
+    serial: int
+
+
+def updated_gateway(gateway: GatewayParts, record: Gateway, changes: Changes) -> GatewayParts:
+    """The gateway with these contributions; the same object if nothing that a proxy could be told has changed."""
+    pairs = [
+        (gateway.contributions.get(app, NO_CONTRIBUTION), new) for app, new in sorted(changes.contributions.items())
+    ]
+    before = gateway.snapshot
+    clusters, changed_clusters = merged(
+        before.of(TypeUrl.CLUSTER), [(old.clusters, new.clusters) for old, new in pairs]
+    )
+    hosts = _merged_hosts(gateway.hosts, pairs)
+    listeners, routes = _listening(record, hosts, gateway)
+    changed = {
+        TypeUrl.CLUSTER: changed_clusters,
+        TypeUrl.ENDPOINTS: changes.changed_endpoints,
+        TypeUrl.LISTENER: _difference(before.of(TypeUrl.LISTENER), listeners),
+        TypeUrl.ROUTES: _difference(before.of(TypeUrl.ROUTES), routes),
+    }
+    resources = {
+        TypeUrl.CLUSTER: clusters,
+        TypeUrl.ENDPOINTS: changes.endpoints,
+        TypeUrl.LISTENER: listeners,
+        TypeUrl.ROUTES: routes,
+    }
+    snapshot = before
+    if before is UNTOLD or any(changed.values()):
+        snapshot = Snapshot(resources, changes.serial, before.serial, changed)
+    return GatewayParts(record, gateway.style, _kept(gateway.contributions, changes.contributions), hosts, snapshot)
+
+
+def _kept(before: Map[Ref, Contribution], new: Mapping[Ref, Contribution]) -> Map[Ref, Contribution]:
+    kept = before.mutate()
+    for app, each in new.items():
+        if each is NO_CONTRIBUTION:
+            kept.pop(app, None)
+        else:
+            kept[app] = each
+    return kept.finish()
+
+
+def merged(
+    before: Resources, pairs: Iterable[tuple[Mapping[str, Resource], Mapping[str, Resource]]]
+) -> tuple[Resources, frozenset[str]]:
+    changed = set()
+    merged = before.mutate()
+    for old, new in pairs:
+        for name in old.keys() - new.keys():
+            del merged[name]
+            changed.add(name)
+        for name, resource in new.items():
+            if merged.get(name) != resource:
+                merged[name] = resource
+                changed.add(name)
+    return merged.finish(), frozenset(changed)
+
+
+def _merged_hosts(before: Hosts, pairs: Iterable[tuple[Contribution, Contribution]]) -> Hosts:
+    changes: dict[str, bytes | None] = {}
+    for old, new in pairs:
+        changes.update(dict.fromkeys(old.hosts.keys() - new.hosts.keys()))
+    for _, new in pairs:
+        changes.update((host, body) for host, body in new.hosts.items() if before.bodies.get(host) != body)
+    return before.replaced(changes.items()) if changes else before
+
+
+def _listening(record: Gateway, hosts: Hosts, before: GatewayParts) -> tuple[Resources, Resources]:
+    """Listeners are made anew only for another record, route configurations only for other hosts."""
+    if before.record is record and before.snapshot is not UNTOLD:
+        listeners = before.snapshot.of(TypeUrl.LISTENER)
+        if hosts is before.hosts:
+            return listeners, before.snapshot.of(TypeUrl.ROUTES)
+    else:
+        made = (listener_resource(record, listener) for listener in open_listeners(record))
+        listeners = NOTHING.update({each.name: each for each in made})
+    return listeners, NOTHING.update({name: route_configuration(name, before.style, hosts) for name in listeners})
+
+
+def _difference(before: Resources, after: Resources) -> frozenset[str]:
+    if before is after:
+        return frozenset()
+    names = {*before, *after}
+    return frozenset(name for name in names if before.get(name) != after.get(name))

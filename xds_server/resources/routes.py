@@ -1,0 +1,172 @@
+"""The routes of one deployment under one rule, as an encoded `RouteList`. Each list ends with a catch-all 404."""
+
+import json
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+from xds_server.domain import names
+from xds_server.domain.names import Ref
+from xds_server.messages.codec import encode, pack
+from xds_server.messages.envoy import (
+    DataSource,
+    DirectResponseAction,
+    HeaderMatcher,
+    QueryParameterMatcher,
+    RegexMatcher,
+    RetryPolicy,
+    RetryPolicyRetryHostPredicate,
+    Route,
+    RouteAction,
+    RouteMatch,
+    StringMatcher,
+)
+from xds_server.messages.extensions import PreviousHostsPredicate
+from xds_server.messages.fields import message_field, text_field
+from xds_server.records.matches import HeaderMatch, QueryMatch, RouteRule
+from xds_server.records.models import Retries, TrafficPolicy
+from xds_server.resources.headers import header
+from xds_server.traffic.intents import DeploymentRoutes, Refusal, RefusalReason
+
+NO_ROUTE = Refusal(RefusalReason.NO_ROUTE, "no route of this deployment matches")
+
+
+NAME = 14
+"""The field number of `Route.name`, and its last field here: what comes before it is the same under every rule."""
+ROUTES = 1
+"""The field number of `RouteList.routes`."""
+RESPONSE_HEADERS_TO_ADD = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedRoutes:
+    """A deployment's routes as far as they are the same under every rule: each id, and all fields but the name."""
+
+    deployment: Ref
+    routes: tuple[tuple[str, bytes], ...]
+
+
+def encoded_routes(listed: DeploymentRoutes) -> EncodedRoutes:
+    deployment = listed.deployment
+    context = [header(names.CONTEXT_HEADER, deployment.word)]
+    routes = tuple(
+        (
+            each.id,
+            encode(
+                Route(
+                    match=route_match(each.rule),
+                    route=_action(names.cluster(deployment, each.component), each.policy),
+                    request_headers_to_add=context,
+                )
+            ),
+        )
+        for each in listed.routes
+    )
+    return EncodedRoutes(deployment, routes)
+
+
+def route_list(rule: str, listed: EncodedRoutes, set_cookie: bytes = b"") -> bytes:
+    """Everything a request bound to this deployment may reach.
+
+    `set_cookie`, an encoded `HeaderValueOption`, is added to every application's answer. The list is put together from
+    encoded routes, because every rule of every release has one.
+    """
+    cookie = message_field(RESPONSE_HEADERS_TO_ADD, set_cookie) if set_cookie else b""
+    fields = [
+        message_field(ROUTES, fields + cookie + text_field(NAME, names.route(rule, listed.deployment, route_id)))
+        for route_id, fields in listed.routes
+    ]
+    fields.append(message_field(ROUTES, refusal_route(NO_ROUTE, rule, listed.deployment.word)))
+    return b"".join(fields)
+
+
+def refusals(refusal: Refusal, rule: str = "-") -> bytes:
+    """A list that answers everything with the refusal."""
+    return message_field(ROUTES, refusal_route(refusal, rule))
+
+
+def refusal_route(refusal: Refusal, rule: str, deployment: str = "-") -> bytes:
+    """An encoded catch-all that answers with the refusal.
+
+    The body says what was wrong with the request; which rule and deployment it was is in the route's name, for access
+    logs, and in the headers that the gateway reveals.
+    """
+    return _answer(refusal) + text_field(NAME, f"{rule}/{deployment}/{refusal.reason}")
+
+
+@cache
+def _answer(refusal: Refusal) -> bytes:
+    body = json.dumps({"reason": refusal.reason, "message": refusal.message})
+    return encode(
+        Route(
+            match=RouteMatch(prefix="/"),
+            direct_response=DirectResponseAction(status=refusal.status, body=DataSource(inline_string=body)),
+            response_headers_to_add=[header("content-type", "application/json")],
+        )
+    )
+
+
+def _action(cluster: str, policy: TrafficPolicy) -> RouteAction:
+    return RouteAction(
+        cluster=cluster,
+        timeout=policy.timeout,
+        retry_policy=_retry_policy(policy.retries) if policy.retries and policy.retries.attempts else None,
+    )
+
+
+@lru_cache(maxsize=256)
+def _retry_policy(retries: Retries) -> RetryPolicy:
+    """Tried again on another instance: up to three draws to find one that was not tried before."""
+    other = RetryPolicyRetryHostPredicate(
+        name="envoy.retry_host_predicates.previous_hosts", typed_config=pack(PreviousHostsPredicate())
+    )
+    return RetryPolicy(
+        retry_on=",".join(retries.on),
+        num_retries=retries.attempts,
+        per_try_timeout=retries.per_try_timeout,
+        retry_host_predicate=[other],
+        host_selection_retry_max_attempts=3,
+    )
+
+
+def route_match(rule: RouteRule) -> RouteMatch:
+    headers = [_header_matcher(match) for match in rule.headers]
+    if rule.methods:
+        headers.append(_method_matcher(rule))
+    query = [_query_matcher(match) for match in rule.query]
+    if rule.path is not None:
+        return RouteMatch(path=rule.path, headers=headers, query_parameters=query)
+    if rule.path_regex is not None:
+        return RouteMatch(safe_regex=RegexMatcher(regex=rule.path_regex), headers=headers, query_parameters=query)
+    if rule.path_prefix in (None, "/"):
+        return RouteMatch(prefix="/", headers=headers, query_parameters=query)
+    return RouteMatch(path_separated_prefix=rule.path_prefix, headers=headers, query_parameters=query)
+
+
+def _method_matcher(rule: RouteRule) -> HeaderMatcher:
+    methods = "|".join(sorted(rule.methods))
+    return HeaderMatcher(name=":method", string_match=StringMatcher(safe_regex=RegexMatcher(regex=methods)))
+
+
+def _header_matcher(match: HeaderMatch) -> HeaderMatcher:
+    if match.present is not None:
+        return HeaderMatcher(name=match.name, present_match=match.present, invert_match=match.invert)
+    return HeaderMatcher(name=match.name, string_match=_string_matcher(match), invert_match=match.invert)
+
+
+def _query_matcher(match: QueryMatch) -> QueryParameterMatcher:
+    if match.present is not None:
+        return QueryParameterMatcher(name=match.name, present_match=match.present)
+    return QueryParameterMatcher(name=match.name, string_match=_string_matcher(match))
+
+
+def _string_matcher(match: HeaderMatch | QueryMatch) -> StringMatcher:
+    if match.exact is not None:
+        return StringMatcher(exact=match.exact)
+    if match.regex is not None:
+        return StringMatcher(safe_regex=RegexMatcher(regex=match.regex))
+    if match.prefix is not None:
+        return StringMatcher(prefix=match.prefix)
+    assert isinstance(match, HeaderMatch)
+    if match.suffix is not None:
+        return StringMatcher(suffix=match.suffix)
+    return StringMatcher(contains=match.contains or "")

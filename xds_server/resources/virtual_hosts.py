@@ -1,0 +1,170 @@
+"""Virtual hosts: a request is given its deployment first, then it sees that deployment's routes only.
+
+    explicit   the selector header names the deployment: one lookup, however many there are
+    audiences  in their order
+    default    by slot: of the user if the release is sticky, else of the request
+    nothing    a refusal
+
+Bodies are encoded without the virtual host's name, which differs by listener and is put in front of them (`named`).
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from xds_server.domain.names import DEFAULT_RULE, EXPLICIT_RULE, Ref
+from xds_server.messages.codec import encode
+from xds_server.messages.envoy import HeaderValue, HeaderValueOption
+from xds_server.messages.fields import text_field
+from xds_server.records.models import AppDeployment, Sticky
+from xds_server.resources import branches, expressions, predicates
+from xds_server.resources.branches import Branch, Try
+from xds_server.resources.headers import APPEND
+from xds_server.resources.routes import EncodedRoutes, encoded_routes, refusals, route_list
+from xds_server.resources.style import Style
+from xds_server.traffic.intents import (
+    DefaultIntent,
+    Refusal,
+    RefusalReason,
+    ReleasedHost,
+)
+from xds_server.traffic.routes import deployment_routes
+from xds_server.traffic.slots import SlotRange
+
+HOST_UNKNOWN = Refusal(RefusalReason.HOST_UNKNOWN, "no release at this gateway has this host")
+DEPLOYMENT_UNKNOWN = Refusal(RefusalReason.DEPLOYMENT_UNKNOWN, "no deployment that may be asked for here has this name")
+EXPLICIT_DENIED = Refusal(RefusalReason.EXPLICIT_DENIED, "this gateway does not serve deployments by name", status=403)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StyledDeployment:
+    """A deployment's routes; where explicit requests are served, their encoded list and its own virtual host."""
+
+    record: AppDeployment
+    routes: EncodedRoutes
+    explicit: Branch | None
+    host: bytes | None
+
+
+Deployments = Mapping[Ref, StyledDeployment]
+
+
+def styled_deployment(style: Style, record: AppDeployment) -> StyledDeployment:
+    routes = encoded_routes(deployment_routes(record))
+    if not style.serves_explicit:
+        return StyledDeployment(record, routes, None, None)
+    explicit = branches.routes(route_list(EXPLICIT_RULE, routes))
+    host = branches.virtual_host(record.ref.word + style.template, explicit) if style.template else None
+    return StyledDeployment(record, routes, explicit, host)
+
+
+def released_body(app: Deployments, explicit: Try | None, host: ReleasedHost) -> bytes:
+    """The virtual host of a release's host. `explicit` is what `explicit_try` says for the app."""
+    tries = [] if explicit is None else [explicit]
+    last = _otherwise(app, host.otherwise)
+    for intent in host.audiences:
+        then = branches.routes(route_list(intent.name, app[intent.deployment].routes))
+        if intent.match is None:
+            last = then
+            break
+        tries.append((predicates.audience(intent.match), then))
+    return branches.virtual_host(host.host, branches.choice(tries, last))
+
+
+def explicit_try(style: Style, app: Deployments) -> Try | None:
+    """A selector names the deployment: one lookup, and a name that is none's gets nobody's routes."""
+    if not style.selector:
+        return None
+    named = predicates.header_regex(style.selector, predicates.ANYTHING)
+    if style.denies_explicit:
+        return named, _refuse(EXPLICIT_DENIED, EXPLICIT_RULE)
+    unknown = _refuse(DEPLOYMENT_UNKNOWN, EXPLICIT_RULE)
+    known = {ref.word: each.explicit for ref, each in app.items() if each.explicit is not None}
+    return named, branches.lookup(style.selector, known, unknown) if known else unknown
+
+
+def template_body(style: Style) -> bytes:
+    """Every host of the host template that is no deployment's."""
+    refusal = DEPLOYMENT_UNKNOWN if style.serves_explicit else EXPLICIT_DENIED
+    return branches.virtual_host("*" + style.template, _refuse(refusal, EXPLICIT_RULE))
+
+
+def unknown_body() -> bytes:
+    """Every host that no other virtual host has."""
+    return branches.virtual_host("*", _refuse(HOST_UNKNOWN))
+
+
+def named(name: str, body: bytes) -> bytes:
+    """A whole virtual host. `name` is field 1, so this is also the order in which an encoder writes it."""
+    return text_field(1, name) + body
+
+
+@cache
+def _refuse(refusal: Refusal, rule: str = "-") -> Branch:
+    return branches.routes(refusals(refusal, rule))
+
+
+def _otherwise(app: Deployments, intent: DefaultIntent | Refusal) -> Branch:
+    if isinstance(intent, Refusal):
+        return _refuse(intent, DEFAULT_RULE)
+    plain = {each.deployment: _default(app, each) for each in intent.ranges}
+    if len(intent.ranges) == 1 and (intent.sticky is None or intent.sticky.cookie is None):
+        return plain[intent.ranges[0].deployment]
+    drawn = _by_regex(intent.ranges, plain, "x-request-id", expressions.request_slot)
+    if intent.sticky is None:
+        return drawn
+    if intent.sticky.header is not None:
+        hashed = _by_hash(intent, intent.sticky.header, plain)
+        return branches.choice([(predicates.header_regex(intent.sticky.header, predicates.ANYTHING), hashed)], drawn)
+    return _by_cookie(app, intent, plain)
+
+
+def _default(app: Deployments, owner: SlotRange, set_cookie: bytes = b"") -> Branch:
+    return branches.routes(route_list(DEFAULT_RULE, app[owner.deployment].routes, set_cookie))
+
+
+def _by_cookie(app: Deployments, intent: DefaultIntent, plain: Mapping[Ref, Branch]) -> Branch:
+    """Two branches, so that the cookie is set only where it was absent; its id is then this request's."""
+    assert intent.sticky is not None
+    assert intent.sticky.cookie is not None
+    cookie = intent.sticky.cookie
+    known = _by_regex(intent.ranges, plain, "cookie", lambda digits: expressions.cookie_user(cookie, digits))
+    line = _set_cookie(cookie, intent.sticky)
+    new = {each.deployment: _default(app, each, line) for each in intent.ranges}
+    drawn = _by_regex(intent.ranges, new, "x-request-id", expressions.request_slot)
+    return branches.choice([(predicates.header_regex("cookie", expressions.cookie_user(cookie)), known)], drawn)
+
+
+def _set_cookie(name: str, sticky: Sticky) -> bytes:
+    seconds = int(sticky.max_age.total_seconds())
+    line = f"{name.replace('%', '%%')}=%REQ(x-request-id)%; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax"
+    return encode(HeaderValueOption(header=HeaderValue(key="set-cookie", value=line), append_action=APPEND))
+
+
+def _by_regex(
+    ranges: tuple[SlotRange, ...], owners: Mapping[Ref, Branch], header: str, expression: Callable[[str], str]
+) -> Branch:
+    """The widest range needs no expression: it gets what is left, and what has no slot at all."""
+    rest = max(ranges, key=lambda each: (each.high - each.low, each.deployment))
+    tries = [
+        (predicates.header_regex(header, expression(expressions.slots(each.low, each.high))), owners[each.deployment])
+        for each in ranges
+        if each is not rest
+    ]
+    return branches.choice(tries, owners[rest.deployment])
+
+
+def _by_hash(intent: DefaultIntent, header: str, owners: Mapping[Ref, Branch]) -> Branch:
+    seed = _seed(intent.app)
+    tries = [
+        (predicates.hash_at_least(header, each.low, seed), owners[each.deployment])
+        for each in reversed(intent.ranges)
+        if each.low
+    ]
+    return branches.choice(tries, owners[intent.ranges[0].deployment])
+
+
+def _seed(app: Ref) -> int:
+    """The same users are not the first canaries of every app."""
+    return int.from_bytes(hashlib.blake2b(app.word.encode(), digest_size=4).digest(), "big")
