@@ -1,0 +1,107 @@
+"""The road from what is in force to what proxies could be told. There is no other.
+
+    world ──> app parts (endpoints, clusters) ──┐
+        └──> styled apps (virtual hosts) ───────┴──> contribution of each app to each gateway ──> snapshot
+
+`compile_world` is a pure function. Given the last compilation it does again only what the touched apps and gateways
+need, and gives what it would have given without: what it reuses is keyed by the identity of frozen records.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from immutables import Map
+
+from xds_server.domain.names import Ref
+from xds_server.records.world import World
+from xds_server.resources.apps import AppParts, StyledApp, app_parts, styled_app
+from xds_server.resources.gateways import (
+    NO_CONTRIBUTION,
+    Changes,
+    Contribution,
+    GatewayParts,
+    contribution,
+    merged,
+    new_gateway,
+    updated_gateway,
+)
+from xds_server.resources.style import Style, style_of
+from xds_server.snapshot import NOTHING, Resources
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compilation:
+    """A compiled world: the snapshot of every gateway, and the pieces that the next compilation reuses."""
+
+    world: World = field(default_factory=World)
+    parts: Map[Ref, AppParts] = field(default_factory=Map)
+    endpoints: Resources = NOTHING
+    styled: Mapping[Style, Map[Ref, StyledApp]] = field(default_factory=dict)
+    serial: int = 0
+    gateways: Mapping[Ref, GatewayParts] = field(default_factory=dict)
+
+
+EMPTY = Compilation()
+
+
+def compile_world(world: World, before: Compilation = EMPTY, touched: Iterable[Ref] | None = None) -> Compilation:
+    """`touched`: the apps that may differ from `before`; found by comparing every app if not given."""
+    apps = sorted(_differing(before.world, world) if touched is None else touched)
+    parts = _parts(world, before, apps)
+    endpoints, changed = _endpoints(before, parts, apps)
+    styled = {
+        style: _styled(world, style, before.styled.get(style), apps)
+        for style in {style_of(record) for record in world.gateways.values()}
+    }
+    serial = before.serial + 1
+    gateways = {}
+    for ref, record in sorted(world.gateways.items()):
+        style = style_of(record)
+        old = before.gateways.get(ref)
+        known = old if old is not None and old.style == style else new_gateway(record)
+        wanted = apps if known is old else sorted(parts)
+        contributions = {app: _contribution(ref, style, parts.get(app), styled[style].get(app)) for app in wanted}
+        gateways[ref] = updated_gateway(known, record, Changes(contributions, endpoints, changed, serial))
+    return Compilation(world, parts, endpoints, styled, serial, gateways)
+
+
+def _differing(before: World, after: World) -> set[Ref]:
+    return {app for app in {*before.apps, *after.apps} if before.apps.get(app) is not after.apps.get(app)}
+
+
+def _parts(world: World, before: Compilation, apps: Iterable[Ref]) -> Map[Ref, AppParts]:
+    parts = before.parts.mutate()
+    for app in apps:
+        found = world.apps.get(app)
+        if found is not None:
+            parts[app] = app_parts(found, parts.get(app))
+        else:
+            parts.pop(app, None)
+    return parts.finish()
+
+
+def _endpoints(before: Compilation, parts: Map[Ref, AppParts], apps: Iterable[Ref]) -> tuple[Resources, frozenset[str]]:
+    """The assignments of all live builds: one set for every gateway."""
+    changes = (
+        (
+            before.parts[app].endpoints if app in before.parts else {},
+            parts[app].endpoints if app in parts else {},
+        )
+        for app in apps
+    )
+    return merged(before.endpoints, changes)
+
+
+def _styled(world: World, style: Style, before: Map[Ref, StyledApp] | None, apps: Iterable[Ref]) -> Map[Ref, StyledApp]:
+    styled = (before if before is not None else Map[Ref, StyledApp]()).mutate()
+    for app in apps if before is not None else world.apps:
+        found = world.apps.get(app)
+        if found is not None:
+            styled[app] = styled_app(found, style, styled.get(app))
+        else:
+            styled.pop(app, None)
+    return styled.finish()
+
+
+def _contribution(gateway: Ref, style: Style, parts: AppParts | None, styled: StyledApp | None) -> Contribution:
+    return contribution(gateway, style, parts, styled) if parts and styled else NO_CONTRIBUTION
