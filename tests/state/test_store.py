@@ -1,0 +1,168 @@
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from xds_server.records.saved import Row
+from xds_server.state.store import DATABASE, VERSION, StateUnusable, Store
+
+NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def row(name: str, document: str = "{}", accepted: datetime = NOON) -> Row:
+    return Row("Release", "default", name, document, accepted)
+
+
+def test_rows_are_there_after_a_restart_in_a_stable_order(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "state"
+    with Store.open(folder) as store:
+        assert store.load() == []
+        store.save([row("b"), row("a", '{"x": "ü\\u0000"}')], [])
+
+    with Store.open(folder) as store:
+        assert store.load() == [row("a", '{"x": "ü\\u0000"}'), row("b")]
+
+
+def test_a_row_replaces_the_one_before_and_a_delete_forgets_it(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        store.save([row("a"), row("b"), row("c")], [])
+        store.save([row("a", "[1]")], [("Release", "default", "b"), ("Release", "prod", "c"), ("App", "default", "c")])
+
+        assert store.load() == [row("a", "[1]"), row("c")]
+
+
+def test_a_row_that_is_deleted_and_saved_at_once_is_kept(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        store.save([row("a")], [("Release", "default", "a")])
+
+        assert store.load() == [row("a")]
+
+
+def test_times_come_back_in_utc(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        store.save([row("a", accepted=NOON.astimezone(timezone(timedelta(hours=5, minutes=30))))], [])
+
+        [loaded] = store.load()
+        assert (loaded.first_accepted, loaded.first_accepted.tzinfo) == (NOON, UTC)
+
+
+def test_a_save_that_fails_half_way_saves_nothing(tmp_path: Path) -> None:
+    def failing() -> Iterator[Row]:
+        yield row("b")
+        raise RuntimeError("half way")
+
+    with Store.open(tmp_path) as store:
+        store.save([row("a")], [])
+        with pytest.raises(RuntimeError, match="half way"):
+            store.save(failing(), [("Release", "default", "a")])
+
+        assert store.load() == [row("a")]
+
+
+def test_a_second_server_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    with Store.open(tmp_path), pytest.raises(StateUnusable, match=r"another xds-server uses .*--state"):
+        Store.open(tmp_path)
+
+    with Store.open(tmp_path) as store:
+        assert store.load() == []
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StateUnusable, match=r"file/state cannot be written: Not a directory.*--state"):
+        Store.open(tmp_path / "file" / "state")
+
+
+def test_a_database_of_a_newer_server_is_refused_and_left_alone(tmp_path: Path) -> None:
+    Store.open(tmp_path).close()
+    change(tmp_path, f"PRAGMA user_version = {VERSION + 1}")
+    before = (tmp_path / DATABASE).read_bytes()
+
+    with pytest.raises(StateUnusable, match="newer xds-server"):
+        Store.open(tmp_path)
+    assert (tmp_path / DATABASE).read_bytes() == before
+
+
+def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / DATABASE).write_bytes(b"not a database" * 1000)
+
+    with pytest.raises(StateUnusable, match=r"damaged: file is not a database.*move state\.db"):
+        Store.open(tmp_path)
+    assert (tmp_path / DATABASE).read_bytes() == b"not a database" * 1000
+
+
+def test_a_damaged_page_is_found_when_it_is_read(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        store.save([row(f"r{number}", "x" * 500) for number in range(100)], [])
+    with (tmp_path / DATABASE).open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 8192)
+
+    with Store.open(tmp_path) as store, pytest.raises(StateUnusable, match="damaged"):
+        store.load()
+
+
+def test_a_database_without_room_says_so_and_keeps_what_it_had(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        store.save([row("a")], [])
+        store._connection.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(StateUnusable, match=r"full.*space"):
+            store.save([row("b", "x" * 100_000)], [])
+
+        assert store.load() == [row("a")]
+
+
+def test_a_refused_folder_is_not_held(tmp_path: Path) -> None:
+    (tmp_path / DATABASE).write_bytes(b"not a database" * 1000)
+    with pytest.raises(StateUnusable, match="damaged"):
+        Store.open(tmp_path)
+    (tmp_path / DATABASE).unlink()
+
+    with Store.open(tmp_path) as store:
+        assert store.load() == []
+
+
+def test_what_was_saved_outlives_kill_9(tmp_path: Path) -> None:
+    program = """
+        import sys
+        from datetime import UTC, datetime
+        from pathlib import Path
+        from xds_server.records.saved import Row
+        from xds_server.state.store import Store
+
+        store = Store.open(Path(sys.argv[1]))
+        noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+        number = 0
+        while True:
+            names = [f"{half}{number}" for half in "ab"]
+            store.save([Row("Release", "default", name, "x" * 3000, noon) for name in names], [])
+            print(number, flush=True)
+            number += 1
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            if int(line) == 100:
+                child.send_signal(signal.SIGKILL)
+                break
+        promised = max([100, *map(int, child.stdout.read().split())])
+
+    with Store.open(tmp_path) as store:
+        kept = {loaded.name for loaded in store.load()}
+    assert kept >= {f"{half}{number}" for half in "ab" for number in range(promised + 1)}
+    assert {name[1:] for name in kept if name[0] == "a"} == {name[1:] for name in kept if name[0] == "b"}
+
+
+def change(folder: Path, statement: str) -> None:
+    connection = sqlite3.connect(folder / DATABASE)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()

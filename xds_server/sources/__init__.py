@@ -1,0 +1,1 @@
+"""Where records come from. A source says what it reads as values; what they mean is the core's business."""
