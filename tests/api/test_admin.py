@@ -1,0 +1,64 @@
+import json
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, Counter
+
+from xds_server.api.admin import Readiness, admin_app
+
+
+async def ask(app: FastAPI, path: str, method: str = "GET") -> tuple[int, str, str]:
+    """Status, content type and body, straight from the application."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b""}
+    await app({**scope, "headers": [], "http_version": "1.1", "scheme": "http", "root_path": ""}, receive, send)
+    start, *bodies = sent
+    headers = {key.decode(): value.decode() for key, value in start["headers"]}
+    return start["status"], headers.get("content-type", ""), b"".join(each.get("body", b"") for each in bodies).decode()
+
+
+def app(registry: CollectorRegistry | None = None, *, ready: bool = True, because: str = "") -> FastAPI:
+    return admin_app(lambda: Readiness(ready=ready, because=because), registry or CollectorRegistry())
+
+
+async def test_a_process_that_answers_is_alive_whether_ready_or_not() -> None:
+    assert await ask(app(ready=False), "/healthz") == (200, "application/json", '{"alive":true}')
+
+
+@pytest.mark.parametrize(("ready", "status"), [(True, 200), (False, 503)])
+async def test_readiness_says_what_is_waited_for(ready: bool, status: int) -> None:
+    code, kind, body = await ask(app(ready=ready, because="waiting for records"), "/readyz")
+
+    assert (code, kind) == (status, "application/json")
+    assert json.loads(body) == {"ready": ready, "because": "waiting for records"}
+
+
+async def test_readiness_is_asked_anew_each_time() -> None:
+    answers = iter([False, True])
+    changing = admin_app(lambda: Readiness(ready=next(answers), because=""), CollectorRegistry())
+
+    assert [(await ask(changing, "/readyz"))[0] for _ in range(2)] == [503, 200]
+
+
+async def test_metrics_are_those_of_the_registry_in_prometheus_format() -> None:
+    registry = CollectorRegistry()
+    Counter("xds_server_acks", "Responses accepted.", ["type"], registry=registry).labels("Cluster").inc(3)
+
+    code, kind, body = await ask(app(registry), "/metrics")
+
+    assert code == 200
+    assert kind.startswith("text/plain")
+    assert 'xds_server_acks_total{type="Cluster"} 3.0' in body
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/redoc", "/metrics/"])
+async def test_there_is_nothing_else(path: str) -> None:
+    assert (await ask(app(), path))[0] in (307, 404)

@@ -1,0 +1,85 @@
+"""The gRPC server of the aggregated discovery service, in both dialects."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from secrets import token_hex
+
+import grpc
+import grpc.aio
+
+from xds_server.ports import Observer, Worlds
+from xds_server.protocol.delta import DeltaStream
+from xds_server.protocol.events import DeltaRequest, SotwRequest
+from xds_server.protocol.sotw import SotwStream
+from xds_server.protocol.stream import PATIENCE, Request
+from xds_server.transport.requests import delta_request, sotw_request
+from xds_server.transport.session import Dialect, Session, Surroundings
+
+SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+
+OPTIONS = (
+    # A delta client that reconnects lists every resource it has, which passes the default of 4 MiB (R6).
+    ("grpc.max_receive_message_length", 32 * 1024 * 1024),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_concurrent_streams", 1_000_000),
+    # Half-open streams die within 40 s, and clients may ping as often as they like to find out on their side (R6).
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+    # Two servers on one port would share its clients at random.
+    ("grpc.so_reuseport", 0),
+)
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+Handler = Callable[[AsyncIterator[bytes], Context], Awaitable[None]]
+
+
+class XdsServer:
+    """Serves ADS to any number of proxies. `patience`: seconds that routes wait for clusters that do not warm."""
+
+    def __init__(self, worlds: Worlds, observer: Observer, *, patience: float = PATIENCE) -> None:
+        self._surroundings = Surroundings(worlds, observer)
+        self._sessions: set[Session[SotwRequest] | Session[DeltaRequest]] = set()
+        self._stopping = False
+        self._server = grpc.aio.server(options=OPTIONS)
+        sotw = Dialect("sotw", sotw_request, lambda: SotwStream(patience=patience, name=_stream_name()))
+        delta = Dialect("delta", delta_request, lambda: DeltaStream(patience=patience, name=_stream_name()))
+        methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+            "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(self._handler(sotw)),
+            "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(self._handler(delta)),
+        }
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
+
+    async def start(self, address: str) -> int:
+        """Listen on `host:port`; returns the port, chosen by the system if it was 0."""
+        port = self._server.add_insecure_port(address)
+        await self._server.start()
+        return port
+
+    async def stop(self, grace: float) -> None:
+        """End every stream once what is waiting is written, but after `grace` seconds in any case."""
+        self._stopping = True
+        for session in self._sessions:
+            session.end()
+        await self._server.stop(grace)
+
+    def _handler(self, dialect: Dialect[Request]) -> Handler:
+        async def converse(requests: AsyncIterator[bytes], context: Context) -> None:
+            session = Session(dialect, self._surroundings)
+            self._sessions.add(session)
+            try:
+                await session.run(requests, context.write)
+            finally:
+                self._sessions.discard(session)
+            if session.fault is not None:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(session.fault))
+            if self._stopping:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is stopping")
+
+        return converse
+
+
+def _stream_name() -> str:
+    return f"{token_hex(4)}-"
