@@ -1,0 +1,215 @@
+import sqlite3
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.records.folder import SHOP, deployment, gateway, release
+from xds_server.protocol.events import Node
+from xds_server.records.reading import Batch, Readable, Unreadable
+from xds_server.runtime.control import SHOWN, Control, clock
+from xds_server.runtime.metrics import Metrics
+from xds_server.snapshot import Snapshot, TypeUrl
+from xds_server.state.store import StateUnusable, Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "state") as opened:
+        yield opened
+
+
+class Server:
+    """A control with everything that it tells: snapshots, log lines, metrics."""
+
+    def __init__(self, store: Store) -> None:
+        self.metrics = Metrics()
+        self.control = Control("records", store, self.metrics, allow_empty=False)
+
+    def hears(self, files: Mapping[str, str | None], *, complete: bool = False) -> list[Any]:
+        """What is logged when these files change."""
+        said = {name: None if text is None else Readable(text) for name, text in files.items()}
+        with capture_logs() as logged:
+            self.control.hear(Batch(said, complete))
+        return logged
+
+    def snapshot(self, gateway: str = "edge") -> Snapshot | None:
+        world: Any = self.control.worlds.world_of(Node("n", gateway, "gateway"))
+        found: Snapshot | None = world.value
+        return found
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(name, labels)
+
+
+def hosts(snapshot: Snapshot | None) -> list[str]:
+    """What of these hosts is served."""
+    assert snapshot is not None
+    body = snapshot.of(TypeUrl.ROUTES)["edge/http"].body
+    return [host for host in ("shop.test", "new.test", "acme.test") if host.encode() in body]
+
+
+def test_nobody_is_told_anything_before_the_first_read(store: Store) -> None:
+    server = Server(store)
+
+    assert server.snapshot() is None
+    assert server.control.waiting_for == "records to be read for the first time"
+    server.control.tick()
+    assert server.snapshot() is None
+
+    server.hears(SHOP, complete=True)
+    assert hosts(server.snapshot()) == ["shop.test"]
+    assert server.control.waiting_for is None
+
+
+def test_it_is_saved_before_anyone_hears_of_it(store: Store, tmp_path: Path) -> None:
+    """A state directory that cannot be written: no proxy is told what a restart would forget."""
+    server = Server(store)
+    server.hears(SHOP, complete=True)
+    before = server.snapshot()
+    with sqlite3.connect(tmp_path / "state" / "state.db") as other:
+        other.execute("DROP TABLE records")
+    other.close()
+
+    with pytest.raises(StateUnusable, match="no such table"):
+        server.hears({"shop.yaml": release("shop", "new.test")})
+
+    assert server.snapshot() is before
+
+
+def test_after_a_restart_last_good_is_told_and_nothing_is_saved_anew(store: Store) -> None:
+    Server(store).hears(SHOP, complete=True)
+    rows = store.load()
+
+    again = Server(store)
+    again.hears({**SHOP, "shop.yaml": "a: ["}, complete=True)
+
+    assert hosts(again.snapshot()) == ["shop.test"]
+    assert store.load() == rows
+
+
+def test_a_source_that_cannot_be_read_is_said_and_changes_nothing(store: Store) -> None:
+    server = Server(store)
+    server.control.hear(Unreadable("cannot be listed"))
+    assert server.control.waiting_for == "records: cannot be listed"
+    assert server.snapshot() is None
+
+    server.hears(SHOP, complete=True)
+    before = server.snapshot()
+    with capture_logs() as logged:
+        server.control.hear(Unreadable("cannot be listed"))
+
+    assert server.snapshot() is before
+    assert server.control.waiting_for is None
+    assert [(each["event"], each["reason"]) for each in logged] == [("problem", "SourceUnreadable")]
+
+
+def test_a_problem_is_logged_when_it_comes_and_when_it_goes(store: Store) -> None:
+    server = Server(store)
+    server.hears(SHOP, complete=True)
+
+    came = server.hears({"bad.yaml": release("bad", "bad.test", to="v9")})
+    again = server.hears({"v3.yaml": deployment("v3")})
+    gone = server.hears({"bad.yaml": None})
+
+    [problem] = [each for each in came if each["event"] == "problem"]
+    assert (problem["log_level"], problem["reason"], problem["record"]) == (
+        "warning",
+        "UnknownDeployment",
+        "Release/default/bad",
+    )
+    assert problem["problem"].startswith("bad.yaml:1 (document 1): error: ")
+    assert not [each for each in again if each["event"].startswith("problem")]
+    assert [(each["event"], each["record"]) for each in gone if "reason" in each] == [
+        ("problem gone", "Release/default/bad")
+    ]
+
+
+def test_a_record_that_is_shown_with_a_warning_is_no_warning_in_the_log(store: Store) -> None:
+    server = Server(store)
+    logged = server.hears({**SHOP, "v2.yaml": deployment("v2", "b9")}, complete=True)
+
+    assert [each["log_level"] for each in logged if each["event"] == "problem"] == ["info"]
+
+
+def test_what_a_deployment_does_to_the_mesh_is_logged(store: Store) -> None:
+    server = Server(store)
+    server.hears(SHOP, complete=True)
+
+    [shifted] = [each for each in server.hears({"v3.yaml": deployment("v3", "b1")}) if "app" in each]
+    assert shifted["now_shared"] == ["shop/web@b1"]
+    [shifted] = [each for each in server.hears({"v2.yaml": None}) if "app" in each]
+    assert shifted["left"] == ["shop/web@b2"]
+
+
+def test_a_storm_of_apps_is_one_short_line(store: Store) -> None:
+    files = {f"{n}.yaml": deployment("v1", app=f"app{n:02}").replace('"v1"', f'"a{n}"') for n in range(SHOWN + 5)}
+    [line] = [each for each in Server(store).hears(files, complete=True) if each["event"] == "world changed"]
+
+    assert len(line["apps"]) == SHOWN + 1
+    assert line["apps"][-1] == "and 5 more"
+
+
+def test_a_change_that_changes_nothing_tells_nobody(store: Store) -> None:
+    server = Server(store)
+    server.hears(SHOP, complete=True)
+    before = server.snapshot()
+
+    logged = server.hears({"renamed.yaml": SHOP["shop.yaml"], "shop.yaml": None})
+
+    assert server.snapshot() is before
+    assert logged == []
+
+
+def test_gateways_come_and_go(store: Store) -> None:
+    server = Server(store)
+    server.hears(SHOP, complete=True)
+    assert server.snapshot("inner") is None
+
+    server.hears({"inner.yaml": gateway("inner")})
+    assert server.snapshot("inner") is not None
+
+    server.hears({"inner.yaml": None})
+    assert server.snapshot("inner") is None
+
+
+def test_an_audience_ends_by_itself(store: Store) -> None:
+    until = (clock() + timedelta(milliseconds=50)).isoformat()
+    audience = {"name": "acme", "hosts": ["acme.test"], "deployment": "v2", "until": until}
+    server = Server(store)
+    server.hears({**SHOP, "shop.yaml": release("shop", "shop.test", audiences=[audience])}, complete=True)
+    before = server.snapshot()
+    wake_at = server.control.admission.wake_at
+    assert wake_at is not None
+
+    while clock() < wake_at:
+        server.control.tick()
+        assert server.snapshot() is before or clock() >= wake_at
+    server.control.tick()
+
+    after = server.snapshot()
+    assert after is not before
+    assert after is not None
+    assert b"AudienceExpired" in after.of(TypeUrl.ROUTES)["edge/http"].body
+
+
+def test_what_is_counted(store: Store) -> None:
+    server = Server(store)
+    server.hears(SHOP, complete=True)
+    assert server.metric("xds_server_records", kind="Build") == 2
+    assert server.metric("xds_server_records", kind="Release") == 1
+
+    server.hears({"v2.yaml": None, "v3.yaml": deployment("v3", "b1"), "v4.yaml": deployment("v4", "b1")})
+    server.hears({"bad.yaml": "a: ["})
+    server.hears({"shop.yaml": release("shop", "new.test")})
+
+    assert server.metric("xds_server_records", kind="AppDeployment") == 3
+    assert server.metric("xds_server_records", kind="Release") == 1
+    assert server.metric("xds_server_problems", severity="error", reason="Malformed") == 1
+    assert server.metric("xds_server_admission_seconds_count") == 4
+    server.hears({"bad.yaml": None})
+    assert server.metric("xds_server_problems", severity="error", reason="Malformed") is None
+    assert Server(store).metric("xds_server_records", kind="AppDeployment") == 3

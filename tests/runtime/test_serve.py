@@ -1,0 +1,161 @@
+"""The server as a process: how it starts, what it says, how it ends."""
+
+import asyncio
+import json
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.records.folder import SHOP, release
+from xds_server.domain.addresses import Address
+from xds_server.protocol.events import Node
+from xds_server.runtime.control import Control, clock
+from xds_server.runtime.serve import Settings, serving
+from xds_server.snapshot import TypeUrl
+from xds_server.state.store import StateUnusable
+
+SERVER = Path(sys.executable).parent / "xds-server"
+LOOPBACK = "127.0.0.1"
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Path:
+    folder = tmp_path / "records"
+    folder.mkdir()
+    for name, text in SHOP.items():
+        (folder / name).write_text(text, "utf-8")
+    return folder
+
+
+def command(records: Path, xds: int, admin: int) -> list[str]:
+    state = records.parent / "state"
+    places = ["--xds", f"{LOOPBACK}:{xds}", "--admin", f"{LOOPBACK}:{admin}"]
+    return [str(SERVER), "serve", "--records", str(records), "--state", str(state), *places]
+
+
+async def ready(admin: int) -> dict[str, Any]:
+    """What `/readyz` says once the server answers it with 200."""
+    async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.get(f"http://{LOOPBACK}:{admin}/readyz") as answer:
+                    if answer.status == 200:
+                        found: dict[str, Any] = await answer.json()
+                        return found
+            except aiohttp.ClientConnectionError:
+                await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_it_serves_until_it_is_asked_to_end(records: Path, number: signal.Signals) -> None:
+    xds, admin = free_ports(2)
+    process = await asyncio.create_subprocess_exec(*command(records, xds, admin), stderr=asyncio.subprocess.PIPE)
+    assert await ready(admin) == {"ready": True, "because": "records are in force"}
+
+    process.send_signal(number)
+    async with asyncio.timeout(20):
+        _, said = await process.communicate()
+
+    assert process.returncode == 0
+    events = [json.loads(line)["event"] for line in said.decode().splitlines()]
+    assert events[:2] == ["state read", "serving"]
+    assert events[-1] == "stopping"
+
+
+@pytest.mark.parametrize("option", ["--xds", "--admin"])
+def test_a_port_in_use_ends_it_with_a_message_that_names_the_option(records: Path, option: str) -> None:
+    with closing(socket.create_server((LOOPBACK, 0))) as held:
+        port = held.getsockname()[1]
+        [other] = free_ports(1)
+        ports = (port, other) if option == "--xds" else (other, port)
+        found = subprocess.run(command(records, *ports), capture_output=True, text=True, check=False, timeout=20)
+
+    assert found.returncode == 1
+    assert found.stderr.splitlines()[-1].startswith(f"xds-server: cannot listen on {option} {LOOPBACK}:{port}")
+    assert "Traceback" not in found.stderr
+
+
+def test_a_state_that_cannot_be_used_ends_it_with_a_message(records: Path) -> None:
+    (records.parent / "state").write_text("a file", "utf-8")
+
+    found = subprocess.run(command(records, *free_ports(2)), capture_output=True, text=True, check=False, timeout=20)
+
+    assert found.returncode == 1
+    assert "xds-server: the state directory" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+# --- in this process
+
+
+@asynccontextmanager
+async def server(records: Path) -> AsyncIterator[tuple[Control, int]]:
+    xds, admin = free_ports(2)
+    settings = Settings(records, records.parent / "state", Address(LOOPBACK, xds), Address(LOOPBACK, admin))
+    async with serving(settings) as control:
+        await ready(admin)
+        yield control, admin
+
+
+async def told(control: Control, what: str) -> None:
+    """Wait until a gateway's proxies could be told of something."""
+    world = control.worlds.world_of(Node("n", "edge", "gateway"))
+    async with asyncio.timeout(10):
+        async for snapshot in world.follow():
+            if what.encode() in snapshot.of(TypeUrl.ROUTES)["edge/http"].body:
+                return
+
+
+async def test_a_file_that_is_replaced_is_told_and_counted(records: Path) -> None:
+    async with server(records) as (control, admin):
+        new = records / ".new"
+        new.write_text(release("shop", "new.test"), "utf-8")
+        new.rename(records / "shop.yaml")
+        await told(control, "new.test")
+
+        async with aiohttp.ClientSession() as session, session.get(f"http://{LOOPBACK}:{admin}/metrics") as answer:
+            assert 'xds_server_records{kind="Release"} 1.0' in await answer.text()
+
+
+async def test_an_audience_ends_while_nothing_else_happens(records: Path) -> None:
+    until = (clock() + timedelta(seconds=1)).isoformat()
+    audience = {"name": "acme", "hosts": ["acme.test"], "deployment": "v2", "until": until}
+    (records / "shop.yaml").write_text(release("shop", "shop.test", audiences=[audience]), "utf-8")
+
+    async with server(records) as (control, _):
+        await told(control, "AudienceExpired")
+
+
+async def test_what_fails_in_it_ends_whoever_waits_inside(records: Path) -> None:
+    """A state directory that is lost while the server runs."""
+
+    async def waits() -> None:
+        async with asyncio.timeout(20), server(records):
+            with sqlite3.connect(records.parent / "state" / "state.db") as other:
+                other.execute("DROP TABLE records")
+            other.close()
+            (records / "v3.yaml").write_text(SHOP["v2.yaml"].replace("v2", "v3"), "utf-8")
+            await asyncio.Event().wait()
+
+    with pytest.raises(ExceptionGroup) as failed:
+        await waits()
+
+    assert failed.group_contains(StateUnusable)

@@ -1,0 +1,98 @@
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from typing import TypeVar
+from weakref import ref as weakly
+
+from xds_server.domain.names import Ref
+from xds_server.protocol.events import Node
+from xds_server.runtime.worlds import GatewayWorlds
+from xds_server.snapshot import Snapshot
+
+EDGE = Ref("default", "edge")
+ONE, TWO = Snapshot({}, serial=1), Snapshot({}, serial=2)
+
+T = TypeVar("T")
+
+
+def node(cluster: str = "edge", role: str = "gateway") -> Node:
+    return Node("edge-1", cluster, role)
+
+
+async def soon(awaited: AsyncIterator[T]) -> T:
+    async with asyncio.timeout(5):
+        return await anext(awaited)
+
+
+async def test_a_gateways_proxies_follow_its_snapshots() -> None:
+    worlds = GatewayWorlds()
+    worlds.publish(EDGE, ONE)
+    following = worlds.world_of(node()).follow()
+
+    assert worlds.knows(node())
+    assert await soon(following) is ONE
+    worlds.publish(EDGE, TWO)
+    assert await soon(following) is TWO
+
+
+async def test_what_was_told_is_not_told_again() -> None:
+    worlds = GatewayWorlds()
+    worlds.publish(EDGE, ONE)
+    following = worlds.world_of(node()).follow()
+    await soon(following)
+
+    worlds.publish(EDGE, ONE)
+    worlds.publish(EDGE, TWO)
+
+    assert await soon(following) is TWO
+
+
+async def test_an_unknown_gateway_waits_and_is_served_when_it_appears() -> None:
+    worlds = GatewayWorlds()
+    following = worlds.world_of(node("prod.edge")).follow()
+    assert not worlds.knows(node("prod.edge"))
+
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(soon(following))
+        await asyncio.sleep(0)
+        worlds.publish(EDGE, ONE)
+        worlds.publish(Ref("prod", "edge"), TWO)
+
+    assert waiting.result() is TWO
+
+
+async def test_proxies_of_a_gateway_that_is_gone_keep_what_they_have_and_see_it_return() -> None:
+    worlds = GatewayWorlds()
+    worlds.publish(EDGE, ONE)
+    following = worlds.world_of(node()).follow()
+    await soon(following)
+
+    worlds.forget(set())
+    assert not worlds.knows(node())
+    worlds.publish(EDGE, TWO)
+
+    assert worlds.knows(node())
+    assert await soon(following) is TWO
+
+
+def test_a_world_is_kept_only_as_long_as_somebody_wants_it() -> None:
+    worlds = GatewayWorlds()
+    nobody = [weakly(worlds.world_of(node(f"g{number}"))) for number in range(10)]
+    worlds.publish(EDGE, ONE)
+    served = weakly(worlds.world_of(node()))
+    gc.collect()
+
+    assert [each() for each in nobody] == [None] * 10
+    assert served() is not None
+    worlds.forget(set())
+    gc.collect()
+    assert served() is None
+
+
+def test_what_is_no_gateway_is_told_nothing_of_one() -> None:
+    worlds = GatewayWorlds()
+    worlds.publish(EDGE, ONE)
+
+    assert not worlds.knows(node(role="sidecar"))
+    assert worlds.world_of(node(role="sidecar")) is not worlds.world_of(node())
+    assert worlds.knows(node(role=""))

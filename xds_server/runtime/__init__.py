@@ -1,0 +1,1 @@
+"""The shell: tasks, clock, wiring, metrics and logs."""

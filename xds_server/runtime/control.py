@@ -1,0 +1,131 @@
+"""From what a source says to what proxies are told: one change at a time, saved before anyone hears of it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+
+import structlog
+
+from xds_server.domain.names import Ref
+from xds_server.domain.problems import Severity
+from xds_server.graph import distil, shift
+from xds_server.pipeline import EMPTY, Compilation, compile_world
+from xds_server.records.admission import admit, restore, tick, unreadable
+from xds_server.records.admitted import Admission
+from xds_server.records.documents import Key
+from xds_server.records.reading import Batch, Unreadable
+from xds_server.records.world import World
+from xds_server.runtime.metrics import Metrics
+from xds_server.runtime.worlds import GatewayWorlds
+from xds_server.state.store import Store
+
+log = structlog.get_logger()
+
+SHOWN = 20
+"""Names in one log line; the rest are counted."""
+
+
+def clock() -> datetime:
+    """The one place where the server reads what time it is."""
+    return datetime.now(UTC)  # noqa: TID251 - the shell's clock
+
+
+class Control:
+    """Holds what is in force and publishes what it compiles to. Belongs to one event loop; never awaits."""
+
+    def __init__(self, folder: str, store: Store, metrics: Metrics, *, allow_empty: bool) -> None:
+        self.worlds = GatewayWorlds()
+        self.waiting_for: str | None = f"{folder} to be read for the first time"
+        self._folder = folder
+        self._allow_empty = allow_empty
+        self._store = store
+        self._metrics = metrics
+        self._compilation = EMPTY
+        self._told = Admission()
+        self._admission = restore(store.load(), clock())
+        metrics.records(Counter(key.kind for key in self._admission.in_force).items())
+        log.info("state read", records=len(self._admission.in_force))
+
+    @property
+    def admission(self) -> Admission:
+        return self._admission
+
+    def hear(self, said: Batch | Unreadable) -> None:
+        """The source has said something."""
+        if isinstance(said, Unreadable):
+            self._turn(unreadable(self._admission, self._folder, said.why), compile_it=False)
+            if self.waiting_for is not None:
+                self.waiting_for = f"{self._folder}: {said.why}"
+            return
+        with self._metrics.admission.time():
+            now = clock()
+            after = admit(self._admission, said, now, folder=self._folder, allow_empty=self._allow_empty)
+        self._turn(after)
+
+    def tick(self) -> None:
+        """Time has passed: audiences may have ended."""
+        self._turn(tick(self._admission, clock()), compile_it=self.waiting_for is None)
+
+    def _turn(self, after: Admission, *, compile_it: bool = True) -> None:
+        """Compile, then save, then tell: what cannot be compiled is not saved, and what is not saved is not told."""
+        before, compiled = self._admission, self._compilation
+        if compile_it:
+            compiled = self._compile(after)
+        if after.upserts or after.deletes:
+            self._store.save(after.upserts, ((key.kind, *key.ref) for key in after.deletes))
+        self._admission = after
+        self._count(before)
+        self._report()
+        if compile_it:
+            self._publish(before, compiled)
+
+    def _count(self, before: Admission) -> None:
+        after = self._admission
+        new = [row.kind for row in after.upserts if Key(row.kind, Ref(row.namespace, row.name)) not in before.in_force]
+        self._metrics.records([(kind, 1) for kind in new] + [(key.kind, -1) for key in after.deletes])
+
+    def _compile(self, after: Admission) -> Compilation:
+        with self._metrics.compilation.time():
+            touched = None if self._compilation is EMPTY else after.touched
+            return compile_world(after.world, self._compilation, touched)
+
+    def _publish(self, before: Admission, compiled: Compilation) -> None:
+        """Tell who it concerns. Before the first complete read nobody is told (R7)."""
+        self._compilation = compiled
+        concerned = [ref for ref, parts in compiled.gateways.items() if self.worlds.publish(ref, parts.snapshot)]
+        self.worlds.forget(set(compiled.gateways))
+        self.waiting_for = None
+        touched = self._admission.touched
+        for line in _shifts(before.world, self._admission.world, touched):
+            log.info("builds shifted", **line)
+        if touched or concerned:
+            log.info("world changed", apps=_few(touched), gateways=_few(frozenset(concerned)))
+
+    def _report(self) -> None:
+        """Each problem is logged when it comes and when it goes."""
+        if self._admission.has_problems_of(self._told):
+            return
+        before, after = set(self._told.problems), set(self._admission.problems)
+        for problem in sorted(after - before):
+            tell = log.warning if problem.severity is Severity.ERROR else log.info
+            tell("problem", reason=problem.reason.value, record=problem.record, problem=str(problem))
+        for problem in sorted(before - after):
+            log.info("problem gone", reason=problem.reason.value, record=problem.record, where=str(problem.where))
+        self._told = self._admission
+        self._metrics.problems(after)
+
+
+def _shifts(before: World, after: World, touched: frozenset[Ref]) -> Iterator[dict[str, object]]:
+    """What deploying and deleting did to the mesh."""
+    for app in islice(sorted(touched), SHOWN):
+        one, two = before.app(app), after.app(app)
+        if one.deployments is not two.deployments:
+            found = shift(distil(one.deployments.values()), distil(two.deployments.values()))
+            names = {"arrived": found.arrived, "left": found.left, "now_shared": found.shared, "now_owned": found.owned}
+            yield {"app": app.word, **{name: _few(frozenset(builds)) for name, builds in names.items() if builds}}
+
+
+def _few(things: frozenset[Ref] | frozenset[object]) -> list[str]:
+    words = sorted(str(getattr(thing, "word", thing)) for thing in things)
+    return [*words[:SHOWN], f"and {len(words) - SHOWN} more"] if len(words) > SHOWN else words

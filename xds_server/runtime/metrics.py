@@ -1,0 +1,100 @@
+"""What the server counts about itself, under Prometheus' naming conventions."""
+
+from collections import Counter as Tally
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from typing_extensions import override
+
+from xds_server import __version__
+from xds_server.domain.problems import Problem
+from xds_server.ports import Observer
+from xds_server.protocol.events import Acked, Nacked, Node, Send, Stuck
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class Metrics(Observer):
+    """Counts of one server, in a registry of its own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        registry = self.registry
+        Gauge("xds_server_build_info", "Always 1.", ["version"], registry=registry).labels(__version__).set(1)
+        self._streams = Gauge("xds_server_streams", "Open xDS streams.", ["mode"], registry=registry)
+        self._unknown = Counter(
+            "xds_server_unknown_proxies", "Streams of proxies that no record speaks of.", registry=registry
+        )
+        self._duplicates = Counter(
+            "xds_server_duplicate_node_ids", "Streams whose node id another live stream has.", registry=registry
+        )
+        self._responses = Counter("xds_server_responses", "Responses sent.", ["type"], registry=registry)
+        self._resources = Counter("xds_server_resources_sent", "Resources sent.", ["type"], registry=registry)
+        self._removed = Counter("xds_server_resources_removed", "Removals sent.", ["type"], registry=registry)
+        self._bytes = Counter("xds_server_response_bytes", "Bytes of responses sent.", ["type"], registry=registry)
+        self._acks = Counter("xds_server_acks", "Responses accepted.", ["type"], registry=registry)
+        self._nacks = Counter("xds_server_nacks", "Responses refused.", ["type"], registry=registry)
+        self._stuck = Counter("xds_server_stuck_clusters", "Clusters that did not warm in time.", registry=registry)
+        self._problems = Gauge("xds_server_problems", "Faults in records.", ["severity", "reason"], registry=registry)
+        self._records = Gauge("xds_server_records", "Records in force.", ["kind"], registry=registry)
+        self.admission = Histogram(
+            "xds_server_admission_seconds",
+            "From a change of files to what is in force.",
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.compilation = Histogram(
+            "xds_server_compile_seconds", "From what is in force to snapshots.", buckets=SECONDS, registry=registry
+        )
+
+    def records(self, kinds: Iterable[tuple[str, int]]) -> None:
+        """How many records of each kind came into force or left."""
+        for kind, change in kinds:
+            self._records.labels(kind).inc(change)
+
+    def problems(self, problems: Iterable[Problem]) -> None:
+        self._problems.clear()
+        for (severity, reason), count in Tally((each.severity.value, each.reason.value) for each in problems).items():
+            self._problems.labels(severity, reason).set(count)
+
+    @override
+    def opened(self, node: Node, mode: str) -> None:
+        self._streams.labels(mode).inc()
+
+    @override
+    def closed(self, node: Node, mode: str) -> None:
+        self._streams.labels(mode).dec()
+
+    @override
+    def unknown(self, node: Node) -> None:
+        self._unknown.inc()
+
+    @override
+    def duplicate(self, node: Node) -> None:
+        self._duplicates.inc()
+
+    @override
+    def sent(self, node: Node, send: Send) -> None:
+        short = _short(send.type_url)
+        self._responses.labels(short).inc()
+        self._resources.labels(short).inc(len(send.resources))
+        self._removed.labels(short).inc(len(send.removed))
+        self._bytes.labels(short).inc(len(send.payload))
+
+    @override
+    def acked(self, node: Node, acked: Acked) -> None:
+        if acked.nonce:
+            self._acks.labels(_short(acked.type_url)).inc()
+
+    @override
+    def nacked(self, node: Node, nacked: Nacked) -> None:
+        self._nacks.labels(_short(nacked.type_url)).inc()
+
+    @override
+    def stuck(self, node: Node, stuck: Stuck) -> None:
+        self._stuck.inc(len(stuck.clusters))
+
+
+def _short(type_url: str) -> str:
+    return type_url.rpartition(".")[2]

@@ -1,0 +1,127 @@
+"""The server as a whole: its tasks, and how they start and end together."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from xds_server.api.admin import Readiness, admin_app
+from xds_server.domain.addresses import Address
+from xds_server.domain.errors import XdsServerError, leaves
+from xds_server.ports import Observer
+from xds_server.runtime import logs
+from xds_server.runtime.control import Control, clock
+from xds_server.runtime.garbage import building
+from xds_server.runtime.http import CannotListen, http_server, listen
+from xds_server.runtime.metrics import Metrics
+from xds_server.runtime.observers import Everyone
+from xds_server.sources.files import FileSource
+from xds_server.state.store import Store
+from xds_server.transport.server import XdsServer
+
+log = structlog.get_logger()
+
+GRACE = 2.0
+"""Seconds that open streams have to end when the server stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a server is started with."""
+
+    records: Path
+    state: Path
+    xds: Address
+    admin: Address
+    allow_empty: bool = False
+    log_format: str = "auto"
+
+
+class _Stop(Exception):
+    """Somebody asked the server to end."""
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT. The exit code: 0 if it was asked to end, 1 if it could not start."""
+    logs.configure(settings.log_format)
+    code = 0
+    try:
+        asyncio.run(_until_signalled(settings))
+    except* XdsServerError as failures:
+        code = 1
+        for failure in leaves(failures):
+            print(f"xds-server: {failure}", file=sys.stderr)  # noqa: T201 - why it did not start, for a person
+    return code
+
+
+async def _until_signalled(settings: Settings) -> None:
+    asked = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    async with serving(settings):
+        await asked.wait()
+        log.info("stopping")
+
+
+@asynccontextmanager
+async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Control]:
+    """A running server. Leaving ends it; what fails in it ends whoever waits inside."""
+    metrics = Metrics()
+    with Store.open(settings.state) as store, listen(settings.admin, "--admin") as admin_socket:
+        control = Control(str(settings.records), store, metrics, allow_empty=settings.allow_empty)
+        xds = XdsServer(control.worlds, Everyone(metrics, *observers))
+        await _start(xds, settings.xds)
+        admin = http_server(admin_app(lambda: _readiness(control), metrics.registry))
+        log.info("serving", xds=str(settings.xds), admin=str(settings.admin), records=str(settings.records))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(admin.serve([admin_socket]))
+                changed = asyncio.Event()
+                tasks.create_task(_follow(FileSource(settings.records), control, changed))
+                tasks.create_task(_tick(control, changed))
+                yield control
+                raise _Stop
+        except* _Stop:
+            pass
+        finally:
+            admin.should_exit = True
+            await xds.stop(GRACE)
+
+
+async def _start(xds: XdsServer, address: Address) -> None:
+    try:
+        await xds.start(str(address))
+    except RuntimeError as error:
+        raise CannotListen(f"cannot listen on --xds {address}: is the port in use? Choose another --xds") from error
+
+
+def _readiness(control: Control) -> Readiness:
+    if control.waiting_for is None:
+        return Readiness(ready=True, because="records are in force")
+    return Readiness(ready=False, because=f"waiting for {control.waiting_for}")
+
+
+async def _follow(source: FileSource, control: Control, changed: asyncio.Event) -> None:
+    async with aclosing(source.follow()) as batches:
+        async for said in batches:
+            with building() if control.waiting_for is not None else nullcontext():
+                control.hear(said)
+            changed.set()
+
+
+async def _tick(control: Control, changed: asyncio.Event) -> None:
+    """Wake at the instant at which an audience ends, or when that may have changed."""
+    while True:
+        changed.clear()
+        wake_at = control.admission.wake_at
+        wait = None if wake_at is None else max(0.0, (wake_at - clock()).total_seconds())
+        try:
+            async with asyncio.timeout(wait):
+                await changed.wait()
+        except TimeoutError:
+            control.tick()

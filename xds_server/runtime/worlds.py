@@ -1,0 +1,48 @@
+"""Which snapshot a proxy follows: that of the gateway it says it serves."""
+
+from weakref import WeakValueDictionary
+
+from typing_extensions import override
+
+from xds_server.domain.names import Ref, ref
+from xds_server.latest import Latest
+from xds_server.ports import Worlds
+from xds_server.protocol.events import Node
+from xds_server.snapshot import Snapshot
+
+GATEWAY_ROLES = ("gateway", "")
+
+
+class GatewayWorlds(Worlds):
+    """A cell for each gateway. One that no record speaks of is kept only as long as a stream waits at it."""
+
+    def __init__(self) -> None:
+        self._served: dict[Ref, Latest[Snapshot]] = {}
+        self._cells: WeakValueDictionary[Ref, Latest[Snapshot]] = WeakValueDictionary()
+
+    @override
+    def knows(self, node: Node) -> bool:
+        return node.role in GATEWAY_ROLES and ref(node.cluster) in self._served
+
+    @override
+    def world_of(self, node: Node) -> Latest[Snapshot]:
+        return self._cell(ref(node.cluster)) if node.role in GATEWAY_ROLES else Latest()
+
+    def publish(self, gateway: Ref, snapshot: Snapshot) -> bool:
+        """Tell the gateway's proxies, unless they have been told; whether there was anything to tell."""
+        cell = self._served.setdefault(gateway, self._cell(gateway))
+        if cell.value is snapshot:
+            return False
+        cell.put(snapshot)
+        return True
+
+    def forget(self, gateways: set[Ref]) -> None:
+        """Only these are left. Proxies of a gateway that is gone keep what they were told."""
+        for gone in self._served.keys() - gateways:
+            del self._served[gone]
+
+    def _cell(self, gateway: Ref) -> Latest[Snapshot]:
+        cell = self._cells.get(gateway)
+        if cell is None:
+            cell = self._cells[gateway] = Latest()
+        return cell
