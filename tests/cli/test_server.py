@@ -1,0 +1,157 @@
+import json
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from xds_server import __version__
+from xds_server.cli.server import app
+
+BIN = Path(sys.executable).parent
+HEAVY = ("grpc", "google.protobuf", "envoy_data_plane", "pydantic", "fastapi", "uvicorn", "structlog", "yaml")
+
+
+def run(*arguments: str | Path, **environment: str) -> Result:
+    return CliRunner().invoke(app, [str(each) for each in arguments], env={"COLUMNS": "200", **environment})
+
+
+@pytest.mark.parametrize("command", [(), ("serve",), ("bootstrap",), ("bootstrap", "gateway"), ("demo",)], ids=" ".join)
+def test_every_command_has_help(command: tuple[str, ...]) -> None:
+    result = run(*command, "--help")
+
+    assert result.exit_code == 0
+    assert "Usage" in result.stdout
+
+
+@pytest.mark.parametrize("program", ["xds_server.cli.server", "xds_server.cli.ctl"])
+def test_help_loads_nothing_heavy(program: str) -> None:
+    """Only what its own words need: Envoy's messages alone take half a second to load."""
+    script = (
+        "import sys; from typer.testing import CliRunner;"
+        f"from {program} import app; CliRunner().invoke(app, ['--help']); print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+
+    assert not {*HEAVY} & {*loaded}
+
+
+@pytest.mark.parametrize("program", ["xds-server", "xdsctl"])
+def test_both_programs_are_installed(program: str) -> None:
+    found = subprocess.run([BIN / program, "--version"], capture_output=True, text=True, check=True)
+
+    assert found.stdout == f"{program} {__version__}\n"
+
+
+# --- bootstrap
+
+
+def bootstrap(*arguments: str) -> dict[str, Any]:
+    result = run("bootstrap", "gateway", *arguments)
+    assert result.exit_code == 0, result.output
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+@pytest.mark.parametrize(("options", "api"), [((), "DELTA_GRPC"), (("--mode", "sotw"), "GRPC")])
+def test_a_bootstrap_says_who_envoy_is_and_where_everything_else_comes_from(options: tuple[str, ...], api: str) -> None:
+    found = bootstrap("prod.edge", "--xds", "xds.test:18000", *options)
+
+    assert found["node"] == {"cluster": "prod.edge", "metadata": {"role": "gateway"}}
+    assert found["dynamic_resources"]["ads_config"]["api_type"] == api
+    [control] = found["static_resources"]["clusters"]
+    assert control["type"] == "STRICT_DNS"
+    assert "admin" not in found
+
+
+def test_a_bootstrap_with_its_options() -> None:
+    found = bootstrap("edge", "--xds", "[::1]:18000", "--id", "edge-1", "--admin-port", "9901")
+
+    assert found["node"]["id"] == "edge-1"
+    assert found["admin"]["address"]["socket_address"] == {"address": "127.0.0.1", "port_value": 9901}
+    [control] = found["static_resources"]["clusters"]
+    assert control.get("type", "STATIC") == "STATIC"
+    assert '"address": "::1"' in json.dumps(control)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("edge",),
+        ("--xds", "a:1"),
+        ("edge", "--xds", "18000"),
+        ("edge", "--xds", "a:1", "--mode", "rest"),
+        ("edge", "--xds", "a:1", "--admin-port", "70000"),
+    ],
+    ids=["no-server", "no-gateway", "no-host", "no-such-mode", "no-such-port"],
+)
+def test_a_bootstrap_that_cannot_be_printed(wrong: tuple[str, ...]) -> None:
+    result = run("bootstrap", "gateway", *wrong)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Error" in result.stderr
+
+
+# --- serve: what it is told by flags, environment and file
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        pytest.param((), {}, "--records", id="nothing"),
+        pytest.param(("--records", "a"), {}, "--state", id="no-state"),
+        pytest.param(("--records", "a", "--state", "b", "--xds", "nowhere"), {}, "is not HOST:PORT", id="no-port"),
+        pytest.param(
+            ("--records", "a", "--state", "b"), {"XDS_SERVER_ADMIN": "x"}, "is not HOST:PORT", id="environment"
+        ),
+        pytest.param(("--records", "a", "--state", "b", "--log-format", "xml"), {}, "xml", id="no-such-format"),
+    ],
+)
+def test_serve_says_what_it_lacks(arguments: tuple[str, ...], environment: dict[str, str], said: str) -> None:
+    result = run("serve", *arguments, **environment)
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("record = 'a'", "says 'record', which is none of", id="an-unknown-option"),
+        pytest.param("records = ", "cannot be read", id="not-toml"),
+        pytest.param("xds = '1'", "is not HOST:PORT", id="a-wrong-value"),
+        pytest.param(None, "cannot be read", id="no-file"),
+    ],
+)
+def test_serve_says_what_is_wrong_with_its_file(tmp_path: Path, text: str | None, said: str) -> None:
+    file = tmp_path / "server.toml"
+    if text is not None:
+        file.write_text(text, "utf-8")
+
+    result = run("serve", "--config", file, "--records", tmp_path, "--state", tmp_path / "state")
+
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("│", "").split())
+
+
+def test_flags_come_before_the_environment_and_that_before_the_file(tmp_path: Path) -> None:
+    """Ports that are in use tell which one was tried."""
+    with ExitStack() as held:
+        in_use = [held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(3)]
+        by_file, by_environment, by_flag = (f"127.0.0.1:{port}" for port in in_use)
+        file = tmp_path / "server.toml"
+        file.write_text(f"records = '{tmp_path}'\nstate = '{tmp_path}/state'\nadmin = '{by_file}'\n", "utf-8")
+
+        def tried(*arguments: str, **environment: str) -> str:
+            command = [str(BIN / "xds-server"), "serve", "--config", str(file), *arguments]
+            found = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=20)
+            assert found.returncode == 1
+            return found.stderr
+
+        assert f"--admin {by_file}:" in tried()
+        assert f"--admin {by_environment}:" in tried(XDS_SERVER_ADMIN=by_environment)
+        assert f"--admin {by_flag}:" in tried("--admin", by_flag, XDS_SERVER_ADMIN=by_environment)

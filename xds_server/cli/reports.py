@@ -1,0 +1,106 @@
+"""What `xdsctl` prints: tables and colours on a terminal, plain text in a pipe, the same as data."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from xds_server.domain.builds import BuildId
+from xds_server.domain.names import Ref
+from xds_server.domain.problems import Problem, Severity
+from xds_server.graph import distil, footprint
+from xds_server.messages.codec import to_json
+from xds_server.records.admitted import Admission
+from xds_server.records.world import AppWorld, World
+from xds_server.snapshot import Snapshot, TypeUrl
+
+COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
+
+
+def print_problems(problems: Iterable[Problem], admission: Admission) -> None:
+    console = Console(soft_wrap=True, highlight=False)
+    found = list(problems)
+    for problem in found:
+        console.print(_line(problem))
+    errors = sum(1 for each in found if each.severity is Severity.ERROR)
+    records = len(admission.in_force)
+    warnings = len(found) - errors
+    console.print(f"{records} records hold; {errors} errors, {warnings} warnings", style="red" if errors else "green")
+
+
+def print_errors(problems: Iterable[Problem]) -> None:
+    """On stderr: what is left out of what is printed."""
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    for problem in problems:
+        if problem.severity is Severity.ERROR:
+            console.print(_line(problem))
+
+
+def _line(problem: Problem) -> Text:
+    line = Text(str(problem))
+    line.highlight_words([f"{problem.severity}:"], COLOURS[problem.severity])
+    line.highlight_words([str(problem.where)], "bold")
+    return line
+
+
+def problems_data(problems: Iterable[Problem]) -> list[dict[str, Any]]:
+    return [
+        {
+            "file": each.where.file,
+            "document": each.where.document,
+            "line": each.where.line,
+            "path": each.where.path,
+            "record": each.record,
+            "severity": each.severity.value,
+            "reason": each.reason.value,
+            "what": each.what,
+            "fix": each.fix,
+        }
+        for each in problems
+    ]
+
+
+def rendered(snapshot: Snapshot) -> dict[str, list[dict[str, Any]]]:
+    """The resources of a gateway by type, as Envoy's documentation writes them."""
+    return {
+        type_url.value: [to_json(type_url, each.body) for _, each in sorted(snapshot.of(type_url).items())]
+        for type_url in TypeUrl
+    }
+
+
+def builds_data(world: World) -> list[dict[str, Any]]:
+    return [
+        {
+            "app": app.app.word,
+            "deployment": deployment.word,
+            "owns": [build.word for build in owns],
+            "shares": {build.word: [each.word for each in sorted(others)] for build, others in shares.items()},
+        }
+        for app, deployment, owns, shares in _footprints(world)
+    ]
+
+
+def print_builds(world: World) -> None:
+    table = Table("app", "deployment", "build", "shared with", box=None, pad_edge=False)
+    for app, deployment, owns, shares in _footprints(world):
+        rows = {**dict.fromkeys(owns, ""), **{build: _words(others) for build, others in shares.items()}}
+        for index, (build, others) in enumerate(sorted(rows.items())):
+            first = (app.app.word, deployment.word) if index == 0 else ("", "")
+            table.add_row(*first, build.word, others or Text("only here: came with it, leaves with it", "green"))
+    Console(soft_wrap=True, highlight=False).print(table)
+
+
+def _words(refs: Iterable[Ref]) -> str:
+    return ", ".join(each.word for each in sorted(refs))
+
+
+def _footprints(
+    world: World,
+) -> Iterable[tuple[AppWorld, Ref, tuple[BuildId, ...], dict[BuildId, frozenset[Ref]]]]:
+    for _, app in sorted(world.apps.items()):
+        users = distil(app.deployments.values())
+        for deployment in sorted(app.deployments):
+            found = footprint(users, deployment)
+            yield app, deployment, found.owns, dict(found.shares)

@@ -1,0 +1,194 @@
+"""`xds-server`: serve, bootstrap, demo."""
+
+import json
+import os
+import sys
+import tomllib
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xds_server.cli.values import parse_address, version_of
+from xds_server.domain.addresses import Address
+
+if TYPE_CHECKING:
+    from xds_server.resources.bootstrap import ProxyNode
+
+app = typer.Typer(
+    help="An Envoy control plane for shaping traffic by version.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+bootstrap = typer.Typer(help="Print what an Envoy is started with, as JSON.", no_args_is_help=True)
+app.add_typer(bootstrap, name="bootstrap")
+
+
+XDS = Address("127.0.0.1", 18000)
+ADMIN = Address("127.0.0.1", 18001)
+
+
+class Mode(StrEnum):
+    """Which dialect of xDS an Envoy speaks."""
+
+    DELTA = "delta"
+    SOTW = "sotw"
+
+
+class LogFormat(StrEnum):
+    """How log lines are written; `auto` is text on a terminal and JSON elsewhere."""
+
+    AUTO = "auto"
+    JSON = "json"
+    TEXT = "text"
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=version_of("xds-server"), is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    del version
+
+
+def _from_file(context: typer.Context, path: Path | None) -> Path | None:
+    """Options from a TOML file: `records = "/etc/xds/records"`. Flags and the environment come first."""
+    if path is None:
+        return None
+    try:
+        said = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise typer.BadParameter(f"cannot be read: {error}") from None
+    known = {parameter.name for parameter in context.command.params} - {"config"}
+    unknown = sorted({name.replace("-", "_") for name in said} - known)
+    if unknown:
+        names = ", ".join(sorted(str(name) for name in known))
+        raise typer.BadParameter(f"{path} says {unknown[0]!r}, which is none of {names}")
+    context.default_map = {name.replace("-", "_"): value for name, value in said.items()}
+    return path
+
+
+@app.command()
+def serve(
+    records: Annotated[
+        Path, typer.Option(envvar="XDS_SERVER_RECORDS", help="Folder of YAML records, watched for changes.")
+    ],
+    state: Annotated[
+        Path,
+        typer.Option(envvar="XDS_SERVER_STATE", help="Folder of this server's own memory: last good records."),
+    ],
+    xds: Annotated[
+        Address,
+        typer.Option(parser=parse_address, metavar="HOST:PORT", envvar="XDS_SERVER_XDS", help="Where proxies connect."),
+    ] = XDS,
+    admin: Annotated[
+        Address,
+        typer.Option(
+            parser=parse_address,
+            metavar="HOST:PORT",
+            envvar="XDS_SERVER_ADMIN",
+            help="Where /readyz, /healthz and /metrics are.",
+        ),
+    ] = ADMIN,
+    allow_empty: Annotated[
+        bool,
+        typer.Option(
+            "--allow-empty",
+            envvar="XDS_SERVER_ALLOW_EMPTY",
+            help="Believe a folder that is empty or has lost every release; otherwise that is a read error.",
+        ),
+    ] = False,
+    log_format: Annotated[LogFormat, typer.Option(envvar="XDS_SERVER_LOG_FORMAT")] = LogFormat.AUTO,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            callback=_from_file, is_eager=True, envvar="XDS_SERVER_CONFIG", help="TOML file with these options."
+        ),
+    ] = None,
+) -> None:
+    """Serve Envoys from a folder of records until SIGTERM or Ctrl-C.
+
+    Exit code 1: it could not start (a port in use, a folder that cannot be written); the reason is printed.
+    """
+    del config
+    # gRPC's own lines on stderr are of no use to an operator, and it reads this when it is imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from xds_server.runtime.serve import Settings, run
+
+    sys.exit(run(Settings(records, state, xds, admin, allow_empty, log_format.value)))
+
+
+Xds = Annotated[
+    Address, typer.Option("--xds", parser=parse_address, metavar="HOST:PORT", help="Where xds-server listens.")
+]
+ModeOption = Annotated[Mode, typer.Option("--mode", help="Which dialect of xDS the Envoy speaks.")]
+AdminPort = Annotated[
+    int | None,
+    typer.Option("--admin-port", min=0, max=65535, help="Envoy's admin interface, on loopback. Absent: none."),
+]
+NodeId = Annotated[str, typer.Option("--id", help="Unique in the fleet. Absent: start Envoy with --service-node ID.")]
+
+
+@bootstrap.command("gateway")
+def bootstrap_gateway(
+    name: Annotated[str, typer.Argument(help="The gateway's record: NAME, or NAMESPACE.NAME.")],
+    xds: Xds,
+    mode: ModeOption = Mode.DELTA,
+    admin_port: AdminPort = None,
+    node_id: NodeId = "",
+) -> None:
+    """Print the bootstrap of an Envoy that serves a gateway; write it to a file that ends in .json."""
+    from xds_server.resources.bootstrap import ProxyNode
+
+    _print(replace(ProxyNode.of_gateway(name, xds), mode=mode.value, id=node_id, admin_port=admin_port))
+
+
+@bootstrap.command("sidecar")
+def bootstrap_sidecar(
+    app_name: Annotated[str, typer.Option("--app", help="The app: NAME, or NAMESPACE.NAME.")],
+    component: Annotated[str, typer.Option(help="The component whose instance the Envoy is beside.")],
+    build: Annotated[str, typer.Option(help="The content hash of that instance.")],
+    xds: Xds,
+    mode: ModeOption = Mode.DELTA,
+    admin_port: AdminPort = None,
+    node_id: NodeId = "",
+) -> None:
+    """Print the bootstrap of an Envoy beside one build. It connects, and is told nothing yet."""
+    from xds_server.resources.bootstrap import ProxyNode
+
+    typer.echo("xds-server: sidecars are told nothing yet; the gateway works", err=True)
+    node = ProxyNode.of_sidecar(f"{app_name}/{component}", build, xds)
+    _print(replace(node, mode=mode.value, id=node_id, admin_port=admin_port))
+
+
+def _print(node: "ProxyNode") -> None:
+    from xds_server.resources.bootstrap import bootstrap as bootstrap_of
+
+    typer.echo(json.dumps(bootstrap_of(node), indent=2))
+
+
+@app.command()
+def demo(
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where the gateway listens, on loopback; 0: any.")
+    ] = 10000,
+    envoy: Annotated[
+        str,
+        typer.Option(envvar="XDS_SERVER_ENVOY", help="The Envoy to start. Absent: beside this program, or on PATH."),
+    ] = "",
+    mode: Annotated[Mode, typer.Option(help="Which dialect of xDS the Envoy speaks.")] = Mode.DELTA,
+) -> None:
+    """Run two versions of a small shop behind a real Envoy, with lines to try. Ctrl-C ends all of it."""
+    from xds_server.cli.demo import run_demo
+
+    sys.exit(run_demo(port, envoy, mode.value))
+
+
+def main() -> None:
+    app()
