@@ -1,0 +1,44 @@
+"""Every end-to-end test can run on both versions of Envoy and in both xDS modes."""
+
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from e2e.support.envoy import EnvoyVersion
+from e2e.support.server import Mode
+from e2e.support.world import World
+from e2e.support.world import world as new_world
+
+
+@pytest.fixture(scope="session", params=list(EnvoyVersion), ids=lambda version: version.name.lower())
+def envoy_version(request: pytest.FixtureRequest) -> EnvoyVersion:
+    return EnvoyVersion(request.param)
+
+
+@pytest.fixture(scope="session", params=list(Mode))
+def mode(request: pytest.FixtureRequest) -> Mode:
+    return Mode(request.param)
+
+
+@pytest.fixture(scope="session")
+def world(mode: Mode, envoy_version: EnvoyVersion, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One for all scenarios of a mode and version that leave server and records as they found them."""
+    with new_world(mode, envoy_version, tmp_path_factory.mktemp("world")) as ready:
+        yield ready
+
+
+@pytest.fixture(scope="module")
+def own_world(mode: Mode, envoy_version: EnvoyVersion, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One for the scenarios of a module that break things and mend them."""
+    with new_world(mode, envoy_version, tmp_path_factory.mktemp("own-world")) as ready:
+        yield ready
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure is shown with the last words of everything that took part in it."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        worlds = (value for value in item.funcargs.values() if isinstance(value, World))
+        report.sections.extend(words for each in worlds for words in each.last_words())
+    return report

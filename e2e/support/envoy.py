@@ -1,0 +1,123 @@
+"""A real Envoy as a child, and what its admin interface says."""
+
+import json
+import sys
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from e2e.install_envoy import install
+from e2e.support.client import Client, answers
+from e2e.support.processes import Child, wait_until
+
+
+class EnvoyVersion(StrEnum):
+    """The versions that the tests run on: the one of our environment, and the oldest that is supported."""
+
+    CURRENT = "1.40.0"
+    FLOOR = "1.36.4"
+
+    def binary(self) -> Path:
+        return Path(sys.executable).parent / "envoy" if self is EnvoyVersion.CURRENT else install(self)
+
+
+class Envoy:
+    """One Envoy with the bootstrap `bootstrap`, whose admin interface listens on the port that is named there."""
+
+    def __init__(
+        self, version: EnvoyVersion, bootstrap: Mapping[str, Any], directory: Path, node: str | None = None
+    ) -> None:
+        self.admin_port = int(bootstrap["admin"]["address"]["socket_address"]["port_value"])
+        config = directory / f"envoy-{self.admin_port}.json"
+        config.write_text(json.dumps(bootstrap))
+        command: list[str | Path] = [
+            version.binary(),
+            "-c",
+            config,
+            "--use-dynamic-base-id",
+            "--concurrency",
+            "1",
+            "-l",
+            "warning",
+        ]
+        named = ["--service-node", node] if node else []
+        self.child = Child(f"envoy-{self.admin_port}", [*command, *named], directory)
+        self._admin = Client(self.admin_port)
+
+    def wait_live(self) -> None:
+        """The admin interface answers; listeners may still wait for their control plane."""
+        self.child.wait_ready(lambda: answers(self.admin_port, "/server_info"))
+
+    def wait_ready(self) -> None:
+        """Every listener is there and every cluster is warm."""
+        self.child.wait_ready(lambda: answers(self.admin_port, "/ready"))
+
+    def stats(self, pattern: str = "") -> dict[str, int]:
+        """Counters and gauges by name; with `pattern`, those whose name it matches."""
+        text = self._admin.get("localhost", f"/stats?filter={pattern}").body.decode()
+        pairs = (line.rpartition(": ") for line in text.splitlines())
+        return {name: int(value) for name, _, value in pairs if value.isdigit()}
+
+    def stat(self, name: str) -> int:
+        """One counter or gauge; what Envoy does not know yet is 0."""
+        return self.stats(f"^{name.replace('.', '[.]')}$").get(name, 0)
+
+    def total(self, pattern: str) -> int:
+        return sum(self.stats(pattern).values())
+
+    def wait_stat(self, name: str, at_least: int, within: float = 10.0) -> None:
+        wait_until(lambda: self.stat(name) >= at_least, f"{name} >= {at_least}", within)
+
+    def config_dump(self) -> list[dict[str, Any]]:
+        """Everything that Envoy holds, endpoints included: a list of `{"@type": ..., ...}`."""
+        configs: list[dict[str, Any]] = self._admin.get("localhost", "/config_dump?include_eds").json["configs"]
+        return configs
+
+    def endpoints(self) -> dict[str, set[str]]:
+        """The endpoint assignments that were sent by a control plane: EDS name to addresses."""
+        dumps = (dump for dump in self.config_dump() if dump["@type"].endswith("EndpointsConfigDump"))
+        assignments = (each["endpoint_config"] for dump in dumps for each in dump.get("dynamic_endpoint_configs", []))
+        return {each["cluster_name"]: _addresses(each) for each in assignments}
+
+    def resources(self) -> dict[str, Any]:
+        """Every listener, cluster and route configuration that a control plane sent, by kind and name."""
+        dumped = {
+            "listener": ("dynamic_listeners", lambda each: each["active_state"]["listener"]),
+            "cluster": ("dynamic_active_clusters", lambda each: each["cluster"]),
+            "route_config": ("dynamic_route_configs", lambda each: each["route_config"]),
+        }
+        return {
+            f"{kind}/{body['name']}": body
+            for dump in self.config_dump()
+            for kind, (field, body_of) in dumped.items()
+            for body in map(body_of, filter(_in_use, dump.get(field, [])))
+        }
+
+    def wait_endpoints(self, name: str, addresses: set[str]) -> None:
+        wait_until(lambda: self.endpoints().get(name) == addresses, f"{name} is at {addresses}")
+
+    def close(self) -> None:
+        self._admin.close()
+        self.child.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _addresses(assignment: Mapping[str, Any]) -> set[str]:
+    localities = assignment.get("endpoints", [])
+    members = (member["endpoint"] for locality in localities for member in locality.get("lb_endpoints", []))
+    sockets = (member["address"]["socket_address"] for member in members)
+    return {f"{each['address']}:{each['port_value']}" for each in sockets}
+
+
+def _in_use(dumped: dict[str, Any]) -> bool:
+    """A listener that is only warming or draining has no active state."""
+    return "active_state" in dumped or not ({"warming_state", "draining_state", "error_state"} & dumped.keys())

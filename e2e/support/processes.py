@@ -1,0 +1,131 @@
+"""Child processes that end with the test, and waiting that is bounded."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self, TypeVar
+
+ROOT = Path(__file__).resolve().parents[2]
+POLL = 0.005
+LAST_WORDS = 4000
+
+Answer = TypeVar("Answer")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody listens on; all different, because all are bound at once."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+def wait_until(check: Callable[[], Answer], what: str, within: float = 10.0) -> Answer:
+    """The first true answer of `check`. Without one `within` seconds the test fails, and says `what` it waited for."""
+    deadline = time.monotonic() + within
+    while not (answer := check()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {within} s: {what}; last answer: {answer!r}")
+        time.sleep(POLL)
+    return answer
+
+
+class Child:
+    """A running process of ours. Its standard error goes to `<logs>/<name>.log`, and its output too, unless `talks`:
+    then its standard input and output are pipes, and it ends when the pipe does.
+
+    Ends with its `with` block, and by its own process id alone.
+    """
+
+    def __init__(self, name: str, command: Sequence[str | Path], logs: Path, *, talks: bool = False) -> None:
+        self.name = name
+        self.log = logs / f"{name}.log"
+        logs.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(word) for word in command],
+                cwd=ROOT,
+                stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if talks else log,
+                stderr=log,
+                text=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def last_words(self) -> str:
+        return self.log.read_text(errors="replace")[-LAST_WORDS:]
+
+    def wait_ready(self, check: Callable[[], Answer], within: float = 20.0) -> Answer:
+        """As `wait_until`; a process that ended, or is not ready in time, is shown with its last words."""
+
+        def ready() -> Answer:
+            if not self.alive:
+                raise ChildProcessError(f"{self.name} ended with {self._process.returncode}")
+            return check()
+
+        try:
+            return wait_until(ready, f"{self.name} is ready", within)
+        except (TimeoutError, ChildProcessError) as error:
+            error.add_note(self.last_words())
+            self.kill()
+            raise
+
+    def say(self, line: str) -> None:
+        print(line, file=self._pipe(self._process.stdin), flush=True)
+
+    def hear(self) -> str:
+        """The next line of a child that talks."""
+        line = self._pipe(self._process.stdout).readline()
+        if not line:
+            raise ChildProcessError(f"{self.name} has nothing more to say:\n{self.last_words()}")
+        return line
+
+    def finish(self, within: float = 30.0) -> None:
+        """Close the input of a child that talks, and wait for it to end in order."""
+        self._pipe(self._process.stdin).close()
+        if code := self._process.wait(within):
+            raise ChildProcessError(f"{self.name} ended with {code}:\n{self.last_words()}")
+
+    def stop(self, within: float = 10.0) -> None:
+        """SIGTERM, and SIGKILL if that does not help."""
+        self._process.terminate()
+        try:
+            self._process.wait(within)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._close_pipes()
+
+    def kill(self) -> None:
+        """SIGKILL: what a crash looks like."""
+        self._process.kill()
+        self._process.wait()
+        self._close_pipes()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _close_pipes(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def _pipe(self, pipe: IO[str] | None) -> IO[str]:
+        assert pipe is not None, f"{self.name} was not started to talk"
+        return pipe

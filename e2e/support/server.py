@@ -1,0 +1,80 @@
+"""The product as a child: `xds-server serve` on a folder of records."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from e2e.support.client import answers
+from e2e.support.processes import Child, free_ports
+
+BIN = Path(sys.executable).parent
+
+
+class Mode(StrEnum):
+    """The two xDS protocols."""
+
+    DELTA = "delta"
+    SOTW = "sotw"
+
+
+class Server:
+    """An xds-server whose ports, records and state outlive its process: it can be stopped, killed and started again."""
+
+    def __init__(self, records: Path, directory: Path) -> None:
+        self.xds, self.admin = free_ports(2)
+        self._directory = directory
+        self._serve: Sequence[str | Path] = [
+            *(BIN / "xds-server", "serve"),
+            *("--records", records, "--state", directory / "state"),
+            *("--xds", f"127.0.0.1:{self.xds}", "--admin", f"127.0.0.1:{self.admin}"),
+        ]
+        self.start()
+
+    def start(self) -> None:
+        """Start, and wait until it is ready to serve."""
+        self.child = Child("server", self._serve, self._directory)
+        self.child.wait_ready(lambda: answers(self.admin, "/readyz"))
+
+    def bootstrap(self, gateway: str, mode: Mode, admin_port: int, node: str) -> dict[str, Any]:
+        """What Envoy is started with, as the product's command prints it."""
+        command: list[str | Path] = [
+            BIN / "xds-server",
+            "bootstrap",
+            "gateway",
+            gateway,
+            "--xds",
+            f"127.0.0.1:{self.xds}",
+        ]
+        options = ["--mode", mode, "--admin-port", str(admin_port), "--id", node]
+        printed = subprocess.run([*command, *options], check=True, stdout=subprocess.PIPE, text=True).stdout
+        bootstrap: dict[str, Any] = yaml.safe_load(printed)
+        return bootstrap
+
+    def metrics(self) -> dict[str, float]:
+        """Every sample of `/metrics`, summed over its labels."""
+        reply = answers(self.admin, "/metrics")
+        assert reply is not None, "/metrics does not answer"
+        sums: dict[str, float] = {}
+        for family in text_string_to_metric_families(reply.body.decode()):
+            for sample in family.samples:
+                sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
+        return sums
+
+    def log(self) -> str:
+        """Everything that was logged, by every process of this server since the first."""
+        return self.child.log.read_text()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.child.stop()
