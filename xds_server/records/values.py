@@ -33,6 +33,15 @@ class Model(PydanticModel):
     model_config = ConfigDict(frozen=True, extra="forbid", regex_engine="rust-regex")
 
 
+def means(what: str, example: Any, envoy: str = "") -> Any:
+    """What a field is for, for the generated pages and schemas (`docs/fields.md`, `manifests/schema`).
+
+    `example` is a value as an operator writes it; `envoy` the field of Envoy's API that it becomes, such as
+    `Cluster.connect_timeout`; empty: none, it is this server's own.
+    """
+    return Field(description=what, examples=[example], json_schema_extra={"envoy": envoy})
+
+
 def _text(value: Any) -> Any:
     if isinstance(value, bool | int | float):
         raise ValueError(NOT_A_STRING)
