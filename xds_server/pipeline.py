@@ -25,8 +25,8 @@ from xds_server.resources.gateways import (
     new_gateway,
     updated_gateway,
 )
-from xds_server.resources.style import Style, style_of
 from xds_server.snapshot import NOTHING, Resources
+from xds_server.traffic.style import Style, style_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,10 +12,10 @@ from xds_server.records.world import AppWorld
 from xds_server.resources.branches import Try
 from xds_server.resources.clusters import clusters
 from xds_server.resources.endpoints import assignment
-from xds_server.resources.style import Style
 from xds_server.resources.virtual_hosts import StyledDeployment, explicit_try, released_body, styled_deployment
 from xds_server.snapshot import Resource
 from xds_server.traffic.hosts import released_hosts
+from xds_server.traffic.style import Style
 
 Placed = tuple[Build, ...]
 

@@ -10,9 +10,9 @@ from xds_server.records.models import Gateway
 from xds_server.resources.apps import AppParts, StyledApp
 from xds_server.resources.listeners import listener_resource, open_listeners
 from xds_server.resources.route_configurations import Hosts, route_configuration
-from xds_server.resources.style import Style, style_of
 from xds_server.resources.virtual_hosts import template_body, unknown_body
 from xds_server.snapshot import NOTHING, Resource, Resources, Snapshot, TypeUrl
+from xds_server.traffic.style import Style, style_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)

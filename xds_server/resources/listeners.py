@@ -24,8 +24,8 @@ from xds_server.resources.content import resource
 from xds_server.resources.headers import OVERWRITE
 from xds_server.resources.local_replies import local_replies
 from xds_server.resources.sources import FROM_ADS
-from xds_server.resources.style import INTERNAL_SELECTOR, style_of
 from xds_server.snapshot import Resource
+from xds_server.traffic.style import INTERNAL_SELECTOR, style_of
 
 LUA = files("xds_server.resources").joinpath("gateway.lua").read_text("utf-8")
 

@@ -16,7 +16,7 @@ from xds_server.messages.xds import (
     TypedExtensionConfig,
 )
 from xds_server.records.matches import AudienceMatch, AudienceQueryMatch, CookieMatch, HeaderMatch
-from xds_server.resources import expressions
+from xds_server.traffic import expressions
 from xds_server.traffic.slots import SLOTS
 
 RE2 = RegexMatcherGoogleRe2()

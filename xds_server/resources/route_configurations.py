@@ -10,9 +10,9 @@ from xds_server.messages.codec import encode
 from xds_server.messages.envoy import RouteConfiguration
 from xds_server.messages.fields import message_field
 from xds_server.resources.content import digest, version
-from xds_server.resources.style import Style
 from xds_server.resources.virtual_hosts import named
 from xds_server.snapshot import Resource
+from xds_server.traffic.style import Style
 
 VIRTUAL_HOSTS = 2
 """The field number of `RouteConfiguration.virtual_hosts`."""

@@ -25,10 +25,7 @@ from xds_server.messages.fields import message_field, text_field
 from xds_server.records.matches import HeaderMatch, QueryMatch, RouteRule
 from xds_server.records.models import Retries, TrafficPolicy
 from xds_server.resources.headers import header
-from xds_server.traffic.intents import DeploymentRoutes, Refusal, RefusalReason
-
-NO_ROUTE = Refusal(RefusalReason.NO_ROUTE, "no route of this deployment matches")
-
+from xds_server.traffic.intents import NO_ROUTE, DeploymentRoutes, Refusal
 
 NAME = 14
 """The field number of `Route.name`, and its last field here: what comes before it is the same under every rule."""

@@ -8,7 +8,6 @@
 Bodies are encoded without the virtual host's name, which differs by listener and is put in front of them (`named`).
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -18,23 +17,22 @@ from xds_server.messages.codec import encode
 from xds_server.messages.envoy import HeaderValue, HeaderValueOption
 from xds_server.messages.fields import text_field
 from xds_server.records.models import AppDeployment, Sticky
-from xds_server.resources import branches, expressions, predicates
+from xds_server.resources import branches, predicates
 from xds_server.resources.branches import Branch, Try
 from xds_server.resources.headers import APPEND
 from xds_server.resources.routes import EncodedRoutes, encoded_routes, refusals, route_list
-from xds_server.resources.style import Style
+from xds_server.traffic import expressions
 from xds_server.traffic.intents import (
+    DEPLOYMENT_UNKNOWN,
+    EXPLICIT_DENIED,
+    HOST_UNKNOWN,
     DefaultIntent,
     Refusal,
-    RefusalReason,
     ReleasedHost,
 )
 from xds_server.traffic.routes import deployment_routes
-from xds_server.traffic.slots import SlotRange
-
-HOST_UNKNOWN = Refusal(RefusalReason.HOST_UNKNOWN, "no release at this gateway has this host")
-DEPLOYMENT_UNKNOWN = Refusal(RefusalReason.DEPLOYMENT_UNKNOWN, "no deployment that may be asked for here has this name")
-EXPLICIT_DENIED = Refusal(RefusalReason.EXPLICIT_DENIED, "this gateway does not serve deployments by name", status=403)
+from xds_server.traffic.slots import SlotRange, hash_seed, rest_of
+from xds_server.traffic.style import Style
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,8 +143,7 @@ def _set_cookie(name: str, sticky: Sticky) -> bytes:
 def _by_regex(
     ranges: tuple[SlotRange, ...], owners: Mapping[Ref, Branch], header: str, expression: Callable[[str], str]
 ) -> Branch:
-    """The widest range needs no expression: it gets what is left, and what has no slot at all."""
-    rest = max(ranges, key=lambda each: (each.high - each.low, each.deployment))
+    rest = rest_of(ranges)
     tries = [
         (predicates.header_regex(header, expression(expressions.slots(each.low, each.high))), owners[each.deployment])
         for each in ranges
@@ -156,15 +153,10 @@ def _by_regex(
 
 
 def _by_hash(intent: DefaultIntent, header: str, owners: Mapping[Ref, Branch]) -> Branch:
-    seed = _seed(intent.app)
+    seed = hash_seed(intent.app)
     tries = [
         (predicates.hash_at_least(header, each.low, seed), owners[each.deployment])
         for each in reversed(intent.ranges)
         if each.low
     ]
     return branches.choice(tries, owners[intent.ranges[0].deployment])
-
-
-def _seed(app: Ref) -> int:
-    """The same users are not the first canaries of every app."""
-    return int.from_bytes(hashlib.blake2b(app.word.encode(), digest_size=4).digest(), "big")

@@ -29,6 +29,12 @@ class Refusal:
     status: int = 404
 
 
+HOST_UNKNOWN = Refusal(RefusalReason.HOST_UNKNOWN, "no release at this gateway has this host")
+DEPLOYMENT_UNKNOWN = Refusal(RefusalReason.DEPLOYMENT_UNKNOWN, "no deployment that may be asked for here has this name")
+EXPLICIT_DENIED = Refusal(RefusalReason.EXPLICIT_DENIED, "this gateway does not serve deployments by name", status=403)
+NO_ROUTE = Refusal(RefusalReason.NO_ROUTE, "no route of this deployment matches")
+
+
 @dataclass(frozen=True, slots=True)
 class RouteIntent:
     """Requests like `rule` go to `component`. `id` names the route within its deployment."""

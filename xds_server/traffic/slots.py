@@ -10,6 +10,7 @@ whatever the order in which a record lists them. So:
   rollout) loses nobody.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 from xds_server.domain.names import Ref
@@ -40,3 +41,13 @@ def slot_ranges(shares: tuple[tuple[Ref, int], ...]) -> tuple[SlotRange, ...]:
 
 def _border(hundredths: int) -> int:
     return round(hundredths * SLOTS / WHOLE)
+
+
+def rest_of(ranges: tuple[SlotRange, ...]) -> SlotRange:
+    """The widest range: it gets what is in no other, so also what has no slot at all."""
+    return max(ranges, key=lambda each: (each.high - each.low, each.deployment))
+
+
+def hash_seed(app: Ref) -> int:
+    """What makes a header's value a slot. The same users are not the first canaries of every app."""
+    return int.from_bytes(hashlib.blake2b(app.word.encode(), digest_size=4).digest(), "big")

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xds_server.resources import expressions
+from xds_server.traffic import expressions
 
 SLOT = st.integers(0, 0xFFFF)
 

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from xds_server.records.models import API_VERSION, Gateway
-from xds_server.resources.style import INTERNAL_SELECTOR, Style, style_of
+from xds_server.traffic.style import INTERNAL_SELECTOR, Style, style_of
 
 
 @pytest.mark.parametrize(
