@@ -48,6 +48,12 @@ def _text(value: Any) -> Any:
     return value
 
 
+def _fits(value: int) -> int:
+    if value > LARGEST:
+        raise ValueError(f"must be at most {LARGEST}")
+    return value
+
+
 def _duration(value: Any) -> timedelta:
     parts = re.findall(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h|d)", value) if isinstance(value, str) else []
     if not parts or "".join(number + unit for number, unit in parts) != value:
@@ -184,7 +190,8 @@ Parameter = Annotated[str, BeforeValidator(_text), StringConstraints(pattern=PAR
 """The name of a query parameter that is a selector: what needs no encoding."""
 HeaderName = Annotated[Token, AfterValidator(str.lower)]
 Flag = Annotated[bool, Strict()]
-Whole = Annotated[int, Strict(), Field(le=LARGEST)]
+Whole = Annotated[int, Strict(), AfterValidator(_fits)]
+"""A limit of its own is written on the field: pydantic keeps the last `le` alone, and ours would be the last."""
 Number = Annotated[float, Strict(), AllowInfNan(False)]
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Interval = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
