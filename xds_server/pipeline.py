@@ -25,7 +25,8 @@ from xds_server.resources.gateways import (
     new_gateway,
     updated_gateway,
 )
-from xds_server.snapshot import NOTHING, Resources
+from xds_server.resources.secrets import secret_resource
+from xds_server.snapshot import NOTHING, Resource, Resources
 from xds_server.traffic.style import Style, style_of
 
 
@@ -36,6 +37,7 @@ class Compilation:
     world: World = field(default_factory=World)
     parts: Map[Ref, AppParts] = field(default_factory=Map)
     endpoints: Resources = NOTHING
+    secrets: Mapping[Ref | None, Resources] = field(default_factory=dict)
     styled: Mapping[Style, Map[Ref, StyledApp]] = field(default_factory=dict)
     serial: int = 0
     gateways: Mapping[Ref, GatewayParts] = field(default_factory=dict)
@@ -53,6 +55,7 @@ def compile_world(world: World, before: Compilation = EMPTY, touched: Iterable[R
         style: _styled(world, style, before.styled.get(style), apps)
         for style in {style_of(record) for record in world.gateways.values()}
     }
+    secrets = _secrets(world, before)
     serial = before.serial + 1
     gateways = {}
     for ref, record in sorted(world.gateways.items()):
@@ -61,8 +64,9 @@ def compile_world(world: World, before: Compilation = EMPTY, touched: Iterable[R
         known = old if old is not None and old.style == style else new_gateway(record)
         wanted = apps if known is old else sorted(parts)
         contributions = {app: _contribution(ref, style, parts.get(app), styled[style].get(app)) for app in wanted}
-        gateways[ref] = updated_gateway(known, record, Changes(contributions, endpoints, changed, serial))
-    return Compilation(world, parts, endpoints, styled, serial, gateways)
+        shown = secrets.get(ref, secrets[None])
+        gateways[ref] = updated_gateway(known, record, Changes(contributions, endpoints, changed, shown, serial))
+    return Compilation(world, parts, endpoints, secrets, styled, serial, gateways)
 
 
 def _differing(before: World, after: World) -> set[Ref]:
@@ -90,6 +94,27 @@ def _endpoints(before: Compilation, parts: Map[Ref, AppParts], apps: Iterable[Re
         for app in apps
     )
     return merged(before.endpoints, changes)
+
+
+def _secrets(world: World, before: Compilation) -> Mapping[Ref | None, Resources]:
+    """Everybody's (None), and for each gateway that has its own, those too. What does not differ is the same object."""
+    if before.secrets and world.secrets is before.world.secrets:
+        return before.secrets
+    found: dict[Ref | None, dict[str, Resource]] = {None: {}}
+    for name, secret in world.secrets.items():
+        known = before.secrets.get(secret.gateway, NOTHING).get(name)
+        if known is None or before.world.secrets.get(name) is not secret:
+            known = secret_resource(name, secret)
+        found.setdefault(secret.gateway, {})[name] = known
+    everybody = found[None]
+    return {
+        owner: _unless_same(before.secrets.get(owner, NOTHING), everybody | secrets) for owner, secrets in found.items()
+    }
+
+
+def _unless_same(before: Resources, after: dict[str, Resource]) -> Resources:
+    new = Map(after)
+    return before if before == new else new
 
 
 def _styled(world: World, style: Style, before: Map[Ref, StyledApp] | None, apps: Iterable[Ref]) -> Map[Ref, StyledApp]:

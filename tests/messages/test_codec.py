@@ -15,7 +15,7 @@ from xds_server.messages.envoy import (
     Route,
     RouteConfiguration,
 )
-from xds_server.messages.extensions import HttpConnectionManager, HttpFilter, OnDemand, Router
+from xds_server.messages.extensions import HttpConnectionManager, HttpFilter, OnDemand, Router, Secret
 from xds_server.messages.google import Any, Struct, Value
 from xds_server.messages.xds import MatcherOnMatch
 from xds_server.snapshot import TypeUrl
@@ -73,7 +73,7 @@ LISTENER_JSON = {
 
 
 def test_type_urls_are_those_of_the_snapshot() -> None:
-    types = (Cluster, ClusterLoadAssignment, Listener, RouteConfiguration)
+    types = (Cluster, ClusterLoadAssignment, Secret, Listener, RouteConfiguration)
     assert [type_url(cls) for cls in types] == list(TypeUrl)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.protocol.dialogue import Accepted, Dialogue, Refused, Sent
-from tests.protocol.worlds import CDS, EDS, LDS, RDS, SECRETS, VIRTUAL_HOSTS, world
+from tests.protocol.worlds import CDS, EDS, LDS, RDS, RUNTIME, SDS, VIRTUAL_HOSTS, world
 from xds_server.messages.codec import decode
 from xds_server.messages.envoy import DeltaDiscoveryResponse
 from xds_server.protocol.delta import DeltaStream
@@ -122,13 +122,31 @@ def test_everything_that_is_subscribed_again_is_sent_again() -> None:  # R18
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("type_url", [CDS, LDS, RDS, SECRETS])
+@pytest.mark.parametrize("type_url", [CDS, LDS, RDS, SDS, RUNTIME])
 def test_what_does_not_exist_is_denied_at_once_and_sent_when_it_appears(type_url: str) -> None:  # R19, B: #565, #44765
     first = world()
     dialogue = Dialogue(DeltaStream()) >> first >> ask(type_url, "web") << Sent(type_url, "1", removed="web")
-    later = world(clusters=["web"], listeners=["web"], routes=["web"], after=first)
-    sent = None if type_url == SECRETS else Sent(type_url, "2", "web=1")
+    later = world(clusters=["web"], listeners=["web"], routes=["web"], secrets=["web"], after=first)
+    sent = None if type_url == RUNTIME else Sent(type_url, "2", "web=1")
     dialogue >> ack(type_url, "1") >> later << sent
+
+
+def test_a_renewed_secret_is_pushed_alone_and_one_that_is_gone_stays_until_nobody_asks_for_it() -> None:
+    first = world(listeners=["https"], routes=["r"], secrets=["cert", "other"])
+    renewed = world(listeners=["https"], routes=["r"], secrets=["cert=2", "other"], after=first)
+    (
+        Dialogue(DeltaStream())
+        >> first
+        >> ask(LDS) << Sent(LDS, "1", "https=1")
+        >> ask(SDS, "cert") << Sent(SDS, "2", "cert=1")
+        >> ask(RDS, "r") << Sent(RDS, "3", "r=1")
+        >> ack(LDS, "1") >> ack(SDS, "2") >> ack(RDS, "3")
+        >> renewed << Sent(SDS, "4", "cert=2")
+        >> ack(SDS, "4")
+        >> world(listeners=[], routes=["r"], secrets=[], after=renewed) << Sent(LDS, "5", removed="https")
+        >> ack(LDS, "5") << None
+        >> ask(SDS, "", "cert") << None
+    )  # fmt: skip
 
 
 def test_unknown_endpoints_are_empty_at_once() -> None:  # R19, R33
@@ -143,9 +161,9 @@ def test_unknown_types_have_one_unanswered_response_too() -> None:  # R19
     (
         Dialogue(DeltaStream())
         >> world()
-        >> ask(SECRETS, "a") << Sent(SECRETS, "1", removed="a")
-        >> ask(SECRETS, "b") << None
-        >> ack(SECRETS, "1") << Sent(SECRETS, "2", removed="b")
+        >> ask(RUNTIME, "a") << Sent(RUNTIME, "1", removed="a")
+        >> ask(RUNTIME, "b") << None
+        >> ack(RUNTIME, "1") << Sent(RUNTIME, "2", removed="b")
     )  # fmt: skip
 
 
@@ -198,7 +216,7 @@ def test_one_may_subscribe_to_nothing(subscribe: str, unsubscribe: str) -> None:
     Dialogue(DeltaStream()) >> world(clusters=["a"]) >> ask(CDS, subscribe, unsubscribe) << None >> ask(CDS) << None
 
 
-@pytest.mark.parametrize("type_url", [EDS, RDS, SECRETS])
+@pytest.mark.parametrize("type_url", [EDS, RDS, RUNTIME])
 def test_no_names_are_no_interest(type_url: str) -> None:  # R26
     Dialogue(DeltaStream()) >> world(endpoints=["x"], routes=["r"]) >> ask(type_url) << None
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.protocol.dialogue import NODE, Accepted, Dialogue, Refused, Sent
-from tests.protocol.worlds import CDS, EDS, LDS, RDS, SECRETS, version, world
+from tests.protocol.worlds import CDS, EDS, LDS, RDS, RUNTIME, version, world
 from xds_server.messages.codec import decode
 from xds_server.messages.envoy import DiscoveryResponse
 from xds_server.protocol.events import Acked, Send, SotwRequest, Wake
@@ -169,7 +169,7 @@ def test_endpoints_are_answered_while_clusters_warm() -> None:  # R31
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("type_url", [EDS, RDS, SECRETS])
+@pytest.mark.parametrize("type_url", [EDS, RDS, RUNTIME])
 def test_no_names_are_no_interest(type_url: str) -> None:  # R26, B: Envoy #7529
     Dialogue(SotwStream()) >> world(endpoints=["x"], routes=["r"]) >> ask(type_url) << None
 
@@ -206,8 +206,8 @@ def test_unknown_types_are_met_with_silence_and_the_stream_lives() -> None:  # R
     (
         Dialogue(SotwStream())
         >> world(endpoints=["x"])
-        >> ask(SECRETS, "edge-cert") << None
-        >> ask(SECRETS, "*") << None
+        >> ask(RUNTIME, "edge-cert") << None
+        >> ask(RUNTIME, "*") << None
         >> world(endpoints=["x=2"]) << None
         >> ask(EDS, "x") << Sent(EDS, "1", "x=2")
     )  # fmt: skip

@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from tests.protocol.dialogue import NODE
 from tests.protocol.fake_envoy import SLOW, DeltaEnvoy, FakeEnvoy, SotwEnvoy, written
-from tests.protocol.worlds import CDS, EDS, LDS, RDS, SECRETS, snapshot_of
+from tests.protocol.worlds import CDS, EDS, LDS, RDS, RUNTIME, snapshot_of
 from xds_server.domain.errors import PeerMisbehaved
 from xds_server.protocol.delta import DeltaStream
 from xds_server.protocol.events import Acked, DeltaRequest, Effect, Nacked, Node, Send, SotwRequest, Stuck, Wake
@@ -314,7 +314,7 @@ def test_a_request_must_have_a_type(mode: str) -> None:  # R3
 def test_nonces_are_of_the_stream_and_answers_of_their_type() -> None:  # R4, B: one "last nonce" for all types
     asked = stream("delta")
     asked.publish(snapshot_of({CDS: [written("a", "1")], LDS: [written("l", "1")]}))
-    asked.receive(replace(FIRST["delta"], type_url=SECRETS, node=NODE))
+    asked.receive(replace(FIRST["delta"], type_url=RUNTIME, node=NODE))
     [clusters, *_] = asked.receive(FIRST["delta"])
     [listeners, *_] = asked.receive(DeltaRequest(LDS, ("k",)))
     assert isinstance(clusters, Send)

@@ -9,7 +9,8 @@ from xds_server.protocol.sotw import version_of
 from xds_server.snapshot import Resource, Resources, Snapshot, TypeUrl
 
 CDS, EDS, LDS, RDS = TypeUrl.CLUSTER, TypeUrl.ENDPOINTS, TypeUrl.LISTENER, TypeUrl.ROUTES
-SECRETS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
+SDS = TypeUrl.SECRET
+RUNTIME = "type.googleapis.com/envoy.service.runtime.v3.Runtime"
 VIRTUAL_HOSTS = "type.googleapis.com/envoy.config.route.v3.VirtualHost"
 
 
@@ -26,10 +27,11 @@ def world(
     listeners: Iterable[str] = (),
     routes: Iterable[str] = (),
     *,
+    secrets: Iterable[str] = (),
     after: Snapshot | None = None,
 ) -> Snapshot:
     """A world with these resources. `after`: it says what changed since that one."""
-    kinds = {CDS: clusters, EDS: endpoints, LDS: listeners, RDS: routes}
+    kinds = {CDS: clusters, EDS: endpoints, SDS: secrets, LDS: listeners, RDS: routes}
     return snapshot_of({kind: map(resource, written) for kind, written in kinds.items()}, after)
 
 

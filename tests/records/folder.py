@@ -92,9 +92,9 @@ class Server:
 
     def _turn(self, after: Admission) -> None:
         self.admission = after
-        for kind, ref in after.deletes:
-            del self.rows[kind, *ref]
-        self.rows |= {(row.kind, row.namespace, row.name): row for row in after.upserts}
+        for who in after.forgotten:
+            del self.rows[who]
+        self.rows |= {(row.kind, row.namespace, row.name): row for row in after.rows}
 
     def restarts(self) -> None:
         self.admission = restore(self.rows.values(), self.now)

@@ -165,7 +165,7 @@ def test_what_a_gateway_does_not_reveal_is_not_said() -> None:
 
 
 def rendered(record: Gateway) -> dict[str, Any]:
-    [listener] = open_listeners(record)
+    [listener] = open_listeners(record, ())
     return to_json(TypeUrl.LISTENER, listener_resource(record, listener).body)
 
 
@@ -182,7 +182,7 @@ def mutations(record: Gateway) -> list[dict[str, Any]]:
 
 def test_a_listener_names_its_route_configuration_and_nothing_of_a_release() -> None:
     record = gateway()
-    [listener] = open_listeners(record)
+    [listener] = open_listeners(record, ())
     resource = listener_resource(record, listener)
 
     assert (resource.name, resource.needs) == ("edge/http", ("edge/http",))
@@ -207,4 +207,5 @@ def test_a_listener_with_tls_stays_closed_until_certificates_are_served() -> Non
     secrets = {"cert": {"certificate": "a.pem", "privateKey": "a.key"}}
     record = gateway(listeners=[{"name": "http", "port": 8080}, tls], secrets=secrets)
 
-    assert [listener.name for listener in open_listeners(record)] == ["http"]
+    assert [listener.name for listener in open_listeners(record, ())] == ["http"]
+    assert [listener.name for listener in open_listeners(record, {"edge/cert"})] == ["http", "https"]

@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 
 from xds_server.records.reading import Readable, Unreadable
-from xds_server.sources.contents import Reading, holds_records, read_file
+from xds_server.sources.contents import Reading, is_read, read_file
 
 
-@pytest.mark.parametrize("name", ["a.yaml", "a.yml", "a.json", "a.b.yaml", "ü.yaml"])
-def test_what_holds_records(name: str) -> None:
-    assert holds_records(name)
+@pytest.mark.parametrize("name", ["a.yaml", "a.yml", "a.json", "a.b.yaml", "ü.yaml", "a.pem", "tls.crt", "tls.key"])
+def test_what_is_read(name: str) -> None:
+    assert is_read(name)
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ def test_what_holds_records(name: str) -> None:
     [".a.yaml", ".a.yaml.swp", "a.yaml~", "~a.yaml", "#a.yaml#", ".#a.yaml", "4913", "a.yaml.tmp", "a.txt", "yaml"],
 )
 def test_what_editors_leave_beside_a_file_holds_none(name: str) -> None:
-    assert not holds_records(name)
+    assert not is_read(name)
 
 
 def test_a_file_says_its_whole_text(tmp_path: Path) -> None:

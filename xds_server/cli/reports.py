@@ -63,11 +63,15 @@ def problems_data(problems: Iterable[Problem]) -> list[dict[str, Any]]:
 
 
 def rendered(snapshot: Snapshot) -> dict[str, list[dict[str, Any]]]:
-    """The resources of a gateway by type, as Envoy's documentation writes them."""
-    return {
-        type_url.value: [to_json(type_url, each.body) for _, each in sorted(snapshot.of(type_url).items())]
+    """The resources of a gateway by type, as Envoy's documentation writes them, but for private keys."""
+    said = {
+        type_url: [to_json(type_url, each.body) for _, each in sorted(snapshot.of(type_url).items())]
         for type_url in TypeUrl
     }
+    for secret in said[TypeUrl.SECRET]:
+        if "tls_certificate" in secret:
+            secret["tls_certificate"]["private_key"] = "[redacted]"
+    return {type_url.value: found for type_url, found in said.items()}
 
 
 def builds_data(world: World) -> list[dict[str, Any]]:

@@ -55,6 +55,21 @@ def listener(gateway: Ref, name: str) -> str:
     return f"{gateway.word}/{name}"
 
 
+def secret(gateway: Ref, name: str) -> str:
+    """A certificate with its key that a gateway's listeners show; `name` is the gateway's own for it."""
+    return f"{gateway.word}/{name}"
+
+
+def trust(build: Ref) -> str:
+    """The authorities that sign the instances which a `Build` record places."""
+    return f"build/{build.word}/ca"
+
+
+def identity(build: Ref) -> str:
+    """The certificate with its key that is shown to the instances which a `Build` record places."""
+    return f"build/{build.word}/client"
+
+
 def virtual_host(listener_name: str, host: str) -> str:
     return f"{listener_name}/{host}"
 

@@ -33,6 +33,8 @@ class Reason(StrEnum):
     NOT_IN_FORCE = "NotInForce"
     MUTABLE_RELEASED = "MutableReleased"
     UNPLACED_BUILD = "UnplacedBuild"
+    CERTIFICATE = "Certificate"
+    CERTIFICATE_EXPIRES = "CertificateExpires"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -21,6 +21,9 @@ from xds_server.messages import wire
 from xds_server.protocol.subscription import Change, Subscription
 from xds_server.snapshot import NOTHING, Resource, Resources, Snapshot, TypeUrl
 
+LASTING = (TypeUrl.ROUTES, TypeUrl.SECRET)
+"""Types of which Envoy ignores a removal: they leave with the listener or cluster that names them."""
+
 ABSENT = "absent"
 """The version of what does not exist."""
 
@@ -192,8 +195,8 @@ class Channel:
             return
         if expected is not None and expected.version != ABSENT:
             self.leaving.add(name)
-        # Envoy goes on using a route configuration that it is told does not exist: it may be denied and yet be held.
-        if asked and self.deniable and (expected is None or self.kind is TypeUrl.ROUTES):
+        # Envoy goes on using routes and secrets that it is told do not exist: they may be denied and yet be held.
+        if asked and self.deniable and (expected is None or self.kind in LASTING):
             self.denied.add(name)
         else:
             self._asked.discard(name)

@@ -3,11 +3,11 @@
 from typing_extensions import override
 
 from xds_server.messages import wire
-from xds_server.protocol.channel import Channel, Response
+from xds_server.protocol.channel import LASTING, Channel, Response
 from xds_server.protocol.events import DeltaRequest, Effect, Send
 from xds_server.protocol.stream import Stream
 from xds_server.protocol.subscription import Change
-from xds_server.snapshot import Resource, TypeUrl
+from xds_server.snapshot import Resource
 
 VIRTUAL_HOST = "type.googleapis.com/envoy.config.route.v3.VirtualHost"
 
@@ -30,7 +30,7 @@ class DeltaStream(Stream[DeltaRequest]):
         channel.greeting = wanted.everything and not listed and channel.kind is not None
         channel.look(channel.target if wanted.everything else ())
         channel.look(listed)
-        channel.ask([name for name in change.asked if name not in listed or _lost_routes(channel, name)])
+        channel.ask([name for name in change.asked if name not in listed or _lasts(channel, name)])
         return effects
 
     @override
@@ -57,6 +57,6 @@ def _claim(channel: Channel, name: str, version: str) -> Resource:
     return ours if ours is not None and ours.version == version else Resource(name, version, b"")
 
 
-def _lost_routes(channel: Channel, name: str) -> bool:
-    """Routes may be denied and yet stay until their listener goes; anything else is removed in its turn."""
-    return channel.kind is TypeUrl.ROUTES and name not in channel.target
+def _lasts(channel: Channel, name: str) -> bool:
+    """Routes and secrets may be denied and yet stay until their listener goes; anything else is removed in its turn."""
+    return channel.kind in LASTING and name not in channel.target

@@ -119,8 +119,8 @@ class Plan:
             case TypeUrl.ENDPOINTS:
                 clusters = self._channels.get(TypeUrl.CLUSTER)
                 return not _lingers(clusters) and _settled(clusters)
-            case TypeUrl.ROUTES | None:
-                return False  # Envoy ignores it: a route configuration leaves with the listener that names it
+            case TypeUrl.ROUTES | TypeUrl.SECRET | None:
+                return False  # Envoy ignores it: these leave with the listener, or cluster, that names them
 
     def _routing(self) -> tuple[Channel | None, Channel | None]:
         return self._channels.get(TypeUrl.LISTENER), self._channels.get(TypeUrl.ROUTES)

@@ -16,12 +16,15 @@ from immutables import Map
 
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Place, Problem, Reason
-from xds_server.records.admitted import Admission, Entry, File, Return, told
+from xds_server.records.admitted import Admission, Entry, File, Keeping, Return, told
 from xds_server.records.checks import release_findings
 from xds_server.records.documents import Key, read_documents, restored
 from xds_server.records.models import KINDS, Release
-from xds_server.records.reading import Batch, Readable, Unreadable
-from xds_server.records.saved import Row
+from xds_server.records.reading import Batch, Readable, Unreadable, is_pem
+from xds_server.records.renewal import aged, renewed
+from xds_server.records.saved import SECRET, Row
+from xds_server.records.secrets import Secret, uses
+from xds_server.records.secrets import restored as restored_secret
 from xds_server.records.turn import Turn
 from xds_server.records.wants import may_be_in
 from xds_server.records.yaml import YamlFault
@@ -33,8 +36,12 @@ PATIENCE = timedelta(seconds=1)
 def restore(rows: Iterable[Row], now: datetime) -> Admission:
     """What was in force when it was last saved. What today's rules refuse is left out, and what needs it."""
     turn = Turn(Admission(), now)
+    secrets: dict[str, Secret] = {}
     releases: list[tuple[Key, Entry]] = []
     for row in rows:
+        if row.kind == SECRET:
+            secrets[row.name] = restored_secret(row.document)
+            continue
         key = Key(row.kind, Ref(row.namespace, row.name))
         record = restored(key, row.document) if row.kind in KINDS else None
         if record is not None:
@@ -50,7 +57,15 @@ def restore(rows: Iterable[Row], now: datetime) -> Admission:
         ):
             turn.in_force.put(key, entry)
     turn.in_force.settle()
-    return replace(turn.finish(), upserts=(), deletes=())
+    after = turn.finish()
+    kept = {key: found for key, entry in after.in_force.items() if (found := uses(entry.record))}
+    return replace(
+        after,
+        upserts=(),
+        deletes=(),
+        world=replace(after.world, secrets=Map(secrets)),
+        keeping=Keeping(uses=Map(kept)),
+    )
 
 
 def unreadable(before: Admission, folder: str, why: str) -> Admission:
@@ -62,7 +77,8 @@ def unreadable(before: Admission, folder: str, why: str) -> Admission:
 
 
 def _unchanged(after: Admission) -> Admission:
-    return replace(after, touched=frozenset(), upserts=(), deletes=())
+    keeping = replace(after.keeping, upserts=(), deletes=())
+    return replace(after, touched=frozenset(), upserts=(), deletes=(), keeping=keeping)
 
 
 def tick(before: Admission, now: datetime) -> Admission:
@@ -72,7 +88,8 @@ def tick(before: Admission, now: datetime) -> Admission:
     turn.expire(app for app, instant in before.due.items() if instant <= now)
     if believed:
         turn.want()
-    return turn.finish()
+    after = turn.finish()
+    return renewed(after, now, every=True) if believed else aged(after, now)
 
 
 def admit(before: Admission, batch: Batch, now: datetime, *, folder: str, allow_empty: bool = False) -> Admission:
@@ -88,23 +105,28 @@ def admit(before: Admission, batch: Batch, now: datetime, *, folder: str, allow_
         return _unchanged(replace(heard, returning=returning))
     turn = Turn(replace(heard, source=(), returning=None), now)
     turn.want()
-    return turn.finish()
+    return renewed(turn.finish(), now, files=heard.unread, every=batch.complete or bool(before.unread))
 
 
 def _heard(before: Admission, batch: Batch) -> Admission:
     """The files as they are now; which of them the records in force do not know yet is `unread`."""
-    files = before.files.mutate()
-    gone = [name for name in before.files if name not in batch.files] if batch.complete else []
+    files, pems = before.files.mutate(), before.keeping.files.mutate()
+    known = [*before.files, *before.keeping.files]
+    gone = [name for name in known if name not in batch.files] if batch.complete else []
     names = [*gone, *batch.files]
     for name in names:
         content = batch.files.get(name)
         if content is None:
             files.pop(name, None)
+            pems.pop(name, None)
+        elif is_pem(name):
+            pems[name] = content
         else:
             files[name] = _file(name, content, before.files.get(name, File()))
     found = files.finish()
     faults = told(before.faults, ((name, found.get(name, File()).faults) for name in names))
-    return replace(before, files=found, faults=faults, unread=before.unread.union(names))
+    keeping = replace(before.keeping, files=pems.finish())
+    return replace(before, files=found, faults=faults, unread=before.unread.union(names), keeping=keeping)
 
 
 def _may_lose(before: Admission, batch: Batch, files: Map[str, File]) -> bool:

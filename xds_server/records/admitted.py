@@ -12,7 +12,8 @@ from xds_server.domain.problems import Problem
 from xds_server.records.claims import Claim
 from xds_server.records.documents import Document, Key
 from xds_server.records.models import Record
-from xds_server.records.saved import Row
+from xds_server.records.saved import SECRET, Row
+from xds_server.records.secrets import Files, Use
 from xds_server.records.world import World
 
 Name = TypeVar("Name", bound=Hashable)
@@ -66,6 +67,22 @@ class Return:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Keeping:
+    """What keeps the secrets of the records in force. Their content is in the world.
+
+    `files` are the PEM files as the source has them now. `uses` says which secrets a record names, `problems` what is
+    wrong with them, `due` when to look at them again. `upserts` and `deletes` are what is to be saved.
+    """
+
+    files: Files = field(default_factory=Map)
+    uses: Map[Key, tuple[Use, ...]] = field(default_factory=Map)
+    problems: Map[Key, tuple[Problem, ...]] = field(default_factory=Map)
+    due: Map[Key, datetime] = field(default_factory=Map)
+    upserts: tuple[Row, ...] = ()
+    deletes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Admission:
     """What is in force, what is wanted, and everything that keeps the two apart.
 
@@ -95,12 +112,26 @@ class Admission:
     touched: frozenset[Ref] = frozenset()
     upserts: tuple[Row, ...] = ()
     deletes: tuple[Key, ...] = ()
+    keeping: Keeping = field(default_factory=Keeping)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """What is to be kept in the state directory since the admission before."""
+        return (*self.upserts, *self.keeping.upserts)
+
+    @property
+    def forgotten(self) -> tuple[tuple[str, str, str], ...]:
+        """What is to be taken out of the state directory: kind, namespace and name."""
+        records = ((key.kind, *key.ref) for key in self.deletes)
+        return (*records, *((SECRET, "", name) for name in self.keeping.deletes))
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Every problem there is, by place."""
-        parts = (self.faults.values(), self.held.values(), self.warnings.values())
-        return tuple(sorted({*self.source, *(problem for part in parts for found in part for problem in found)}))
+        parts = (self.faults, self.held, self.warnings, self.keeping.problems)
+        return tuple(
+            sorted({*self.source, *(problem for part in parts for found in part.values() for problem in found)})
+        )
 
     def has_problems_of(self, other: "Admission") -> bool:
         """No problem came or went since the other. Costs nothing: what did not change is the same object."""
@@ -109,10 +140,11 @@ class Admission:
             and self.faults is other.faults
             and self.held is other.held
             and self.warnings is other.warnings
+            and self.keeping.problems is other.keeping.problems
         )
 
     @property
     def wake_at(self) -> datetime | None:
-        """When `tick` has something to do: the next audience ends, or a source that came back is believed."""
+        """When `tick` has something to do: an audience or a certificate ends, a source that came back is believed."""
         waits = [self.returning.until] if self.returning else []
-        return min([*self.due.values(), *waits], default=None)
+        return min([*self.due.values(), *self.keeping.due.values(), *waits], default=None)

@@ -17,11 +17,11 @@ def not_in_force(record: Record) -> Iterator[Later]:
             yield from _deployment(record)
         case Release():
             yield from _release(record)
-        case Gateway():
-            yield from _gateway(record)
         case App():
             for name in sorted(record.spec.model_fields_set):
                 yield ("spec", type(record.spec).model_fields[name].alias or name), "Nothing reads it until sidecars do"
+        case Gateway():
+            pass
 
 
 def _build(record: Build) -> Iterator[Later]:
@@ -44,11 +44,3 @@ def _release(record: Release) -> Iterator[Later]:
         yield ("spec", "rollout"), "The record's weights are used"
     if "policy" in record.spec.model_fields_set:
         yield ("spec", "policy"), "A release is active as soon as it is accepted"
-
-
-def _gateway(record: Gateway) -> Iterator[Later]:
-    for index, listener in enumerate(record.spec.listeners):
-        if listener.tls is not None:
-            yield ("spec", "listeners", index, "tls"), "The listener stays closed"
-    if record.spec.secrets:
-        yield ("spec", "secrets"), "No certificate is served"

@@ -3,6 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+PEM = (".pem", ".crt", ".key")
+"""How the names of certificates and keys end; every other file of a source holds records."""
+
+
+def is_pem(name: str) -> bool:
+    return name.endswith(PEM)
+
 
 @dataclass(frozen=True, slots=True)
 class Readable:

@@ -3,6 +3,9 @@
 from datetime import datetime
 from typing import NamedTuple
 
+SECRET = "Secret"  # noqa: S105 - a kind
+"""The kind of a row that is no record: a secret, by the name that Envoy knows it by."""
+
 
 class Row(NamedTuple):
     """A record in force: who it is, its document as canonical JSON, and when it was first accepted.

@@ -11,6 +11,7 @@ from immutables import Map
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
 from xds_server.records.models import App, AppDeployment, Build, Gateway, Record, Release
+from xds_server.records.secrets import Secret
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,10 +39,14 @@ class AppWorld:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class World:
-    """All apps and gateways that are in force. An app without a record is not in it."""
+    """All apps and gateways that are in force. An app without a record is not in it.
+
+    `secrets` are certificates and keys by the names that Envoy asks for.
+    """
 
     apps: Map[Ref, AppWorld] = field(default_factory=Map)
     gateways: Map[Ref, Gateway] = field(default_factory=Map)
+    secrets: Map[str, Secret] = field(default_factory=Map)
 
     def app(self, app: Ref) -> AppWorld:
         return self.apps.get(app) or AppWorld(app)
@@ -79,7 +84,7 @@ def edited(world: World, edits: Iterable[Edit]) -> tuple[World, frozenset[Ref]]:
             apps.pop(app, None)
         else:
             apps[app] = found
-    return World(apps.finish(), gateways.finish()), frozenset(by_app)
+    return replace(world, apps=apps.finish(), gateways=gateways.finish()), frozenset(by_app)
 
 
 def _edited_app(app: AppWorld, edits: Iterable[Edit]) -> AppWorld:

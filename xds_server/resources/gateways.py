@@ -70,6 +70,7 @@ class Changes:
     contributions: Mapping[Ref, Contribution]
     endpoints: Resources
     changed_endpoints: frozenset[str]
+    secrets: Resources
     serial: int
 
 
@@ -83,16 +84,18 @@ def updated_gateway(gateway: GatewayParts, record: Gateway, changes: Changes) ->
         before.of(TypeUrl.CLUSTER), [(old.clusters, new.clusters) for old, new in pairs]
     )
     hosts = _merged_hosts(gateway.hosts, pairs)
-    listeners, routes = _listening(record, hosts, gateway)
+    listeners, routes = _listening(record, hosts, changes.secrets, gateway)
     changed = {
         TypeUrl.CLUSTER: changed_clusters,
         TypeUrl.ENDPOINTS: changes.changed_endpoints,
+        TypeUrl.SECRET: _difference(before.of(TypeUrl.SECRET), changes.secrets),
         TypeUrl.LISTENER: _difference(before.of(TypeUrl.LISTENER), listeners),
         TypeUrl.ROUTES: _difference(before.of(TypeUrl.ROUTES), routes),
     }
     resources = {
         TypeUrl.CLUSTER: clusters,
         TypeUrl.ENDPOINTS: changes.endpoints,
+        TypeUrl.SECRET: changes.secrets,
         TypeUrl.LISTENER: listeners,
         TypeUrl.ROUTES: routes,
     }
@@ -137,14 +140,15 @@ def _merged_hosts(before: Hosts, pairs: Iterable[tuple[Contribution, Contributio
     return before.replaced(changes.items()) if changes else before
 
 
-def _listening(record: Gateway, hosts: Hosts, before: GatewayParts) -> tuple[Resources, Resources]:
-    """Listeners are made anew only for another record, route configurations only for other hosts."""
-    if before.record is record and before.snapshot is not UNTOLD:
-        listeners = before.snapshot.of(TypeUrl.LISTENER)
+def _listening(record: Gateway, hosts: Hosts, secrets: Resources, before: GatewayParts) -> tuple[Resources, Resources]:
+    """Listeners are made anew only for another record or secrets, route configurations only for other hosts."""
+    told = before.snapshot
+    if before.record is record and told is not UNTOLD and secrets is told.of(TypeUrl.SECRET):
+        listeners = told.of(TypeUrl.LISTENER)
         if hosts is before.hosts:
-            return listeners, before.snapshot.of(TypeUrl.ROUTES)
+            return listeners, told.of(TypeUrl.ROUTES)
     else:
-        made = (listener_resource(record, listener) for listener in open_listeners(record))
+        made = (listener_resource(record, listener) for listener in open_listeners(record, secrets))
         listeners = NOTHING.update({each.name: each for each in made})
     return listeners, NOTHING.update({name: route_configuration(name, before.style, hosts) for name in listeners})
 

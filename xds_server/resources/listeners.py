@@ -1,6 +1,7 @@
 """What a gateway listens on. A release never changes a listener: that would drain connections."""
 
 import re
+from collections.abc import Container
 from importlib.resources import files
 
 from xds_server.domain import names
@@ -14,15 +15,26 @@ from xds_server.messages.envoy import (
     HeaderValue,
     HeaderValueOption,
     SocketAddress,
+    TransportSocket,
     TypedExtensionConfig,
 )
 from xds_server.messages.envoy import Listener as EnvoyListener
+from xds_server.messages.extensions import (
+    CommonTlsContext,
+    DownstreamTlsContext,
+    HttpConnectionManager,
+    HttpFilter,
+    Lua,
+    Rds,
+    Router,
+    SdsSecretConfig,
+)
 from xds_server.messages.extensions import HeaderMutation as EarlyHeaderMutation
-from xds_server.messages.extensions import HttpConnectionManager, HttpFilter, Lua, Rds, Router
 from xds_server.records.models import Gateway, Listener
 from xds_server.resources.content import resource
 from xds_server.resources.headers import OVERWRITE
 from xds_server.resources.local_replies import local_replies
+from xds_server.resources.secrets import secrets_of
 from xds_server.resources.sources import FROM_ADS
 from xds_server.snapshot import Resource
 from xds_server.traffic.style import INTERNAL_SELECTOR, style_of
@@ -30,9 +42,13 @@ from xds_server.traffic.style import INTERNAL_SELECTOR, style_of
 LUA = files("xds_server.resources").joinpath("gateway.lua").read_text("utf-8")
 
 
-def open_listeners(gateway: Gateway) -> tuple[Listener, ...]:
-    """Those that are in force: a listener with TLS stays closed until certificates are served."""
-    return tuple(listener for listener in gateway.spec.listeners if listener.tls is None)
+def open_listeners(gateway: Gateway, secrets: Container[str]) -> tuple[Listener, ...]:
+    """Those that are in force: one whose certificates were never good stays closed, for Envoy would wait for them."""
+    return tuple(
+        listener
+        for listener in gateway.spec.listeners
+        if all(name in secrets for name in secrets_of(gateway, listener))
+    )
 
 
 def listener_resource(gateway: Gateway, listener: Listener) -> Resource:
@@ -49,10 +65,18 @@ def listener_resource(gateway: Gateway, listener: Listener) -> Resource:
         ],
     )
     chain = FilterChain(
-        filters=[Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))]
+        filters=[Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))],
+        transport_socket=_tls(gateway, listener) if listener.tls else None,
     )
     address = Address(socket_address=SocketAddress(address=listener.address, port_value=listener.port))
     return resource(name, EnvoyListener(name=name, address=address, filter_chains=[chain]), needs=(name,))
+
+
+def _tls(gateway: Gateway, listener: Listener) -> TransportSocket:
+    certificates = [SdsSecretConfig(name=name, sds_config=FROM_ADS) for name in secrets_of(gateway, listener)]
+    common = CommonTlsContext(tls_certificate_sds_secret_configs=certificates, alpn_protocols=["h2", "http/1.1"])
+    context = DownstreamTlsContext(common_tls_context=common)
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 
 
 def _lua(gateway: Gateway) -> Lua:

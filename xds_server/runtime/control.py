@@ -72,8 +72,8 @@ class Control:
         before, compiled = self._admission, self._compilation
         if compile_it:
             compiled = self._compile(after)
-        if after.upserts or after.deletes:
-            self._store.save(after.upserts, ((key.kind, *key.ref) for key in after.deletes))
+        if after.rows or after.forgotten:
+            self._store.save(after.rows, after.forgotten)
         self._admission = after
         self._count(before)
         self._report()

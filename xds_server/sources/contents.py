@@ -7,9 +7,9 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from xds_server.records.reading import Readable, Unreadable
+from xds_server.records.reading import PEM, Readable, Unreadable
 
-SUFFIXES = (".yaml", ".yml", ".json")
+SUFFIXES = (".yaml", ".yml", ".json", *PEM)
 NOT_RECORDS = (".", "#", "~")
 """How the names of hidden files begin, and of those that editors keep beside a file."""
 
@@ -24,7 +24,8 @@ class Reading(NamedTuple):
     finished: bool = True
 
 
-def holds_records(name: str) -> bool:
+def is_read(name: str) -> bool:
+    """A file of records, or a certificate or key that a record may name."""
     return name.endswith(SUFFIXES) and not name.startswith(NOT_RECORDS)
 
 

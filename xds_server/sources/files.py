@@ -13,7 +13,9 @@ PATIENCE = Patience()
 
 
 class FileSource:
-    """A folder of records: `*.yaml`, `*.yml` and `*.json`, subfolders too, hidden ones and editors' files not.
+    """A folder of records (`*.yaml`, `*.yml`, `*.json`) and PEM files (`*.pem`, `*.crt`, `*.key`).
+
+    Subfolders too, hidden ones and editors' files not.
 
     A file acts as soon as it is renamed into place or closed after writing. One that disappears acts after a
     moment, because that is how files are replaced.

@@ -16,7 +16,7 @@ from pathlib import Path
 from asyncinotify import Event, Inotify, Mask, Watch
 
 from xds_server.domain.errors import SourceUnavailable
-from xds_server.sources.contents import holds_records
+from xds_server.sources.contents import is_read
 from xds_server.sources.settling import Sign
 
 SIGNS = (
@@ -100,7 +100,7 @@ class Watches:
             inside = {entry.name for entry in entries if entry.is_dir(follow_symlinks=False)}
             folders += [_join(folder, name) for name in inside if not _hidden(name)]
             names = {entry.name for entry in entries} - inside
-            found |= {_join(folder, name) for name in names if holds_records(name)}
+            found |= {_join(folder, name) for name in names if is_read(name)}
         self._uncover(top, covered)
         return found
 
@@ -154,7 +154,7 @@ class Watches:
         if watch is None or event.name is None or event.mask & Mask.ISDIR:
             return
         covered = self._folders.get(watch.wd)
-        if covered and holds_records(name):
+        if covered and is_read(name):
             path = _join(covered.path, name)
             yield path, _sign(event.mask, self.place(path))
         for link, target in self._targets.items():
@@ -172,7 +172,7 @@ class Watches:
         if event.mask & Mask.ISDIR:
             if not _hidden(name) and (event.mask & LISTING or not self._covers(path)):
                 yield path
-        elif event.mask & APPEARED and not holds_records(name) and self.place(path).is_symlink():
+        elif event.mask & APPEARED and not is_read(name) and self.place(path).is_symlink():
             # Kubernetes changes all files of a ConfigMap at once, by renaming one link that all of them go through.
             yield covered.path
 

@@ -114,6 +114,8 @@ def _locked(folder: Path) -> int:
 
 def _connected(folder: Path) -> sqlite3.Connection:
     with _explained(folder):
+        # It holds private keys. What SQLite writes beside it has the rights of this file.
+        os.close(os.open(folder / DATABASE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(folder / DATABASE, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
