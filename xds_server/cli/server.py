@@ -104,6 +104,18 @@ def serve(
             help="Believe a folder that is empty or has lost every release; otherwise that is a read error.",
         ),
     ] = False,
+    xds_cert: Annotated[
+        Path | None,
+        typer.Option(envvar="XDS_SERVER_XDS_CERT", help="PEM chain that the xDS port shows; re-read when it changes."),
+    ] = None,
+    xds_key: Annotated[Path | None, typer.Option(envvar="XDS_SERVER_XDS_KEY", help="PEM key of --xds-cert.")] = None,
+    xds_client_ca: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="XDS_SERVER_XDS_CLIENT_CA",
+            help="PEM authorities: only proxies with a certificate of theirs may connect. Needs --xds-cert.",
+        ),
+    ] = None,
     log_format: Annotated[LogFormat, typer.Option(envvar="XDS_SERVER_LOG_FORMAT")] = LogFormat.AUTO,
     config: Annotated[
         Path | None,
@@ -120,8 +132,12 @@ def serve(
     # gRPC's own lines on stderr are of no use to an operator, and it reads this when it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from xds_server.runtime.serve import Settings, run
+    from xds_server.transport.credentials import TlsFiles
 
-    sys.exit(run(Settings(records, state, xds, admin, allow_empty, log_format.value)))
+    if (xds_cert is None) != (xds_key is None) or (xds_client_ca is not None and xds_cert is None):
+        raise typer.BadParameter("--xds-cert and --xds-key belong together, and --xds-client-ca needs both")
+    tls = TlsFiles(xds_cert, xds_key, xds_client_ca) if xds_cert and xds_key else None
+    sys.exit(run(Settings(records, state, xds, admin, allow_empty, log_format.value, tls)))
 
 
 Xds = Annotated[

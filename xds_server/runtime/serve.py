@@ -1,6 +1,7 @@
 """The server as a whole: its tasks, and how they start and end together."""
 
 import asyncio
+import ipaddress
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.observers import Everyone
 from xds_server.sources.files import FileSource
 from xds_server.state.store import Store
+from xds_server.transport.credentials import TlsFiles, server_credentials
 from xds_server.transport.server import XdsServer
 
 log = structlog.get_logger()
@@ -40,6 +42,7 @@ class Settings:
     admin: Address
     allow_empty: bool = False
     log_format: str = "auto"
+    tls: TlsFiles | None = None
 
 
 class _Stop(Exception):
@@ -75,7 +78,7 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
     with Store.open(settings.state) as store, listen(settings.admin, "--admin") as admin_socket:
         control = Control(str(settings.records), store, metrics, allow_empty=settings.allow_empty)
         xds = XdsServer(control.worlds, Everyone(metrics, *observers))
-        await _start(xds, settings.xds)
+        await _start(xds, settings)
         admin = http_server(admin_app(lambda: _readiness(control), metrics.registry))
         log.info("serving", xds=str(settings.xds), admin=str(settings.admin), records=str(settings.records))
         try:
@@ -93,11 +96,23 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
             await xds.stop(GRACE)
 
 
-async def _start(xds: XdsServer, address: Address) -> None:
+async def _start(xds: XdsServer, settings: Settings) -> None:
+    address = settings.xds
+    credentials = server_credentials(settings.tls, clock) if settings.tls else None
+    if (settings.tls is None or settings.tls.client_ca is None) and not _is_loopback(address.host):
+        fix = "give --xds-cert, --xds-key and --xds-client-ca, or keep the port where only proxies can reach it"
+        log.warning("anybody who reaches the xds port is told everything, private keys too", xds=str(address), fix=fix)
     try:
-        await xds.start(str(address))
+        await xds.start(str(address), credentials)
     except RuntimeError as error:
         raise CannotListen(f"cannot listen on --xds {address}: is the port in use? Choose another --xds") from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _readiness(control: Control) -> Readiness:

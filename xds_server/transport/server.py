@@ -52,9 +52,12 @@ class XdsServer:
         }
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
 
-    async def start(self, address: str) -> int:
-        """Listen on `host:port`; returns the port, chosen by the system if it was 0."""
-        port = self._server.add_insecure_port(address)
+    async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
+        """Listen on `host:port`, in the clear without credentials; returns the port, which the system chose for 0."""
+        if credentials is None:
+            port = self._server.add_insecure_port(address)
+        else:
+            port = self._server.add_secure_port(address, credentials)
         await self._server.start()
         return port
 
