@@ -24,15 +24,24 @@ class Resource:
     `body` is the encoded message itself, without its `Any`; a large one is put together when it is first sent.
     `version` is a hash of the content alone: equal versions mean equal bodies, on every replica.
     `needs` names what Envoy will ask for because of it: a cluster's endpoints, a listener's route configuration.
+    `occupies` is what only one resource of its type can have: a listener's addresses.
     Immutable; two resources are equal if their names and versions are.
     """
 
-    __slots__ = ("_body", "name", "needs", "version")
+    __slots__ = ("_body", "name", "needs", "occupies", "version")
 
-    def __init__(self, name: str, version: str, body: bytes | Callable[[], bytes], needs: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        body: bytes | Callable[[], bytes],
+        needs: tuple[str, ...] = (),
+        occupies: tuple[str, ...] = (),
+    ) -> None:
         self.name = name
         self.version = version
         self.needs = needs
+        self.occupies = occupies
         self._body = body
 
     @property

@@ -24,6 +24,7 @@ from xds_server.domain.errors import PeerMisbehaved
 from xds_server.protocol.delta import DeltaStream
 from xds_server.protocol.events import Acked, DeltaRequest, Effect, Nacked, Node, Send, SotwRequest, Stuck, Wake
 from xds_server.protocol.plan import INTRODUCTION
+from xds_server.protocol.retries import PREFIX as RETRY
 from xds_server.protocol.sotw import SotwStream
 from xds_server.protocol.stream import Stream
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
@@ -139,7 +140,12 @@ class Conversation(RuleBasedStateMachine):
         token = self.timers.pop(0)
         if token == INTRODUCTION:
             self.deliver()  # it is long enough for what a client has to say
+        if token.startswith(RETRY):
+            self.listeners_are_tried_again()
         self.hear(self.stream.elapsed(token))
+
+    def listeners_are_tried_again(self) -> None:
+        self.refused = {key: version for key, version in self.refused.items() if key[0] != LDS}
 
     @rule(remembers=st.booleans())
     def client_reconnects(self, remembers: bool) -> None:
@@ -193,6 +199,8 @@ class Conversation(RuleBasedStateMachine):
                 case Stuck():
                     self.excused.update(effect.clusters)
                 case Acked():
+                    if effect.type_url == LDS and effect.nonce:
+                        self.listeners_are_tried_again()
                     self.accepted.update({(effect.type_url, each.name): each.version for each in effect.resources})
                 case Nacked():
                     self.hear_refusal(effect)
@@ -210,10 +218,10 @@ class Conversation(RuleBasedStateMachine):
         self.envoy.inbox.append(send)
 
     def hear_refusal(self, nacked: Nacked) -> None:
-        assert nacked.names or nacked.type_url in (EDS, RDS), "a refusal without a culprit"  # they may be unsubscribed
-        versions = {each.name: each.version for each in self.sent[nacked.nonce].resources}
-        for name in nacked.names:
-            version = versions.get(name, "absent")
+        one = len(self.sent[nacked.nonce].resources) < 2
+        may_be_unsubscribed = nacked.type_url in (EDS, RDS)
+        assert nacked.names or not one or may_be_unsubscribed, "a refusal without a culprit"
+        for name, version in nacked.refused.items():
             if self.version(nacked.type_url, name) == version:
                 self.refused[nacked.type_url, name] = version
 

@@ -24,7 +24,7 @@ def test_what_happens_on_streams_is_counted() -> None:
     metrics.sent(NODE, Send(TypeUrl.CLUSTER, "1", b"12345", (cluster,), ("v0/web", "v9/web")))
     metrics.acked(NODE, Acked(TypeUrl.CLUSTER, "1", (cluster,), ()))
     metrics.acked(NODE, Acked(TypeUrl.CLUSTER, "", (cluster,), ()))
-    metrics.nacked(NODE, Nacked(TypeUrl.ROUTES, "2", "why", ("edge/http",)))
+    metrics.nacked(NODE, Nacked(TypeUrl.ROUTES, "2", "why", {"edge/http": "1"}))
 
     assert value("xds_server_streams", mode="delta") == 1
     assert value("xds_server_unknown_proxies_total") == 1

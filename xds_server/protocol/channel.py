@@ -11,10 +11,15 @@ wanted:
 
 A name is looked at when something about it changed, so the cost of a new world is the size of the change.
 When what is owed may leave is not decided here but by the `Plan`.
+
+What was refused is not sent again until it changes (R12), with one exception. A listener can be refused because of what
+is around it: another one has its address, or another process. It is tried again (`retry`) when the client has accepted
+another change of listeners, and after a while. Listeners that want each other's addresses would be refused for ever,
+in any order: one of them is taken away first, and sent again (`_yield`).
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from xds_server.messages import wire
@@ -55,9 +60,11 @@ class Channel:
         "leaving",
         "nonce",
         "refused",
+        "room",
         "subscription",
         "target",
         "type_url",
+        "yielding",
     )
 
     def __init__(self, type_url: str, *, deniable: bool) -> None:
@@ -68,6 +75,8 @@ class Channel:
         self.target: Resources = NOTHING
         self.held: dict[str, Resource] = {}
         self.refused: dict[str, str] = {}
+        self.yielding = ""
+        self.room: int | None = None
         self.doubtful: set[str] = set()
         self.due: set[str] = set()
         self.denied: set[str] = set()
@@ -149,25 +158,71 @@ class Channel:
         assert self.awaited is not None
         news, self.awaited = self.awaited.news, None
         self.doubtful.clear()
+        helps = self.kind is TypeUrl.LISTENER and any(self.held.get(name) != each for name, each in news.items())
         for name, resource in news.items():
             self._hold(name, resource)
+        self.room = self.room * 2 if self.room and self.due else None
+        if self.yielding in news:
+            self.yielding = ""
+            self.look(news)
+        if helps:
+            self.retry()
         return news
 
-    def refuse(self, reason: str) -> tuple[str, ...]:
-        """The client refused what it was sent last: say because of which names.
+    def refuse(self, reason: str) -> dict[str, str]:
+        """The client refused what it was sent last: say because of which names, at which versions.
 
-        Those that its reason mentions are at fault, or else all. The rest is sent again, without them: how much of a
-        refused response was applied is unknown (R22). Every refusal has a culprit, so this ends.
+        Those that its reason mentions are at fault. If it mentions none, the one that was sent is, and if several were
+        sent the response is sent again in parts until only one is left. The rest is sent again without the culprits:
+        how much of a refused response was applied is unknown (R22). Every refusal has a culprit or makes the next
+        response smaller, so this ends.
         """
         assert self.awaited is not None
         news, self.awaited = self.awaited.news, None
-        culprits = tuple(name for name in news if _mentions(reason, name)) or tuple(news)
-        for name in culprits:
-            self.refused[name] = _version(news[name])
+        culprits = {name: _version(news[name]) for name in self._culprits(news, reason)}
+        self.refused.update(culprits)
         self.doubtful |= news.keys()
-        self._asked |= news.keys() - set(culprits)
+        self._asked |= news.keys() - culprits.keys()
+        self.yielding = self._yield() if self.kind is TypeUrl.LISTENER else ""
         self.look(news)
         return culprits
+
+    def retry(self) -> None:
+        """What was refused may be accepted now: send it again."""
+        self.ask([name for name in self.refused if name in self.target])
+
+    def separable(self) -> bool:
+        """A response may be sent in parts: what one of them lacks is not gone for the client."""
+        return True
+
+    def _culprits(self, news: Mapping[str, Resource | None], reason: str) -> Collection[str]:
+        named = [name for name in news if _mentions(reason, name)]
+        if named:
+            return named
+        added = [name for name, resource in news.items() if resource is not None]
+        if len(added) > 1 and self.separable():
+            self.room = len(added) // 2
+            return ()
+        return added or news
+
+    def _yield(self) -> str:
+        """One of several refused listeners that want each other's addresses; empty if there is no such circle."""
+        holders = {each: name for name in self.refused if name in self.held for each in self.held[name].occupies}
+        blockers = {
+            name: holders[each]
+            for name in self.refused
+            if name in self.target
+            for each in self.target[name].occupies
+            if holders.get(each, name) != name
+        }
+        for name in sorted(blockers):
+            blocker = blockers[name]
+            for _ in blockers:
+                if blocker == name:
+                    del self.refused[name]
+                    return name
+                blocker = blockers.get(blocker, "")
+        return ""
 
     def never_held(self) -> list[str]:
         """Names of the world that the client refused and of which it accepted nothing ever."""
@@ -183,6 +238,9 @@ class Channel:
         return False
 
     def _look_at_present(self, name: str) -> None:
+        if name == self.yielding:
+            self.leaving.add(name)
+            return
         newest = self.target[name]
         expected = self.expected(name)
         if name in self._asked or not (expected is newest or expected == newest):
@@ -214,6 +272,7 @@ class Channel:
             self.refused.pop(name, None)
             for owed in (self.due, self.leaving, self.denied, self._asked):
                 owed.discard(name)
+            self.yielding = "" if self.yielding == name else self.yielding
             if self.awaited:
                 self.awaited.news.pop(name, None)
 

@@ -68,12 +68,20 @@ class Acked:
 
 @dataclass(frozen=True, slots=True)
 class Nacked:
-    """The client refused a response because of `names`, which are not sent again until they change (R12)."""
+    """The client refused a response because of these names, at these versions.
+
+    They are not sent again until they change (R12), but for listeners. None: it did not say because of which, and is
+    sent less at a time to find out.
+    """
 
     type_url: str
     nonce: str
     reason: str
-    names: tuple[str, ...]
+    refused: Mapping[str, str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.refused)
 
 
 @dataclass(frozen=True, slots=True)

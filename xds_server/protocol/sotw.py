@@ -30,12 +30,13 @@ BITS = 128
 class SotwChannel(Channel):
     """A channel that keeps the version of all that is held, as a sum: it costs what changes, not what there is."""
 
-    __slots__ = ("_stated", "_stating", "_sum")
+    __slots__ = ("_stated", "_stating", "_sum", "unknown_past")
 
     def __init__(self, type_url: str) -> None:
         super().__init__(type_url, deniable=type_url in FULL_STATE)
         self._sum = 0
         self._stated = self._stating = ""
+        self.unknown_past = False
 
     def states(self, version: str) -> None:
         """The client said that this is its version."""
@@ -58,7 +59,13 @@ class SotwChannel(Channel):
     @override
     def accept(self) -> dict[str, Resource | None]:
         self._stated = self._stating
+        self.unknown_past = False
         return super().accept()
+
+    @override
+    def separable(self) -> bool:
+        """A part of all that there is would delete what the client has of old (R8), and nobody knows what that is."""
+        return not (self.unknown_past and self.kind in FULL_STATE)
 
     def version_after(self, news: dict[str, Resource | None]) -> str:
         """The version of what the client holds once it accepts `news`."""
@@ -90,10 +97,11 @@ class SotwStream(Stream[SotwRequest]):
         change = self._edit(channel, request)
         wanted = channel.target if channel.subscription.everything else channel.subscription.names
         content = [resource for name in sorted(wanted) if (resource := channel.content(name)) is not None]
+        assert isinstance(channel, SotwChannel)
         if request.version == version_of(content):
-            assert isinstance(channel, SotwChannel)
             channel.states(request.version)
             return self._claimed(channel, content)
+        channel.unknown_past = bool(request.version)
         channel.change(change)
         return self._claimed(channel, ())
 

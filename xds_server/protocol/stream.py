@@ -26,6 +26,7 @@ from xds_server.domain.errors import PeerMisbehaved
 from xds_server.protocol.channel import Channel, Response
 from xds_server.protocol.events import Acked, DeltaRequest, Effect, Nacked, Node, Send, SotwRequest, Stuck, Wake
 from xds_server.protocol.plan import Plan
+from xds_server.protocol.retries import Retries
 from xds_server.protocol.subscription import Change
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
 
@@ -47,6 +48,7 @@ class Stream(ABC, Generic[Request]):
         self.node: Node | None = None
         self._channels: dict[str, Channel] = {}
         self._plan = Plan(self._channels)
+        self._retries = Retries()
         self._patience = patience
         self._chunk = chunk
         self._nonces = map(f"{name}{{}}".format, count(1))
@@ -68,6 +70,8 @@ class Stream(ABC, Generic[Request]):
         follows = before is not None and snapshot.since == before.serial
         for channel in self._channels.values():
             channel.publish(snapshot, follows=follows)
+        if not follows or snapshot.changed.get(TypeUrl.LISTENER):
+            self._retries.reset()
         effects: list[Effect] = []
         for request in self._early:
             effects += self._serve(request)
@@ -76,6 +80,8 @@ class Stream(ABC, Generic[Request]):
 
     def elapsed(self, token: str) -> list[Effect]:
         """The time that a `Wake` asked for is over."""
+        if self._retries.due(token):
+            self._channels[TypeUrl.LISTENER].retry()
         clusters = self._plan.overdue(token)
         stuck: list[Effect] = [Stuck(clusters)] if clusters else []
         return [*stuck, *self._speak()]
@@ -149,7 +155,10 @@ class Stream(ABC, Generic[Request]):
             if channel.awaited is None and channel.owes:
                 effects += self._next(channel)
         token = self._plan.timer()
-        return [*effects, Wake(self._patience, token)] if token else effects
+        if token:
+            effects.append(Wake(self._patience, token))
+        again = self._retries.next(self._channels.get(TypeUrl.LISTENER))
+        return [*effects, again] if again else effects
 
     def _next(self, channel: Channel) -> list[Effect]:
         news = self._news(channel)
@@ -169,7 +178,7 @@ class Stream(ABC, Generic[Request]):
         if channel.kind is TypeUrl.ENDPOINTS:
             news = {name: channel.content(name) for name in news}
         room = self._limit(channel)
-        for name in sorted(self._plan.additions(channel)):
+        for name in sorted(self._plan.additions(channel))[: channel.room]:
             content = channel.content(name)
             if room is not None and content is not None:
                 room -= len(content.body)

@@ -17,6 +17,6 @@ def version(body: bytes) -> str:
     return digest(body).hex()
 
 
-def resource(name: str, message: Message, needs: tuple[str, ...] = ()) -> Resource:
+def resource(name: str, message: Message, needs: tuple[str, ...] = (), occupies: tuple[str, ...] = ()) -> Resource:
     body = encode(message)
-    return Resource(name, version(body), body, needs)
+    return Resource(name, version(body), body, needs, occupies)

@@ -69,7 +69,8 @@ def listener_resource(gateway: Gateway, listener: Listener) -> Resource:
         transport_socket=_tls(gateway, listener) if listener.tls else None,
     )
     address = Address(socket_address=SocketAddress(address=listener.address, port_value=listener.port))
-    return resource(name, EnvoyListener(name=name, address=address, filter_chains=[chain]), needs=(name,))
+    message = EnvoyListener(name=name, address=address, filter_chains=[chain])
+    return resource(name, message, needs=(name,), occupies=(f"tcp/{listener.address}/{listener.port}",))
 
 
 def _tls(gateway: Gateway, listener: Listener) -> TransportSocket:
