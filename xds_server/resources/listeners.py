@@ -81,7 +81,8 @@ def _tls(gateway: Gateway, listener: Listener) -> TransportSocket:
 
 
 def _lua(gateway: Gateway) -> Lua:
-    return Lua(default_source_code=DataSource(inline_string=lua_source(gateway)))
+    """What it takes off a request must not change what the request was given: the route is chosen once."""
+    return Lua(default_source_code=DataSource(inline_string=lua_source(gateway)), clear_route_cache=False)
 
 
 def lua_source(gateway: Gateway) -> str:

@@ -147,7 +147,13 @@ def _method_matcher(rule: RouteRule) -> HeaderMatcher:
 def _header_matcher(match: HeaderMatch) -> HeaderMatcher:
     if match.present is not None:
         return HeaderMatcher(name=match.name, present_match=match.present, invert_match=match.invert)
-    return HeaderMatcher(name=match.name, string_match=_string_matcher(match), invert_match=match.invert)
+    # Inverted, a condition holds where the header is absent, as it does in an audience.
+    return HeaderMatcher(
+        name=match.name,
+        string_match=_string_matcher(match),
+        invert_match=match.invert,
+        treat_missing_header_as_empty=match.invert,
+    )
 
 
 def _query_matcher(match: QueryMatch) -> QueryParameterMatcher:
