@@ -5,24 +5,26 @@ import pytest
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Counter
 
+from tests.records.folder import SHOP, Server
 from xds_server.api.admin import Readiness, admin_app
 
 
-async def ask(app: FastAPI, path: str, method: str = "GET") -> tuple[int, str, str]:
+async def ask(app: FastAPI, path: str, method: str = "GET", sent_body: bytes = b"") -> tuple[int, str, str]:
     """Status, content type and body, straight from the application."""
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.request", "body": sent_body, "more_body": False}
 
     async def send(message: Any) -> None:
         sent.append(message)
 
     scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b""}
-    await app({**scope, "headers": [], "http_version": "1.1", "scheme": "http", "root_path": ""}, receive, send)
+    headers = [(b"content-type", b"application/json")] if sent_body else []
+    await app({**scope, "headers": headers, "http_version": "1.1", "scheme": "http", "root_path": ""}, receive, send)
     start, *bodies = sent
-    headers = {key.decode(): value.decode() for key, value in start["headers"]}
-    return start["status"], headers.get("content-type", ""), b"".join(each.get("body", b"") for each in bodies).decode()
+    told = {key.decode(): value.decode() for key, value in start["headers"]}
+    return start["status"], told.get("content-type", ""), b"".join(each.get("body", b"") for each in bodies).decode()
 
 
 def app(registry: CollectorRegistry | None = None, *, ready: bool = True, because: str = "") -> FastAPI:
@@ -62,3 +64,21 @@ async def test_metrics_are_those_of_the_registry_in_prometheus_format() -> None:
 @pytest.mark.parametrize("path", ["/", "/docs", "/redoc", "/metrics/"])
 async def test_there_is_nothing_else(path: str) -> None:
     assert (await ask(app(), path))[0] in (307, 404)
+
+
+@pytest.mark.parametrize(
+    ("question", "status", "said"),
+    [
+        ({"url": "http://shop.test/"}, 200, '"deployment":"v1"'),
+        ({"url": "shop.test"}, 400, "is not an absolute URL"),
+        ({"uri": "http://shop.test/"}, 422, "uri"),
+    ],
+)
+async def test_a_request_is_explained_by_what_is_in_force(question: dict[str, str], status: int, said: str) -> None:
+    world = Server(SHOP).admission.world
+    explaining = admin_app(lambda: Readiness(ready=True, because=""), CollectorRegistry(), lambda: world)
+
+    code, kind, body = await ask(explaining, "/explain", "POST", json.dumps(question).encode())
+
+    assert (code, kind) == (status, "application/json")
+    assert said in body

@@ -1,12 +1,17 @@
-"""`/healthz`, `/readyz` and `/metrics`, for probes and Prometheus."""
+"""`/healthz`, `/readyz` and `/metrics`, for probes and Prometheus; `/explain`, for people."""
 
 from collections.abc import Callable
 
 from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel
 
 from xds_server import __version__
+from xds_server.api.explain import Question, explained
+from xds_server.records.world import World
+from xds_server.traffic.decisions import Decision
+from xds_server.traffic.requests import CannotExplain
 
 
 class Readiness(BaseModel):
@@ -16,7 +21,10 @@ class Readiness(BaseModel):
     because: str
 
 
-def admin_app(readiness: Callable[[], Readiness], registry: CollectorRegistry) -> FastAPI:
+def admin_app(
+    readiness: Callable[[], Readiness], registry: CollectorRegistry, world: Callable[[], World] = World
+) -> FastAPI:
+    """`world` is what is in force."""
     app = FastAPI(title="xds-server", version=__version__, docs_url=None, redoc_url=None)
 
     @app.get("/healthz")
@@ -35,5 +43,13 @@ def admin_app(readiness: Callable[[], Readiness], registry: CollectorRegistry) -
     async def metrics() -> Response:
         """Prometheus' text format."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.post("/explain", response_model=Decision)
+    def explain(question: Question) -> Decision | JSONResponse:
+        """What a gateway does with a request, and why; 400 if that cannot be told. Runs beside the event loop."""
+        try:
+            return explained(world(), question)
+        except CannotExplain as error:
+            return JSONResponse({"error": str(error)}, 400)
 
     return app

@@ -114,6 +114,83 @@ def builds(records: Records, output: ReportOption = Report.TEXT) -> None:
         _echo(reports.builds_data(admission.world), output.value)
 
 
+@app.command()
+def explain(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DIR [METHOD] URL",
+            help="A folder of records (not with --server), a method (GET if absent), an absolute URL.",
+            show_default=False,
+        ),
+    ],
+    header: Annotated[
+        list[str] | None, typer.Option("-H", "--header", metavar="'NAME: VALUE'", help="A header; may be repeated.")
+    ] = None,
+    server: Annotated[
+        str, typer.Option(metavar="URL", help="Ask a running server, by its --admin address, in place of DIR.")
+    ] = "",
+    gateway: Annotated[str, typer.Option("--gateway", "-g", help="NAME, or NAMESPACE.NAME. Absent: by the URL.")] = "",
+    listener: Annotated[str, typer.Option("--listener", "-l", help="Its name. Absent: by the URL.")] = "",
+    request_id: Annotated[str, typer.Option(help="The id that Envoy gives the request: decides a draw.")] = "",
+    output: ReportOption = Report.TEXT,
+) -> None:
+    """Say what a gateway does with a request, and why: which rules it meets and misses, and where it ends.
+
+    Nothing is sent to the gateway. Exit code 0: it reaches an application; 3: the gateway answers it, or some of such
+    requests, itself (refused, redirected, no endpoint); 1: it cannot be told; 2: wrong use.
+    """
+    from xds_server.api.explain import Question, explained
+    from xds_server.cli import explain as asking
+    from xds_server.cli import reports
+    from xds_server.traffic.requests import CannotExplain
+
+    place, method, url = _request_words(words, server)
+    question = Question(
+        method=method,
+        url=url,
+        headers=tuple(header or ()),
+        gateway=gateway,
+        listener=listener,
+        request_id=request_id or None,
+    )
+    try:
+        if server:
+            decision = asking.ask(server, question)
+        else:
+            admission = _admitted(_folder(place))
+            reports.print_errors(admission.problems)
+            decision = explained(admission.world, question)
+    except CannotExplain as error:
+        typer.echo(f"xdsctl: {error}", err=True)
+        raise typer.Exit(1) from None
+    if output is Report.TEXT:
+        asking.print_decision(decision)
+    else:
+        _echo(asking.data(decision), output.value)
+    raise typer.Exit(0 if decision.arrives else 3)
+
+
+def _request_words(words: list[str], server: str) -> tuple[str, str, str]:
+    """Folder (empty if a server is asked), method and URL."""
+    places = 0 if server else 1
+    match words[places:]:
+        case [url]:
+            method = "GET"
+        case [method, url]:
+            pass
+        case _:
+            raise typer.BadParameter("write DIR [METHOD] URL, or --server URL [METHOD] URL")
+    return "".join(words[:places]), method, url
+
+
+def _folder(word: str) -> Path:
+    folder = Path(word)
+    if not folder.is_dir():
+        raise typer.BadParameter(f"{word!r} is not a folder of records; write DIR [METHOD] URL")
+    return folder
+
+
 def _admitted(folder: Path) -> "Admission":
     """The records of a folder as a server with no state would take them."""
     from xds_server.records.admission import admit

@@ -12,6 +12,7 @@ from xds_server.resources.listeners import listener_resource, open_listeners
 from xds_server.resources.route_configurations import Hosts, route_configuration
 from xds_server.resources.virtual_hosts import template_body, unknown_body
 from xds_server.snapshot import NOTHING, Resource, Resources, Snapshot, TypeUrl
+from xds_server.traffic.hosts import releases_at
 from xds_server.traffic.style import Style, style_of
 
 
@@ -28,15 +29,14 @@ NO_CONTRIBUTION = Contribution({}, {})
 
 def contribution(gateway: Ref, style: Style, parts: AppParts, styled: StyledApp) -> Contribution:
     """A gateway that serves explicit requests has every deployment; any other has what its releases name."""
-    here = [ref for ref, record in parts.world.releases.items() if gateway in map(record.refer, record.spec.gateways)]
-    hosts = {host: body for ref in here for host, body in styled.released[ref].items()}
+    here = releases_at(parts.world, gateway)
+    hosts = {host: body for release in here for host, body in styled.released[release.ref].items()}
     if style.serves_explicit:
         wanted: Iterable[Ref] = parts.clusters
-        own = ((ref, each.host) for ref, each in styled.deployments.items() if each.host is not None)
-        hosts.update((ref.word + style.template, body) for ref, body in own)
+        own = ((style.host_of(ref), each.host) for ref, each in styled.deployments.items())
+        hosts.update((domain, body) for domain, body in own if domain is not None and body is not None)
     else:
-        releases = [parts.world.releases[ref] for ref in here]
-        wanted = {record.refer(name) for record in releases for name in record.spec.deployments}
+        wanted = {release.refer(name) for release in here for name in release.spec.deployments}
     return Contribution({each.name: each for ref in wanted for each in parts.clusters[ref]}, hosts)
 
 

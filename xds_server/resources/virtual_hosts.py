@@ -53,8 +53,8 @@ def styled_deployment(style: Style, record: AppDeployment) -> StyledDeployment:
     if not style.serves_explicit:
         return StyledDeployment(record, routes, None, None)
     explicit = branches.routes(route_list(EXPLICIT_RULE, routes))
-    host = branches.virtual_host(record.ref.word + style.template, explicit) if style.template else None
-    return StyledDeployment(record, routes, explicit, host)
+    domain = style.host_of(record.ref)
+    return StyledDeployment(record, routes, explicit, branches.virtual_host(domain, explicit) if domain else None)
 
 
 def released_body(app: Deployments, explicit: Try | None, host: ReleasedHost) -> bytes:

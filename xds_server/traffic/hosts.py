@@ -7,6 +7,11 @@ from xds_server.traffic.intents import AudienceIntent, DefaultIntent, Refusal, R
 from xds_server.traffic.slots import slot_ranges
 
 
+def releases_at(app: AppWorld, gateway: Ref) -> tuple[Release, ...]:
+    """The releases of an app that name this gateway."""
+    return tuple(each for each in app.releases.values() if gateway in map(each.refer, each.spec.gateways))
+
+
 def released_hosts(app: AppWorld, release: Release) -> tuple[ReleasedHost, ...]:
     return tuple(_released_host(app, release, host) for host in release.spec.all_hosts)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from xds_server.domain.names import Ref
 from xds_server.records.models import Access, Gateway
 
 INTERNAL_SELECTOR = "x-xds-server-explicit"
@@ -20,6 +21,10 @@ class Style:
     template: str
     serves_explicit: bool
     denies_explicit: bool
+
+    def host_of(self, deployment: Ref) -> str | None:
+        """The deployment's own host, by the host template; None where deployments have none."""
+        return deployment.word + self.template if self.template and self.serves_explicit else None
 
 
 def style_of(gateway: Gateway) -> Style:

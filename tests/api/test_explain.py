@@ -1,0 +1,25 @@
+import pytest
+from pydantic import ValidationError
+
+from tests.records.folder import SHOP, Server
+from xds_server.api.explain import Question, explained
+from xds_server.traffic.requests import CannotExplain
+
+
+def test_a_question_is_answered_by_what_is_in_force() -> None:
+    question = Question.model_validate({"url": "http://shop.test/", "headers": ["x-a: 1"], "requestId": "0001"})
+    decision = explained(Server(SHOP).admission.world, question)
+
+    assert (decision.method, decision.gateway, decision.listener) == ("GET", "edge", "http")
+    assert [each.deployment for each in decision.outcomes] == ["v1"]
+
+
+def test_what_has_no_answer_says_why() -> None:
+    with pytest.raises(CannotExplain, match="no gateway 'inner'"):
+        explained(Server(SHOP).admission.world, Question(url="http://shop.test/", gateway="inner"))
+
+
+@pytest.mark.parametrize("wrong", [{}, {"url": 1}, {"url": "http://a/", "path": "/"}, {"url": "/", "headers": "x"}])
+def test_a_question_of_another_form_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Question.model_validate(wrong)

@@ -1,0 +1,146 @@
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+from typing_extensions import override
+
+from tests.conftest import Golden
+from xds_server.cli.ctl import app
+
+SAMPLE = Path(__file__).parents[2] / "manifests" / "shop"
+CANARY = "[{deployment: shop-v1, weight: 95}, {deployment: shop-v2, weight: 5}]"
+WHOLE = "[{deployment: shop-v1, weight: 100}, {deployment: shop-v2, weight: 0}]"
+SHOP = "http://shop.localhost:10000"
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["explain", *map(str, arguments)])
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Path:
+    for file in SAMPLE.iterdir():
+        (tmp_path / file.name).write_text(file.read_text("utf-8").replace(WHOLE, CANARY), "utf-8")
+    return tmp_path
+
+
+PAGES = {
+    "default": (f"{SHOP}/cart/items", []),
+    "early-adopter": (f"{SHOP}/", ["-H", "x-early-adopter: true"]),
+    "by-query": (f"{SHOP}/?explicit-deployment=shop-v2", []),
+    "unknown-deployment": (f"{SHOP}/", ["-H", "x-explicit-deployment: shop-v9"]),
+    "unknown-host": ("http://nobody.localhost:10000/", []),
+    "new-user": (f"{SHOP}/", ["--request-id", "ff00aa11-2222-4333-8444-555566667777"]),
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages(page: str, canary: Path, golden: Golden) -> None:
+    url, options = PAGES[page]
+    result = run(canary, "GET", url, *options)
+
+    assert result.stderr == ""
+    golden.check("stdout.txt", f"{result.stdout}exit code {result.exit_code}\n")
+
+
+@pytest.mark.parametrize("style", ["json", "yaml"])
+def test_as_data(style: str) -> None:
+    result = run(SAMPLE, f"{SHOP}/cart", "-o", style)
+    data = json.loads(result.stdout) if style == "json" else yaml.safe_load(result.stdout)
+
+    assert result.exit_code == 0
+    assert (data["method"], data["gateway"], data["listener"], data["release"]) == ("GET", "edge", "http", "shop")
+    [outcome] = data["outcomes"]
+    assert (outcome["rule"], outcome["deployment"], outcome["answer"]) == ("default", "shop-v1", None)
+    assert outcome["destination"]["cluster"] == "shop-v1/cart"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        [SHOP],
+        [SAMPLE, "GET", SHOP, "more"],
+        ["--server", "http://127.0.0.1:1", SAMPLE, "GET", SHOP],
+        [SAMPLE / "none", "GET", SHOP],
+    ],
+    ids=["nothing", "no-folder", "too-much", "folder-and-server", "no-such-folder"],
+)
+def test_wrong_use(words: list[str | Path]) -> None:
+    assert run(*words).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([SAMPLE, "GET", "shop.localhost/"], "is not an absolute URL, such as"),
+        ([SAMPLE, "GET", SHOP, "-H", "x-a"], "is not a header, such as"),
+        ([SAMPLE, "GET", SHOP, "-g", "egde"], "there is no gateway 'egde'; there is: edge"),
+        ([SAMPLE, "GET", "https://shop.localhost/"], "no listener for https on port 443; choose with --listener: http"),
+        (["--server", "ftp://a", "GET", SHOP], "is not the address of a server"),
+        (["--server", "127.0.0.1:1", "GET", SHOP], "does not answer"),
+    ],
+)
+def test_what_cannot_be_told_says_what_to_write_instead(words: list[str | Path], said: str) -> None:
+    result = run(*words)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert said in result.stderr
+
+
+def test_what_is_held_back_is_said_beside_it(canary: Path) -> None:
+    (canary / "bad.yaml").write_text("a: [", "utf-8")
+    result = run(canary, SHOP)
+
+    assert result.exit_code == 0
+    assert "bad.yaml" in result.stderr
+
+
+@contextmanager
+def answering(status: int, body: bytes) -> Iterator[str]:
+    """Where something answers every request so."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        @override
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_server_is_asked_in_place_of_a_folder() -> None:
+    said = run(SAMPLE, f"{SHOP}/cart", "-o", "json").stdout
+    with answering(200, said.encode()) as server:
+        assert run("--server", server, f"{SHOP}/cart", "-o", "json").stdout == said
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (400, b'{"error": "several gateways"}', "xdsctl: several gateways"),
+        (404, b"nothing", "answers 404: is it the address of --admin?"),
+        (200, b"{}", "is not an xds-server of this version"),
+    ],
+)
+def test_a_server_that_cannot_tell(status: int, body: bytes, said: str) -> None:
+    with answering(status, body) as server:
+        result = run("--server", server, SHOP)
+
+    assert result.exit_code == 1
+    assert said in result.stderr

@@ -1,0 +1,110 @@
+"""`xdsctl explain`: what a gateway does with a request, as a tree of reasons."""
+
+import json
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request as HttpRequest
+from urllib.request import build_opener
+
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from rich.text import Text
+from rich.tree import Tree
+
+from xds_server.api.explain import Question
+from xds_server.traffic.decisions import Decision, Destination, Instance, Outcome, Step
+from xds_server.traffic.requests import CannotExplain
+
+DECISION = TypeAdapter(Decision)
+PATIENCE = 30.0
+UNFOLDED = 10_000
+"""Columns of a pipe: whoever reads it folds lines, or searches them."""
+MARKS = {True: ("+", "bold green"), False: ("-", "dim")}
+
+
+def ask(server: str, question: Question) -> Decision:
+    """What the server with this admin address says."""
+    url = server.rstrip("/") if "://" in server else f"http://{server.rstrip('/')}"
+    if not url.startswith(("http://", "https://")):
+        raise CannotExplain(f"{server!r} is not the address of a server, such as http://127.0.0.1:18001")
+    body = question.model_dump_json().encode()
+    asked = HttpRequest(f"{url}/explain", body, {"content-type": "application/json"})  # noqa: S310 - checked above
+    try:
+        with build_opener().open(asked, timeout=PATIENCE) as answer:
+            return DECISION.validate_json(answer.read())
+    except HTTPError as error:
+        raise CannotExplain(_said(error)) from None
+    except (URLError, OSError) as error:
+        why = getattr(error, "reason", error)
+        raise CannotExplain(f"{url} does not answer ({why}); give the address of --admin") from None
+    except ValidationError:
+        raise CannotExplain(f"{url} is not an xds-server of this version") from None
+
+
+def _said(error: HTTPError) -> str:
+    try:
+        return str(json.loads(error.read())["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"{error.url} answers {error.code}: is it the address of --admin?"
+
+
+def data(decision: Decision) -> Any:
+    return DECISION.dump_python(decision, mode="json")
+
+
+def print_decision(decision: Decision) -> None:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = UNFOLDED
+    console.print(Text.assemble((decision.method, "bold"), " ", (decision.url, "bold")))
+    tree = Tree(f"gateway {decision.gateway}, listener {decision.listener} ({decision.address})", guide_style="dim")
+    for step in decision.steps:
+        tree.add(_step(step))
+    for outcome in decision.outcomes:
+        _add_outcome(tree, outcome)
+    console.print(tree)
+    for outcome in decision.outcomes:
+        console.print(_summary(outcome))
+
+
+def _step(step: Step) -> Text:
+    return Text.assemble(MARKS[step.matched], " ", (step.what, "bold" if step.matched else "dim"), f": {step.because}")
+
+
+def _add_outcome(tree: Tree, outcome: Outcome) -> None:
+    if outcome.deployment == "-":
+        return
+    share = "" if outcome.share == 100 else f"{outcome.share:g} % "
+    branch = tree.add(Text.assemble(share, "deployment ", (outcome.deployment, "bold")))
+    for step in outcome.routes:
+        branch.add(_step(step))
+    if outcome.destination is not None:
+        _add_destination(branch, outcome.destination)
+
+
+def _add_destination(branch: Tree, destination: Destination) -> None:
+    leaf = branch.add(f"cluster {destination.cluster}, build {destination.build}")
+    for each in destination.endpoints:
+        leaf.add(_instance(each))
+    if not destination.endpoints:
+        leaf.add(Text("no endpoint", "red"))
+
+
+def _instance(instance: Instance) -> Text:
+    words = [instance.address]
+    words += [f"zone {instance.zone}"] if instance.zone else []
+    words += [f"weight {instance.weight}"] if instance.weight != 1 else []
+    return Text(", ".join([*words, "draining: takes no new request"] if instance.draining else words))
+
+
+def _summary(outcome: Outcome) -> Text:
+    share = "" if outcome.share == 100 else f"{outcome.share:g} %: "
+    if outcome.answer is not None:
+        place = f" -> {outcome.answer.location}" if outcome.answer.location else ""
+        words = f"{outcome.answer.status} {outcome.answer.reason}{place}: {outcome.answer.message}"
+        return Text(f"{share}{words}", "bold red")
+    assert outcome.destination is not None
+    who = f"{outcome.destination.component} of {outcome.deployment}, by rule {outcome.rule}"
+    slot = "" if outcome.slot is None else f", slot {outcome.slot}"
+    cookie = f"; sets cookie {outcome.sets_cookie}" if outcome.sets_cookie else ""
+    return Text(f"{share}{who}{slot}{cookie}", "bold green")

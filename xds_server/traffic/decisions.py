@@ -1,0 +1,85 @@
+"""A decision with its reasons: plain frozen values that can be printed, and sent as JSON."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that the request was tried against, whether it matched, and why or why not."""
+
+    what: str
+    matched: bool
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An endpoint of a build."""
+
+    address: str
+    zone: str
+    weight: int
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a route sends a request: names as Envoy, its access log and its statistics have them."""
+
+    route: str
+    component: str
+    cluster: str
+    build: str
+    endpoints: tuple[Instance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a gateway says itself, so that no application is reached. `location` is where a redirect leads."""
+
+    status: int
+    reason: str
+    message: str
+    location: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What `share` percent of such requests get.
+
+    `rule` and `deployment` are what the gateway reveals: `-` is none. `slot` decided it, where a user or a request id
+    is known; `sets_cookie` is the cookie that makes a new user known. `routes` are those tried, in order. Without an
+    `answer` the application at the `destination` answers.
+    """
+
+    share: float
+    rule: str
+    deployment: str
+    routes: tuple[Step, ...] = ()
+    destination: Destination | None = None
+    answer: Answer | None = None
+    slot: int | None = None
+    sets_cookie: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a gateway does with a request, and why: `steps` in the order in which they are decided, then outcomes.
+
+    There are several outcomes where chance decides. `release` and `app` are empty where the host is of none.
+    """
+
+    method: str
+    url: str
+    gateway: str
+    listener: str
+    address: str
+    app: str
+    release: str
+    steps: tuple[Step, ...]
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def arrives(self) -> bool:
+        """Every such request reaches an application."""
+        return all(outcome.answer is None for outcome in self.outcomes)

@@ -1,0 +1,53 @@
+"""A request that is bound to a deployment: which of its routes it takes, and where that leads."""
+
+from xds_server.domain import names
+from xds_server.domain.builds import BuildId
+from xds_server.domain.names import Ref
+from xds_server.records.models import AppDeployment
+from xds_server.records.world import AppWorld
+from xds_server.traffic import conditions
+from xds_server.traffic.decisions import Answer, Destination, Instance, Outcome, Step
+from xds_server.traffic.intents import NO_ROUTE, Refusal, RouteIntent
+from xds_server.traffic.requests import Seen
+from xds_server.traffic.routes import deployment_routes
+
+NO_ENDPOINT = Answer(503, "NoHealthyEndpoint", "no record places the build")
+
+
+def bound(app: AppWorld, rule: str, given: Ref, request: Seen) -> Outcome:
+    record = app.deployments[given]
+    tried: list[Step] = []
+    for intent in deployment_routes(record).routes:
+        verdict = conditions.route_rule(intent.rule, request)
+        tried.append(Step(f"route {intent.id}", verdict.holds, verdict.because))
+        if verdict.holds:
+            destination = _destination(app, record, rule, intent)
+            # Where all of them drain, Envoy still sends requests: none would be worse.
+            answer = None if destination.endpoints else NO_ENDPOINT
+            return Outcome(100.0, rule, given.word, tuple(tried), destination, answer)
+    return refused(rule, NO_ROUTE, given.word, tuple(tried))
+
+
+def refused(rule: str, refusal: Refusal, deployment: str = "-", routes: tuple[Step, ...] = ()) -> Outcome:
+    answer = Answer(refusal.status, refusal.reason.value, refusal.message)
+    return Outcome(100.0, rule, deployment, routes, answer=answer)
+
+
+def _destination(app: AppWorld, record: AppDeployment, rule: str, intent: RouteIntent) -> Destination:
+    build = record.spec.components[intent.component].build
+    return Destination(
+        route=names.route(rule, record.ref, intent.id),
+        component=intent.component,
+        cluster=names.cluster(record.ref, intent.component),
+        build=BuildId(app.app, intent.component, build).word,
+        endpoints=_instances(app, intent.component, build),
+    )
+
+
+def _instances(app: AppWorld, component: str, build: str) -> tuple[Instance, ...]:
+    found = {
+        each.address: Instance(each.address, each.zone, each.weight, each.draining)
+        for record in sorted(app.placed(component, build), key=lambda record: record.ref)
+        for each in record.spec.endpoints.addresses or ()
+    }
+    return tuple(found[address] for address in sorted(found))
