@@ -1,0 +1,128 @@
+"""`explain` says what a real Envoy then does.
+
+`XDS_EXPLAIN_WORLDS` and `XDS_EXPLAIN_SEED` make the random runs longer and different; what fails is printed with its
+seed, and as a case that can be pasted into `CASES`.
+"""
+
+import json
+import os
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from e2e.support.envoy import EnvoyVersion
+from e2e.support.explaining import Bench, bench
+from e2e.support.random_worlds import GATEWAYS, Request, Requests, Worlds
+from e2e.support.records import Document, deployment, record
+from e2e.support.server import BIN, Mode
+
+pytestmark = pytest.mark.e2e
+
+SEED = int(os.environ.get("XDS_EXPLAIN_SEED", "20261124"))
+REQUESTS = 50
+
+
+@pytest.fixture(scope="module")
+def current(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with bench(Mode.DELTA, EnvoyVersion.CURRENT, tmp_path_factory.mktemp("explain")) as ready:
+        yield ready
+
+
+@pytest.fixture(scope="module")
+def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with bench(Mode.SOTW, EnvoyVersion.FLOOR, tmp_path_factory.mktemp("explain-floor")) as ready:
+        yield ready
+
+
+def compare(ready: Bench, worlds: int, *, doubled: bool) -> None:
+    dice = random.Random(SEED)
+    made = Worlds(dice, ready.upstreams)
+    for serial in range(worlds):
+        documents = made.world(serial)
+        ready.put(documents, serial)
+        assert ready.errors == [], f"seed {SEED}, world {serial}"
+        requests = Requests(dice, documents, doubled=doubled)
+        for _ in range(REQUESTS):
+            gateway, request = dice.choice(list(GATEWAYS)), requests.request()
+            difference = ready.difference(gateway, request)
+            assert not difference, story(serial, documents, gateway, request, difference)
+
+
+def story(serial: int, documents: list[Document], gateway: str, request: Request, difference: str) -> str:
+    world = yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True)
+    return f"seed {SEED}, world {serial}, gateway {gateway!r}\n{request!r}\n{difference}\n{world}"
+
+
+def test_2000_random_pairs_on_the_current_envoy(current: Bench) -> None:
+    compare(current, int(os.environ.get("XDS_EXPLAIN_WORLDS", "40")), doubled=True)
+
+
+def test_random_pairs_on_the_oldest_envoy(floor: Bench) -> None:
+    """Without headers on several lines: a route of Envoy 1.36 joins them, a newer one asks each alone."""
+    compare(floor, int(os.environ.get("XDS_EXPLAIN_WORLDS", "10")), doubled=False)
+
+
+RULES = [
+    {"pathPrefix": "/v", "query": [{"name": "v", "present": True}]},
+    {"pathPrefix": "/no-v", "query": [{"name": "v", "present": False}]},
+    {"path": "/lines", "headers": [{"name": "x-a", "exact": "b"}]},
+    {"path": "/inverted", "headers": [{"name": "x-a", "exact": "b", "invert": True}]},
+    {"path": "/encoded", "query": [{"name": "q", "exact": "a%20b"}]},
+]
+NO_V = {"name": "no-v", "match": {"query": [{"name": "v", "present": False}]}, "deployment": "one-v2"}
+CASES = {
+    "the selector's parameter is there when routes are tried": ("all", b"/v?v=one-v1", []),
+    "and only then": ("all", b"/no-v?v=one-v1", []),
+    "audiences see a selector's parameter without a value": ("all", b"/no-v?v", []),
+    "a gateway without selectors leaves the parameter alone": ("none", b"/v?v=one-v2", []),
+    "one line of several is enough for a route": ("all", b"/lines?v=one-v1", [(b"x-a", b"a"), (b"x-a", b"b")]),
+    "inverted, an absent header holds": ("all", b"/inverted?v=one-v1", []),
+    "inverted, no line may be it": ("all", b"/inverted?v=one-v1", [(b"x-a", b"a"), (b"x-a", b"b")]),
+    "a route's query is compared as it was sent": ("all", b"/encoded?v=one-v1&q=a%20b", []),
+}
+"""What random pairs once found, or what is easily got wrong."""
+
+
+def shop(ready: Bench) -> list[Document]:
+    release = {"app": "one", "gateways": list(GATEWAYS), "hosts": ["one.test"], "audiences": [NO_V]}
+    release["default"] = [{"deployment": "one-v1"}]
+    made = Worlds(random.Random(0), ready.upstreams)
+    routed = {"web": {"build": "b1", "routes": RULES}}
+    records = [deployment("one", version, routed) for version in ("v1", "v2")]
+    return [*made.probe(10_000), made.build("one", "web", "b1"), *records, record("Release", "one", release)]
+
+
+@pytest.fixture(scope="module")
+def told(current: Bench) -> Bench:
+    current.put(shop(current), 10_000)
+    assert current.errors == []
+    return current
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_was_once_found(told: Bench, case: str) -> None:
+    gateway, target, lines = CASES[case]
+
+    assert told.difference(gateway, Request("GET", target, ((b"host", b"one.test"), *lines))) == ""
+
+
+def explain(*words: str | Path) -> tuple[int, dict[str, object]]:
+    command = [str(BIN / "xdsctl"), "explain", "-o", "json", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_a_running_server_says_what_a_folder_says_and_keeps_last_good(told: Bench) -> None:
+    asked = ["GET", "http://one.test/v?v=one-v1", "--gateway", "all"]
+    server = ["--server", f"http://127.0.0.1:{told.server.admin}"]
+
+    before = explain(told.folder.root, *asked)
+    assert before[0] == 0
+    assert explain(*server, *asked) == before
+    told.folder.write_text("broken.yaml", yaml.safe_dump(record("Release", "one", {"app": "nobody"})))
+    assert explain(*server, *asked) == before
+    told.folder.remove("broken.yaml")
