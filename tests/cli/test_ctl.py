@@ -8,9 +8,11 @@ from typer.testing import CliRunner, Result
 
 from tests.records.folder import SHOP, deployment, gateway, release
 from xds_server import __version__
-from xds_server.cli.ctl import app
+from xds_server.cli.ctl import Kind, app
+from xds_server.records.models import KINDS
 
 SAMPLE = Path(__file__).parents[2] / "manifests" / "shop"
+FIELDS = Path(__file__).parents[2] / "docs" / "fields.md"
 
 
 def run(*arguments: str | Path) -> Result:
@@ -30,7 +32,7 @@ def data(result: Result, style: str) -> Any:
     return json.loads(result.stdout) if style == "json" else yaml.safe_load(result.stdout)
 
 
-@pytest.mark.parametrize("command", [(), ("check",), ("render",), ("builds",)], ids=" ".join)
+@pytest.mark.parametrize("command", [(), ("check",), ("render",), ("builds",), ("fields",), ("schema",)], ids=" ".join)
 def test_every_command_has_help(command: tuple[str, ...]) -> None:
     result = run(*command, "--help")
 
@@ -159,3 +161,56 @@ def test_builds_as_data(style: str) -> None:
         "shares": {"shop/cart@77aa01bc": ["shop-v2"], "shop/reviews@0b5e99d1": ["shop-v2"]},
     }
     assert second["owns"] == ["shop/web@4b20a9c3"]
+
+
+# --- fields and schema
+
+
+@pytest.mark.parametrize("kind", ["Release", "release"])
+def test_fields_of_a_kind(kind: str) -> None:
+    result = run("fields", kind)
+
+    assert result.exit_code == 0
+    assert "  maxAge  duration  default: 365d\n" in result.stdout
+    assert "BuildSpec" not in result.stdout
+
+
+def test_fields_of_all_kinds_are_the_page_of_the_docs() -> None:
+    assert run("fields", "-o", "markdown").stdout == FIELDS.read_text("utf-8")
+
+
+@pytest.mark.parametrize("style", ["json", "yaml"])
+def test_fields_as_data(style: str) -> None:
+    found = data(run("fields", "App", "-o", style), style)
+
+    assert list(found) == ["App", "Metadata", "AppSpec", "FromRelease", "WithoutContext"]
+    assert found["WithoutContext"]["words"] == ["released", "refuse"]
+    assert found["FromRelease"]["fields"] == [
+        {
+            "name": "release",
+            "required": True,
+            "type": "record's name",
+            "default": "-",
+            "example": "shop",
+            "envoy": "",
+            "what": "Which release of the app.",
+        }
+    ]
+
+
+@pytest.mark.parametrize("kind", ["", "gateway"])
+def test_schemas_are_those_of_the_folder(kind: str) -> None:
+    result = run("schema", *([kind] if kind else []))
+
+    assert result.stdout == (SAMPLE.parent / "schema" / f"{kind or 'records'}.json").read_text("utf-8")
+
+
+def test_a_kind_that_is_none_is_a_wrong_use_that_names_them() -> None:
+    result = run("schema", "Pod")
+
+    assert result.exit_code == 2
+    assert "'appdeployment'" in result.stderr
+
+
+def test_the_kinds_that_can_be_asked_for_are_all_there_are() -> None:
+    assert [each.value for each in Kind] == list(KINDS)

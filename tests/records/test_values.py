@@ -181,7 +181,7 @@ REFUSED = [
             "with-a-nul": "/\0",
         }.items()
     ),
-    pytest.param(values.Regex, "", "too_short", id="a-regex-of-nothing"),
+    pytest.param(values.Regex, "", "string_too_short", id="a-regex-of-nothing"),
     pytest.param(values.Regex, "a(?=b)", "value_error", id="a-regex-that-re2-does-not-read"),
     pytest.param(values.Parameter, "a%b", "string_pattern_mismatch", id="a-parameter-that-envoy-would-format"),
     pytest.param(values.Parameter, "a" * 257, "string_pattern_mismatch", id="a-parameter-of-257"),

@@ -44,6 +44,28 @@ ReportOption = Annotated[Report, typer.Option("-o", "--output", help="How to pri
 FormatOption = Annotated[Format, typer.Option("-o", "--output", help="How to print it.")]
 
 
+class Kind(StrEnum):
+    """The kinds of records."""
+
+    BUILD = "Build"
+    APP_DEPLOYMENT = "AppDeployment"
+    RELEASE = "Release"
+    GATEWAY = "Gateway"
+    APP = "App"
+
+
+class FieldsFormat(StrEnum):
+    """How fields are printed."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+    JSON = "json"
+    YAML = "yaml"
+
+
+KindArgument = Annotated[Kind | None, typer.Argument(help="Only this kind; absent: all.", case_sensitive=False)]
+
+
 @app.callback()
 def _main(
     version: Annotated[
@@ -189,6 +211,40 @@ def _folder(word: str) -> Path:
     if not folder.is_dir():
         raise typer.BadParameter(f"{word!r} is not a folder of records; write DIR [METHOD] URL")
     return folder
+
+
+@app.command()
+def fields(
+    kind: KindArgument = None,
+    output: Annotated[
+        FieldsFormat, typer.Option("-o", "--output", help="How to print it; markdown is docs/fields.md.")
+    ] = FieldsFormat.TEXT,
+) -> None:
+    """Print every field of the records: type, default, example, and the Envoy field that it becomes.
+
+    Example: xdsctl fields Release
+    """
+    from xds_server.cli import fields as found
+
+    kinds = [kind.value] if kind else [each.value for each in Kind]
+    match output:
+        case FieldsFormat.TEXT:
+            found.print_fields(kinds)
+        case FieldsFormat.MARKDOWN:
+            typer.echo(found.page(kinds), nl=False)
+        case _:
+            _echo(found.fields_data(kinds), output.value)
+
+
+@app.command()
+def schema(kind: KindArgument = None) -> None:
+    """Print the JSON schema of the records, for an editor that checks and completes them.
+
+    Without a kind: of all of them, told apart by `kind`. Example: xdsctl schema > records.schema.json
+    """
+    from xds_server.records.schema import schema as schema_of
+
+    typer.echo(json.dumps(schema_of(kind.value if kind else ""), indent=2, ensure_ascii=False))
 
 
 def _admitted(folder: Path) -> "Admission":

@@ -12,6 +12,7 @@ from xds_server.records.values import (
     Duration,
     Model,
     Word,
+    means,
 )
 
 
@@ -25,7 +26,7 @@ class WithoutContext(StrEnum):
 class FromRelease(Model):
     """A call without a context gets what this release gives a user."""
 
-    release: Word
+    release: Annotated[Word, means("Which release of the app.", "shop")]
 
 
 def _form(value: object) -> str:
@@ -40,12 +41,17 @@ Callers = Annotated[
 class AppSpec(Model):
     """What holds for every deployment of an app."""
 
-    without_context: Callers = Field(default=WithoutContext.RELEASED, alias="withoutContext")
-    drain: Duration = timedelta(seconds=30)
+    without_context: Annotated[
+        Callers,
+        means("What a call without a context gets from a build that several deployments share.", "refuse"),
+    ] = Field(default=WithoutContext.RELEASED, alias="withoutContext")
+    drain: Annotated[Duration, means("How long a deployment that goes may finish what it has.", "1m")] = timedelta(
+        seconds=30
+    )
 
 
 class App(RecordBase):
     """Record: what holds for every deployment of an app. Its name is the app's."""
 
-    kind: Literal["App"]
-    spec: AppSpec
+    kind: Annotated[Literal["App"], means("Which record this is.", "App")]
+    spec: Annotated[AppSpec, means("What it says.", {"drain": "1m"})]

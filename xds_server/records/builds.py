@@ -2,11 +2,10 @@
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from xds_server.records.matches import exactly_one
 from xds_server.records.record import RecordBase
 from xds_server.records.values import (
     DnsAddress,
@@ -14,6 +13,8 @@ from xds_server.records.values import (
     Interval,
     Label,
     Model,
+    OneOf,
+    OrPlain,
     Path,
     Quoted,
     SocketAddress,
@@ -40,10 +41,12 @@ class Endpoint(Model):
     draining: Flag = False
 
 
-class Endpoints(Model):
+class Endpoints(OneOf):
     """Where a build runs: addresses, or one name that DNS resolves."""
 
-    addresses: tuple[Endpoint, ...] | None = None
+    ways: ClassVar = ("addresses", "dns")
+
+    addresses: tuple[Annotated[Endpoint, OrPlain(SocketAddress)], ...] | None = None
     dns: DnsAddress | None = None
 
     @model_validator(mode="before")
@@ -53,11 +56,6 @@ class Endpoints(Model):
             plain = [{"address": a} if isinstance(a, str) else a for a in value["addresses"]]
             return {**value, "addresses": plain}
         return value
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        exactly_one(self, "addresses", "dns")
-        return self
 
 
 class HealthCheck(Model):

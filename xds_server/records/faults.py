@@ -113,7 +113,8 @@ def _fields(path: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:
 def _below(schema: Mapping[str, Any], step: str | int, definitions: Mapping[str, Any]) -> Any:
     if isinstance(step, int):
         return schema.get("items", {})
-    found = schema.get("properties", {}).get(step, schema.get("additionalProperties", {}))
+    named = [schema.get("properties", {}).get(step), *schema.get("patternProperties", {}).values()]
+    found = next((each for each in named if each), schema.get("additionalProperties", {}))
     return _resolved(found, definitions) if isinstance(found, dict) else {}
 
 
@@ -121,7 +122,7 @@ def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapp
     """Through references, and to the first object or array of alternatives."""
     if "$ref" in schema:
         return _resolved(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-    for each in schema.get("anyOf", schema.get("allOf", ())):
+    for each in () if "properties" in schema else schema.get("anyOf", schema.get("allOf", ())):
         found = _resolved(each, definitions)
         if "properties" in found or "items" in found:
             return found

@@ -1,88 +1,118 @@
 """What a request must look like: matches on headers, query and cookies, and the route rules of a component."""
 
 from enum import StrEnum
-from typing import Self
+from itertools import combinations
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from xds_server.records.values import Flag, HeaderName, Model, Path, PathPrefix, Regex, Text, Token
+from xds_server.records.values import (
+    Flag,
+    HeaderName,
+    Model,
+    OneOf,
+    Path,
+    PathPrefix,
+    Regex,
+    Text,
+    Token,
+    any_of,
+    means,
+)
+
+PATHS = ("path", "pathPrefix", "pathRegex")
+
+NonEmpty = Annotated[Text, Field(min_length=1)]
+ParameterName = Annotated[Text, Field(min_length=1, max_length=256)]
 
 
-def exactly_one(model: Model, *names: str) -> None:
-    said = [name for name in names if getattr(model, name) is not None]
-    if len(said) != 1:
-        raise ValueError(
-            f"must have exactly one of {', '.join(names)}" + (f", not {' and '.join(said)}" if said else "")
-        )
-
-
-class HeaderMatch(Model):
+class HeaderMatch(OneOf):
     """A condition on a request header. A header on several lines is one value, joined by commas."""
 
-    name: HeaderName
-    exact: Text | None = None
-    prefix: Text | None = Field(default=None, min_length=1)
-    suffix: Text | None = Field(default=None, min_length=1)
-    contains: Text | None = Field(default=None, min_length=1)
-    regex: Regex | None = None
-    present: Flag | None = None
-    invert: Flag = False
+    ways: ClassVar = ("exact", "prefix", "suffix", "contains", "regex", "present")
 
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        exactly_one(self, "exact", "prefix", "suffix", "contains", "regex", "present")
-        return self
+    name: Annotated[HeaderName, means("Which header; case does not matter.", "x-early-adopter", "HeaderMatcher.name")]
+    exact: Annotated[Text | None, means("The whole value.", "true", "StringMatcher.exact")] = None
+    prefix: Annotated[NonEmpty | None, means("How the value begins.", "beta-", "StringMatcher.prefix")] = None
+    suffix: Annotated[NonEmpty | None, means("How the value ends.", "@example.com", "StringMatcher.suffix")] = None
+    contains: Annotated[NonEmpty | None, means("A part of the value.", "Mobile", "StringMatcher.contains")] = None
+    regex: Annotated[Regex | None, means("An expression for the whole value.", "v[12]", "StringMatcher.safe_regex")] = (
+        None
+    )
+    present: Annotated[
+        Flag | None,
+        means("Whether the header is there at all, with any value.", True, "HeaderMatcher.present_match"),
+    ] = None
+    invert: Annotated[
+        Flag, means("Turn the condition round; without the header it then holds.", True, "HeaderMatcher.invert_match")
+    ] = False
 
 
-class QueryMatch(Model):
+class QueryMatch(OneOf):
     """A condition on a query parameter of a route rule; its first value counts."""
 
-    name: Text = Field(min_length=1, max_length=256)
-    exact: Text | None = None
-    prefix: Text | None = Field(default=None, min_length=1)
-    regex: Regex | None = None
-    present: Flag | None = None
+    ways: ClassVar = ("exact", "prefix", "regex", "present")
 
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        exactly_one(self, "exact", "prefix", "regex", "present")
-        return self
+    name: Annotated[ParameterName, means("Which parameter.", "beta", "QueryParameterMatcher.name")]
+    exact: Annotated[Text | None, means("The whole value.", "1", "StringMatcher.exact")] = None
+    prefix: Annotated[NonEmpty | None, means("How the value begins.", "v2", "StringMatcher.prefix")] = None
+    regex: Annotated[
+        Regex | None, means("An expression for the whole value.", "[0-9]+", "StringMatcher.safe_regex")
+    ] = None
+    present: Annotated[
+        Flag | None, means("Whether the parameter is there at all.", True, "QueryParameterMatcher.present_match")
+    ] = None
 
 
-class AudienceQueryMatch(Model):
+class AudienceQueryMatch(OneOf):
     """A condition on a query parameter, for an audience. Percent-encoded forms match too; any value may match."""
 
-    name: Text = Field(min_length=1, max_length=256)
-    exact: Text | None = None
-    prefix: Text | None = Field(default=None, min_length=1)
-    present: Flag | None = None
+    ways: ClassVar = ("exact", "prefix", "present")
 
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        exactly_one(self, "exact", "prefix", "present")
-        return self
+    name: Annotated[ParameterName, means("Which parameter.", "beta", "RegexMatcher.regex")]
+    exact: Annotated[Text | None, means("The whole value, as it is meant.", "a b", "RegexMatcher.regex")] = None
+    prefix: Annotated[NonEmpty | None, means("How the value begins, as it is meant.", "v2", "RegexMatcher.regex")] = (
+        None
+    )
+    present: Annotated[Flag | None, means("Whether the parameter is there at all.", True, "RegexMatcher.regex")] = None
 
 
-class CookieMatch(Model):
+class CookieMatch(OneOf):
     """A condition on a cookie, for an audience."""
 
-    name: Token
-    exact: Text | None = None
-    prefix: Text | None = Field(default=None, min_length=1)
-    present: Flag | None = None
+    ways: ClassVar = ("exact", "prefix", "present")
 
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        exactly_one(self, "exact", "prefix", "present")
-        return self
+    name: Annotated[Token, means("Which cookie.", "plan", "RegexMatcher.regex")]
+    exact: Annotated[Text | None, means("The whole value.", "gold", "RegexMatcher.regex")] = None
+    prefix: Annotated[NonEmpty | None, means("How the value begins.", "gold-", "RegexMatcher.regex")] = None
+    present: Annotated[Flag | None, means("Whether the cookie is there at all.", True, "RegexMatcher.regex")] = None
 
 
 class AudienceMatch(Model):
     """All conditions must hold."""
 
-    headers: tuple[HeaderMatch, ...] = ()
-    query: tuple[AudienceQueryMatch, ...] = ()
-    cookies: tuple[CookieMatch, ...] = ()
+    model_config = ConfigDict(json_schema_extra=any_of("headers", "query", "cookies"))
+
+    headers: Annotated[
+        tuple[HeaderMatch, ...],
+        means(
+            "Conditions on headers.",
+            [{"name": "x-early-adopter", "exact": "true"}],
+            "HttpRequestHeaderMatchInput.header_name",
+        ),
+    ] = ()
+    query: Annotated[
+        tuple[AudienceQueryMatch, ...],
+        means(
+            "Conditions on query parameters.",
+            [{"name": "beta", "exact": "1"}],
+            "HttpRequestHeaderMatchInput.header_name",
+        ),
+    ] = ()
+    cookies: Annotated[
+        tuple[CookieMatch, ...],
+        means("Conditions on cookies.", [{"name": "plan", "exact": "gold"}], "HttpRequestHeaderMatchInput.header_name"),
+    ] = ()
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -112,16 +142,38 @@ class RouteRule(Model):
     then more query conditions; then by component name and place in the list.
     """
 
-    path: Path | None = None
-    path_prefix: PathPrefix | None = Field(default=None, alias="pathPrefix")
-    path_regex: Regex | None = Field(default=None, alias="pathRegex")
-    methods: tuple[Method, ...] = ()
-    headers: tuple[HeaderMatch, ...] = ()
-    query: tuple[QueryMatch, ...] = ()
+    model_config = ConfigDict(
+        json_schema_extra={"not": {"anyOf": [{"required": list(two)} for two in combinations(PATHS, 2)]}}
+    )
+
+    path: Annotated[Path | None, means("Exactly this path, without its query.", "/cart", "RouteMatch.path")] = None
+    path_prefix: Annotated[
+        PathPrefix | None,
+        means("This path and everything under it, by whole segments.", "/cart", "RouteMatch.path_separated_prefix"),
+    ] = Field(default=None, alias="pathPrefix")
+    path_regex: Annotated[
+        Regex | None,
+        means("An expression for the whole path, without its query.", "/item/[0-9]+", "RouteMatch.safe_regex"),
+    ] = Field(default=None, alias="pathRegex")
+    methods: Annotated[
+        tuple[Method, ...], means("One of these methods; none listed: any.", ["GET", "HEAD"], "RouteMatch.headers")
+    ] = ()
+    headers: Annotated[
+        tuple[HeaderMatch, ...],
+        means("Conditions on headers; all must hold.", [{"name": "x-beta", "present": True}], "RouteMatch.headers"),
+    ] = ()
+    query: Annotated[
+        tuple[QueryMatch, ...],
+        means(
+            "Conditions on query parameters; all must hold.",
+            [{"name": "beta", "exact": "1"}],
+            "RouteMatch.query_parameters",
+        ),
+    ] = ()
 
     @model_validator(mode="after")
     def _one_path(self) -> Self:
         said = [p for p in (self.path, self.path_prefix, self.path_regex) if p is not None]
         if len(said) > 1:
-            raise ValueError("must have at most one of path, pathPrefix, pathRegex")
+            raise ValueError(f"must have at most one of {', '.join(PATHS)}")
         return self

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from xds_server.domain.names import DEFAULT_RULE, EXPLICIT_RULE
-from xds_server.records.matches import AudienceMatch, exactly_one
+from xds_server.records.matches import AudienceMatch
 from xds_server.records.record import RecordBase
 from xds_server.records.rollout import Rollout
 from xds_server.records.values import (
@@ -20,11 +21,14 @@ from xds_server.records.values import (
     Instant,
     Label,
     Model,
+    OneOf,
     Text,
     Token,
     Weight,
     Whole,
     Word,
+    any_of,
+    means,
 )
 
 RESERVED_RULES = (DEFAULT_RULE, EXPLICIT_RULE, "no-context")
@@ -33,21 +37,41 @@ RESERVED_RULES = (DEFAULT_RULE, EXPLICIT_RULE, "no-context")
 class Share(Model):
     """A deployment's part of the default traffic. Weight 0 is listed and kept warm."""
 
-    deployment: Word
-    weight: Weight | None = None
+    deployment: Annotated[Word, means("Which deployment.", "shop-v2", "RouteAction.cluster")]
+    weight: Annotated[
+        Weight | None,
+        means(
+            "Its share in percent, in steps of 0.01. A single deployment needs none and gets all.",
+            5,
+            "RegexMatcher.regex, ConsistentHashing.threshold",
+        ),
+    ] = None
 
 
-class Sticky(Model):
+class Sticky(OneOf):
     """A user stays with what they got: by a cookie that we set, or by a header that names the user."""
 
-    cookie: Token | None = None
-    max_age: Duration = Field(default=timedelta(days=365), alias="maxAge")
-    header: HeaderName | None = None
+    ways: ClassVar = ("cookie", "header")
 
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        exactly_one(self, "cookie", "header")
-        return self
+    cookie: Annotated[
+        Token | None,
+        means(
+            "The cookie that holds a user's random id; set where it is absent.",
+            "shop-user",
+            "Route.response_headers_to_add",
+        ),
+    ] = None
+    max_age: Annotated[
+        Duration, means("How long a browser keeps the cookie.", "30d", "Route.response_headers_to_add")
+    ] = Field(default=timedelta(days=365), alias="maxAge")
+    header: Annotated[
+        HeaderName | None,
+        means(
+            "The header that names the user; a request without it draws anew.",
+            "x-user-id",
+            "HttpRequestHeaderMatchInput.header_name",
+        ),
+    ] = None
 
 
 def _not_reserved(name: str) -> str:
@@ -59,12 +83,38 @@ def _not_reserved(name: str) -> str:
 class Audience(Model):
     """A durable rule inside a release: these hosts and/or this match, to this deployment."""
 
-    name: Annotated[Label, AfterValidator(_not_reserved)]
-    hosts: tuple[Host, ...] = ()
-    match: AudienceMatch | None = None
-    deployment: Word
-    why: Text = ""
-    until: Instant | None = None
+    model_config = ConfigDict(json_schema_extra=any_of("hosts", "match"))
+
+    name: Annotated[
+        Label,
+        AfterValidator(_not_reserved),
+        means("What the rule is called in logs, metrics and `x-served-rule`.", "acme-uat", "Route.name"),
+    ]
+    hosts: Annotated[
+        tuple[Host, ...],
+        means(
+            "Hosts of its own; none: it holds on every host of the release.",
+            ["acme.shop.example.com"],
+            "VirtualHost.domains",
+        ),
+    ] = ()
+    match: Annotated[
+        AudienceMatch | None,
+        means(
+            "What requests must look like; with `hosts`, both must hold.",
+            {"headers": [{"name": "x-early-adopter", "exact": "true"}]},
+            "Matcher.MatcherList.FieldMatcher.predicate",
+        ),
+    ] = None
+    deployment: Annotated[Word, means("Which deployment they get.", "shop-v2", "RouteAction.cluster")]
+    why: Annotated[Text, means("What it is for, for those who read it later.", "Acme's acceptance test")] = ""
+    until: Annotated[
+        Instant | None,
+        means(
+            "When it ends: a date (its end, UTC) or an instant. Hosts of its own then answer 404.",
+            "2027-01-31",
+        ),
+    ] = None
 
     @model_validator(mode="after")
     def _says_who(self) -> Self:
@@ -76,8 +126,10 @@ class Audience(Model):
 class ReleasePolicy(Model):
     """How a release becomes active and how much of its past is kept."""
 
-    activation_deadline: Duration = Field(default=timedelta(seconds=300), alias="activationDeadline")
-    history: Whole = Field(default=10, ge=0, le=1000)
+    activation_deadline: Annotated[Duration, means("How long it may take to become active.", "300s")] = Field(
+        default=timedelta(seconds=300), alias="activationDeadline"
+    )
+    history: Annotated[Whole, means("How many past releases are kept.", 10)] = Field(default=10, ge=0, le=1000)
 
 
 def _once(names: list[str]) -> None:
@@ -109,17 +161,67 @@ def _whole(shares: tuple[Share, ...]) -> tuple[Share, ...]:
     return shares
 
 
+def _said_with(one: str, other: str) -> JsonDict:
+    """For editors: a list that is not empty needs another that is not."""
+    return {"if": _some(one), "then": _some(other)}
+
+
+def _some(name: str) -> JsonDict:
+    return {"required": [name], "properties": {name: {"minItems": 1}}}
+
+
 class ReleaseSpec(Model):
     """Who gets which deployment of an app."""
 
-    app: Word
-    gateways: Annotated[tuple[Word, ...], Field(min_length=1), AfterValidator(_distinct)]
-    hosts: Annotated[tuple[Host, ...], AfterValidator(_distinct)] = ()
-    default: Annotated[tuple[Share, ...], AfterValidator(_whole)] = ()
-    sticky: Sticky | None = None
-    audiences: Annotated[tuple[Audience, ...], AfterValidator(_named_once)] = ()
-    rollout: Rollout | None = None
-    policy: ReleasePolicy = ReleasePolicy()
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                _some("hosts"),
+                {"properties": {"audiences": {"contains": _some("hosts")}}, "required": ["audiences"]},
+            ],
+            "allOf": [_said_with("hosts", "default"), _said_with("default", "hosts")],
+        }
+    )
+
+    app: Annotated[Word, means("Which app is released.", "shop")]
+    gateways: Annotated[
+        tuple[Word, ...], Field(min_length=1), AfterValidator(_distinct), means("At which gateways.", ["edge"])
+    ]
+    hosts: Annotated[
+        tuple[Host, ...],
+        AfterValidator(_distinct),
+        means(
+            "On which hosts. Exact beats wildcard, a longer wildcard a shorter one.",
+            ["shop.example.com"],
+            "VirtualHost.domains",
+        ),
+    ] = ()
+    default: Annotated[
+        tuple[Share, ...],
+        AfterValidator(_whole),
+        means(
+            "Who gets what without being named by a rule: deployments whose weights sum to 100.",
+            [{"deployment": "shop-v1", "weight": 95}, {"deployment": "shop-v2", "weight": 5}],
+            "VirtualHost.matcher",
+        ),
+    ] = ()
+    sticky: Annotated[
+        Sticky | None,
+        means("Users stay with what they got; absent: every request draws anew.", {"cookie": "shop-user"}),
+    ] = None
+    audiences: Annotated[
+        tuple[Audience, ...],
+        AfterValidator(_named_once),
+        means(
+            "Who gets a deployment whatever the weights are; the first that holds wins.",
+            [{"name": "acme-uat", "hosts": ["acme.shop.example.com"], "deployment": "shop-v2"}],
+            "VirtualHost.matcher",
+        ),
+    ] = ()
+    rollout: Annotated[
+        Rollout | None, means("How the release moves by itself.", {"steps": [{"to": 5, "for": "20m"}, {"to": 100}]})
+    ] = None
+    policy: Annotated[ReleasePolicy, means("How it becomes active.", {"history": 10})] = ReleasePolicy()
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
@@ -151,5 +253,16 @@ class ReleaseSpec(Model):
 class Release(RecordBase):
     """Record: who gets which deployment of an app."""
 
-    kind: Literal["Release"]
-    spec: ReleaseSpec
+    kind: Annotated[Literal["Release"], means("Which record this is.", "Release")]
+    spec: Annotated[
+        ReleaseSpec,
+        means(
+            "What it says.",
+            {
+                "app": "shop",
+                "gateways": ["edge"],
+                "hosts": ["shop.example.com"],
+                "default": [{"deployment": "shop-v1"}],
+            },
+        ),
+    ]

@@ -2,25 +2,25 @@
 
 from enum import StrEnum
 from itertools import pairwise
-from typing import Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from xds_server.records.matches import exactly_one
-from xds_server.records.values import Duration, Flag, Model, Number, Text, Weight, Word
+from xds_server.records.values import Duration, Flag, Model, Number, OneOf, Text, Weight, Word, means
 
 
-class Step(Model):
+class Step(OneOf):
     """Go to a share (and stay for a time, or until it is judged safe), or wait for somebody's word."""
 
-    to: Weight | None = None
-    for_: Duration | None = Field(default=None, alias="for")
-    need: Literal["safe"] | None = None
-    gate: Text | None = None
+    ways: ClassVar = ("to", "gate")
+
+    to: Annotated[Weight | None, means("The share of the default traffic to go to.", 5)] = None
+    for_: Annotated[Duration | None, means("How long to stay there.", "20m")] = Field(default=None, alias="for")
+    need: Annotated[Literal["safe"] | None, means("Stay until the guard says that it is safe.", "safe")] = None
+    gate: Annotated[Text | None, means("Whose word to wait for.", "release manager")] = None
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        exactly_one(self, "to", "gate")
+    def _waits_for_a_word(self) -> Self:
         if self.gate is not None and (self.for_ is not None or self.need is not None):
             raise ValueError("a gate waits for a word: it has no `for` and no `need`")
         return self
@@ -29,15 +29,21 @@ class Step(Model):
 class ErrorGuard(Model):
     """The canary's error rate may be this many times stable's; below `floor` percent nobody minds."""
 
-    max_ratio: Number = Field(alias="maxRatio", gt=1)
-    floor: Number = Field(default=0.1, gt=0, lt=100)
+    max_ratio: Annotated[Number, means("How many times stable's rate of errors is too much.", 1.5)] = Field(
+        alias="maxRatio", gt=1
+    )
+    floor: Annotated[Number, means("The percentage of errors that is never too much.", 0.1)] = Field(
+        default=0.1, gt=0, lt=100
+    )
 
 
 class SlowGuard(Model):
     """The share of requests slower than `over` may be this many times stable's."""
 
-    over: Duration
-    max_ratio: Number = Field(alias="maxRatio", gt=1)
+    over: Annotated[Duration, means("From which time on a request is slow.", "250ms")]
+    max_ratio: Annotated[Number, means("How many times stable's share of slow requests is too much.", 1.3)] = Field(
+        alias="maxRatio", gt=1
+    )
 
 
 class OnWorse(StrEnum):
@@ -57,21 +63,37 @@ class OnUnknown(StrEnum):
 class Guard(Model):
     """What the canary is judged by."""
 
-    errors: ErrorGuard | None = None
-    slow: SlowGuard | None = None
-    on_worse: OnWorse = Field(default=OnWorse.ROLLBACK, alias="onWorse")
-    on_unknown: OnUnknown = Field(default=OnUnknown.HOLD, alias="onUnknown")
+    errors: Annotated[ErrorGuard | None, means("Judge by errors.", {"maxRatio": 1.5})] = None
+    slow: Annotated[SlowGuard | None, means("Judge by slow requests.", {"over": "250ms", "maxRatio": 1.3})] = None
+    on_worse: Annotated[OnWorse, means("What happens when the canary is worse.", "rollback")] = Field(
+        default=OnWorse.ROLLBACK, alias="onWorse"
+    )
+    on_unknown: Annotated[OnUnknown, means("What happens when a step ends and nothing can be said yet.", "hold")] = (
+        Field(default=OnUnknown.HOLD, alias="onUnknown")
+    )
 
 
 class Rollout(Model):
     """Steps from a small share to all of it, guarded."""
 
-    deployment: Word | None = None
-    steps: tuple[Step, ...] = Field(min_length=1)
-    guard: Guard | None = None
-    within: Text | None = None
-    freeze: Flag = False
-    max_hold: Duration | None = Field(default=None, alias="maxHold")
+    deployment: Annotated[Word | None, means("Which deployment rises; absent: the last of `default`.", "shop-v2")] = (
+        None
+    )
+    steps: Annotated[
+        tuple[Step, ...],
+        means(
+            "What happens, in this order; each `to` is more than the one before.",
+            [{"to": 5, "for": "20m"}, {"to": 100}],
+        ),
+    ] = Field(min_length=1)
+    guard: Annotated[
+        Guard | None, means("What the canary is judged by; absent: time alone.", {"errors": {"maxRatio": 1.5}})
+    ] = None
+    within: Annotated[Text | None, means("When it may move.", "Mon-Fri 09:00-17:00 Europe/Berlin")] = None
+    freeze: Annotated[Flag, means("Stay where it is.", True)] = False
+    max_hold: Annotated[Duration | None, means("How long it may wait at one step.", "24h")] = Field(
+        default=None, alias="maxHold"
+    )
 
     @model_validator(mode="after")
     def _rises(self) -> Self:

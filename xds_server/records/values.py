@@ -2,12 +2,29 @@
 
 import ipaddress
 import re
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, AllowInfNan, BeforeValidator, ConfigDict, Field, Strict, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    Strict,
+    StringConstraints,
+    TypeAdapter,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic import BaseModel as PydanticModel
+from pydantic.config import JsonDict
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from typing_extensions import override
 
 from xds_server.domain.addresses import Address
 from xds_server.records.regex import lacking
@@ -33,6 +50,42 @@ class Model(PydanticModel):
     model_config = ConfigDict(frozen=True, extra="forbid", regex_engine="rust-regex")
 
 
+class OneOf(Model):
+    """A model that says exactly one of its `ways`: which fields those are, for the validator and for editors."""
+
+    ways: ClassVar[tuple[str, ...]]
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        said = [name for name in self.ways if getattr(self, name) is not None]
+        if len(said) != 1:
+            found = f", not {' and '.join(said)}" if said else ""
+            raise ValueError(f"must have exactly one of {', '.join(self.ways)}{found}")
+        return self
+
+    @override
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        found = handler(schema)
+        handler.resolve_ref_schema(found)["oneOf"] = [{"required": [name]} for name in cls.ways]
+        return found
+
+
+def any_of(*names: str) -> JsonDict:
+    """For editors: at least one of these fields says something."""
+    return {"anyOf": [{"required": [name], "properties": {name: {"minItems": 1}}} for name in names]}
+
+
+@dataclass(frozen=True, slots=True)
+class OrPlain:
+    """For editors: a model that may be written as one value of a simpler type."""
+
+    simpler: Any
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [TypeAdapter(self.simpler).json_schema(), handler(schema)]}
+
+
 def means(what: str, example: Any, envoy: str = "") -> Any:
     """What a field is for, for the generated pages and schemas (`docs/fields.md`, `manifests/schema`).
 
@@ -40,6 +93,25 @@ def means(what: str, example: Any, envoy: str = "") -> Any:
     `Cluster.connect_timeout`; empty: none, it is this server's own.
     """
     return Field(description=what, examples=[example], json_schema_extra={"envoy": envoy})
+
+
+def _word(word: str) -> Any:
+    """What the generated pages call values of a type."""
+    return Field(title=word)
+
+
+def _written(word: str, pattern: str, **more: Any) -> WithJsonSchema:
+    """How an editor knows a value that is more than its text. The pattern refuses nothing that the validator takes."""
+    return WithJsonSchema({"type": "string", "title": word, "pattern": f"^(?:{pattern})$", **more})
+
+
+def duration_text(value: timedelta) -> str:
+    """As an operator writes it, in the largest units: 1h30m."""
+    left, parts = value // timedelta(milliseconds=1), []
+    for unit, seconds in reversed(UNITS.items()):
+        count, left = divmod(left, round(seconds * 1000))
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts) or "0s"
 
 
 def _text(value: Any) -> Any:
@@ -179,29 +251,68 @@ PATTERNS = {
     PARAMETER_PATTERN: "letters, digits and any of - . _ ~",
 }
 
-Text = Annotated[str, BeforeValidator(_text)]
-Label = Annotated[str, BeforeValidator(_text), StringConstraints(pattern=LABEL_PATTERN)]
-Word = Annotated[str, BeforeValidator(_text), StringConstraints(pattern=WORD_PATTERN)]
+_HOST = rf"{LABEL}(?:\.{LABEL})*"
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
+_IPV6 = r"[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*"
+_PORT = "0*(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_TIME = r"[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+_DURATION = r"(?:[0-9]{1,12}(?:\.[0-9]{1,9})?(?:ms|s|m|h|d))+"
+_SOME_TIME = r"[0-9a-z.]*[1-9][0-9a-z.]*"
+
+Text = Annotated[str, BeforeValidator(_text), _word("text")]
+Label = Annotated[str, StringConstraints(pattern=LABEL_PATTERN), BeforeValidator(_text), _word("DNS label")]
+Word = Annotated[str, StringConstraints(pattern=WORD_PATTERN), BeforeValidator(_text), _word("record's name")]
 """A record's name, or `namespace.name`."""
-Quoted = Annotated[str, BeforeValidator(_text), StringConstraints(pattern=HASH_PATTERN)]
+Quoted = Annotated[str, StringConstraints(pattern=HASH_PATTERN), BeforeValidator(_text), _word("quoted word")]
 """A version or a content hash."""
-Token = Annotated[str, BeforeValidator(_text), StringConstraints(pattern=TOKEN_PATTERN)]
-Parameter = Annotated[str, BeforeValidator(_text), StringConstraints(pattern=PARAMETER_PATTERN)]
+Token = Annotated[str, StringConstraints(pattern=TOKEN_PATTERN), BeforeValidator(_text), _word("HTTP token")]
+Parameter = Annotated[
+    str, StringConstraints(pattern=PARAMETER_PATTERN), BeforeValidator(_text), _word("parameter name")
+]
 """The name of a query parameter that is a selector: what needs no encoding."""
-HeaderName = Annotated[Token, AfterValidator(str.lower)]
+HeaderName = Annotated[Token, AfterValidator(str.lower), _word("header name")]
 Flag = Annotated[bool, Strict()]
 Whole = Annotated[int, Strict(), AfterValidator(_fits)]
 """A limit of its own is written on the field: pydantic keeps the last `le` alone, and ours would be the last."""
 Number = Annotated[float, Strict(), AllowInfNan(False)]
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Interval = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
-Weight = Annotated[int, BeforeValidator(_hundredths)]
-Host = Annotated[str, BeforeValidator(_text), AfterValidator(_host)]
-HostTemplate = Annotated[str, BeforeValidator(_text), AfterValidator(_host_template)]
-SocketAddress = Annotated[str, BeforeValidator(_text), AfterValidator(_socket_address)]
-DnsAddress = Annotated[str, BeforeValidator(_text), AfterValidator(_dns_address)]
-Ip = Annotated[str, BeforeValidator(_text), AfterValidator(_ip)]
-Instant = Annotated[datetime, BeforeValidator(_instant)]
-Regex = Annotated[str, BeforeValidator(_text), StringConstraints(min_length=1), AfterValidator(_regex)]
-Path = Annotated[str, BeforeValidator(_text), StringConstraints(pattern=PATH_PATTERN)]
-PathPrefix = Annotated[str, BeforeValidator(_text), StringConstraints(pattern=PATH_PATTERN), AfterValidator(_prefix)]
+Duration = Annotated[timedelta, BeforeValidator(_duration), _written("duration", _DURATION)]
+Interval = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    AfterValidator(_positive),
+    _written("duration above 0s", _DURATION, allOf=[{"pattern": f"^{_SOME_TIME}$"}]),
+]
+Weight = Annotated[
+    int,
+    BeforeValidator(_hundredths),
+    WithJsonSchema({"type": "number", "title": "percent", "minimum": 0, "maximum": 100}),
+]
+Host = Annotated[
+    str, BeforeValidator(_text), AfterValidator(_host), _written("host", rf"(?:\*\.)?{_HOST}", maxLength=255)
+]
+HostTemplate = Annotated[
+    str,
+    BeforeValidator(_text),
+    AfterValidator(_host_template),
+    _written("host template", rf"\{{deployment\}}\.{_HOST}"),
+]
+SocketAddress = Annotated[
+    str,
+    BeforeValidator(_text),
+    AfterValidator(_socket_address),
+    _written("IP:port", rf"(?:{_IPV4}|\[(?:{_IPV4}|{_IPV6})\]):{_PORT}"),
+]
+DnsAddress = Annotated[
+    str, BeforeValidator(_text), AfterValidator(_dns_address), _written("host:port", rf"{_HOST}:{_PORT}")
+]
+Ip = Annotated[str, BeforeValidator(_text), AfterValidator(_ip), _written("IP address", rf"{_IPV4}|{_IPV6}")]
+Instant = Annotated[datetime, BeforeValidator(_instant), _written("date or RFC 3339", f"{_DATE}(?:{_TIME})?")]
+Regex = Annotated[
+    str, StringConstraints(min_length=1), BeforeValidator(_text), AfterValidator(_regex), _word("RE2 expression")
+]
+Path = Annotated[str, StringConstraints(pattern=PATH_PATTERN), BeforeValidator(_text), _word("path")]
+PathPrefix = Annotated[
+    str, StringConstraints(pattern=PATH_PATTERN), BeforeValidator(_text), AfterValidator(_prefix), _word("path prefix")
+]
