@@ -1,7 +1,6 @@
 """Many proxies on one server: each is told what its own gateway says, and whoever has no gateway is told nothing."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -9,31 +8,13 @@ import pytest
 from e2e.support import records
 from e2e.support.client import Client
 from e2e.support.envoy import Envoy
+from e2e.support.gateways import add_gateway, running, wait_served
 from e2e.support.processes import free_ports, wait_until
 from e2e.support.world import V1, V2, World, explicit_host
 
 pytestmark = pytest.mark.e2e
 
 CONNECTED = "control_plane.connected_state"
-
-
-def add_gateway(world: World, name: str, **spec: Any) -> int:
-    """A gateway with a port of its own."""
-    (port,) = free_ports(1)
-    world.folder.write(f"gateway-{name}.yaml", records.gateway(name, port, **spec))
-    return port
-
-
-@contextmanager
-def running(world: World, name: str, **spec: Any) -> Iterator[Client]:
-    """A gateway with an Envoy, and a client of it."""
-    port = add_gateway(world, name, **spec)
-    with world.another_envoy(f"{name}-1", name), Client(port) as client:
-        yield client
-
-
-def wait_served(client: Client, host: str, deployment: str) -> None:
-    wait_until(lambda: client.get(host).served == deployment, f"{host} gets {deployment}")
 
 
 def wait_changed(envoy: Envoy, before: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from xds_server.domain.addresses import Address
 from xds_server.records.models import API_VERSION, Gateway
 from xds_server.resources.bootstrap import ProxyNode, bootstrap
-from xds_server.resources.listeners import lua_source
+from xds_server.resources.selectors import lua_source
 
 FOLDER = Path(__file__).parent.parent / "envoy"
 XDS = Address("127.0.0.1", 18000)

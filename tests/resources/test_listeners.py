@@ -1,211 +1,38 @@
-from typing import Any
-from urllib.parse import unquote_to_bytes
-
-import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
-
-from tests.resources.lua import Filter
-from xds_server.messages.codec import to_json
-from xds_server.records.models import Gateway
-from xds_server.resources.listeners import listener_resource, lua_source, open_listeners
-from xds_server.snapshot import TypeUrl
-
-EXPLICIT = {"host": "{deployment}.p.test", "header": "x-explicit-deployment", "query": "explicit-deployment"}
-
-
-def gateway(**spec: Any) -> Gateway:
-    said = {"listeners": [{"name": "http", "port": 8080}], "explicit": EXPLICIT, **spec}
-    return Gateway.model_validate(
-        {"apiVersion": "xds-server.dev/v1alpha1", "kind": "Gateway", "metadata": {"name": "edge"}, "spec": said}
-    )
-
-
-LUA = Filter(lua_source(gateway(reveal={"deployment": True, "rule": True})))
-QUIET = Filter(lua_source(gateway(explicit=None)))
-ROUTE = "default/shop-v2/web.0"
-
-
-# --- the path: the selector's parameter goes, every other byte stays
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("/", "/"),
-        ("/a?b=c", "/a?b=c"),
-        ("/a?explicit-deployment=v2", "/a"),
-        ("/a?explicit-deployment", "/a"),
-        ("/a?b=c&explicit-deployment=v2&d", "/a?b=c&d"),
-        ("/a?explicit-deployment=1&explicit-deployment=2&", "/a?"),
-        ("/a?%65xplicit%2Ddeployment=v2&b=%2f%zz+%", "/a?b=%2f%zz+%"),
-        ("/a?b=explicit-deployment=v2", "/a?b=explicit-deployment=v2"),
-        ("/explicit-deployment=v2", "/explicit-deployment=v2"),
-        ("/a?&&b", "/a?&&b"),
-        ("/a?", "/a?"),
-        ("/a?b?explicit-deployment=v2", "/a?b?explicit-deployment=v2"),
-    ],
-)
-def test_the_selector_is_taken_out_of_the_query(path: str, expected: str) -> None:
-    assert LUA.request(ROUTE, (":path", path)).of(":path") == [expected]
-    assert QUIET.request(ROUTE, (":path", path)).of(":path") == [path]
-
-
-def written(name: str) -> st.SearchStrategy[str]:
-    """A name with any of its characters percent-encoded, in small or capital letters."""
-    letters = [st.sampled_from([char, f"%{ord(char):02x}", f"%{ord(char):02X}"]) for char in name]
-    return st.tuples(*letters).map("".join)
-
-
-OCTETS = st.characters(min_codepoint=0x21, max_codepoint=0xFF)
-PARAMETER = st.text(OCTETS, max_size=12).map(lambda text: text.replace("&", ""))
-SELECTOR = st.builds("{}{}".format, written("explicit-deployment"), st.just("") | PARAMETER.map("={}".format))
-
-
-@given(st.text(OCTETS, max_size=20).map(lambda text: text.replace("?", "")), st.lists(PARAMETER | SELECTOR, max_size=6))
-def test_every_other_byte_of_the_path_stays(path: str, parameters: list[str]) -> None:
-    def is_selector(parameter: str) -> bool:
-        return unquote_to_bytes(parameter.partition("=")[0].encode("latin-1")) == b"explicit-deployment"
-
-    kept = [each for each in parameters if not is_selector(each)]
-    before = f"{path}?{'&'.join(parameters)}"
-    after = f"{path}?{'&'.join(kept)}" if kept else path
-
-    found = LUA.request(ROUTE, (":path", before)).of(":path")
-    assert found == [before if kept == parameters else after]
-
-
-# --- baggage: our member goes in front, theirs of that name goes, every other byte stays
-
-
-def members(lines: list[str]) -> list[str]:
-    return [member for line in lines for member in line.split(",")]
-
-
-def is_ours(member: str) -> bool:
-    """As the libraries that read baggage may see it: once decoded, with or without `+` as a space."""
-    key = member.partition(";")[0].partition("=")[0]
-    seen = {unquote_to_bytes(form.encode("latin-1")).strip(b" \t\n\r\v\f") for form in (key, key.replace("+", " "))}
-    return b"xds.deployment" in seen
-
-
-@pytest.mark.parametrize(
-    ("before", "expected"),
-    [
-        pytest.param([], ["xds.deployment=shop-v2"], id="none"),
-        pytest.param(["a=b"], ["xds.deployment=shop-v2,a=b"], id="another-member"),
-        pytest.param(["xds.deployment=v1"], ["xds.deployment=shop-v2"], id="forged"),
-        pytest.param(["a=b , xds.deployment = v1;p=q,c=d;e"], ["xds.deployment=shop-v2,a=b ,c=d;e"], id="in-between"),
-        pytest.param(["xds%2edeployment=v1,a=%2C"], ["xds.deployment=shop-v2,a=%2C"], id="encoded"),
-        pytest.param(["+xds.deployment+=v1"], ["xds.deployment=shop-v2"], id="with-plus-as-space"),
-        pytest.param(["XDS.deployment=v1"], ["xds.deployment=shop-v2,XDS.deployment=v1"], id="another-key"),
-        pytest.param(["a=xds.deployment=v1"], ["xds.deployment=shop-v2,a=xds.deployment=v1"], id="in-a-value"),
-        pytest.param(["a=1", "xds.deployment=v1", "b=2"], ["xds.deployment=shop-v2,a=1,b=2"], id="on-lines"),
-        pytest.param([" ", "\t"], ["xds.deployment=shop-v2"], id="blank"),
-        pytest.param([",,"], ["xds.deployment=shop-v2,,,"], id="commas"),
-        pytest.param(["a=" + "x" * 8190], ["xds.deployment=shop-v2", "a=" + "x" * 8190], id="beyond-the-limit"),
-        pytest.param(["a=" + "x" * 8167], ["xds.deployment=shop-v2,a=" + "x" * 8167], id="at-the-limit"),
-        pytest.param(["a=" + "x" * 8168], ["xds.deployment=shop-v2", "a=" + "x" * 8168], id="one-more"),
-    ],
-)
-def test_the_context_is_stamped_into_the_baggage(before: list[str], expected: list[str]) -> None:
-    headers = LUA.request(ROUTE, (":path", "/"), *(("baggage", line) for line in before))
-
-    assert headers.of("baggage") == expected
-
-
-SPACE = st.sampled_from(["", "", " ", "\t", "+", "%20"])
-MEMBER = st.text(OCTETS | st.just(" "), max_size=16).map(lambda text: text.replace(",", ""))
-FORGED = st.builds("{}{}{}{}".format, SPACE, written("xds.deployment"), SPACE, st.just("") | MEMBER.map("={}".format))
-
-
-@given(st.lists(st.lists(MEMBER | FORGED, min_size=1, max_size=5).map(",".join), max_size=4))
-@example(["a", "", "b"])
-def test_no_form_of_our_key_survives_and_every_other_byte_stays(lines: list[str]) -> None:
-    ours, *theirs = members(LUA.request(ROUTE, (":path", "/"), *(("baggage", line) for line in lines)).of("baggage"))
-
-    assert ours == "xds.deployment=shop-v2"
-    assert not any(map(is_ours, theirs))
-    kept = [[each for each in line.split(",") if not is_ours(each)] for line in lines]
-    assert theirs == [each for line in kept if ",".join(line).strip(" \t\n\r\v\f") for each in line]
-
-
-@pytest.mark.parametrize("route", ["", "-/-/HostUnknown", "explicit/-/DeploymentUnknown", "no slashes"])
-def test_a_request_without_a_deployment_is_left_as_it_is(route: str) -> None:
-    lines = [(":path", "/?explicit-deployment=a"), ("baggage", "xds.deployment=a")]
-
-    assert LUA.request(route, *lines).lines == lines
-
-
-@pytest.mark.parametrize(
-    ("route", "told"),
-    [
-        (ROUTE, [("x-served-deployment", "shop-v2"), ("x-served-rule", "default")]),
-        ("acme/prod.shop-v2/NoRoute", [("x-served-deployment", "prod.shop-v2"), ("x-served-rule", "acme")]),
-        ("explicit/-/DeploymentUnknown", [("x-served-rule", "explicit")]),
-        ("-/-/HostUnknown", []),
-        ("", []),
-    ],
-)
-def test_answers_say_where_they_came_from(route: str, told: list[tuple[str, str]]) -> None:
-    assert LUA.answer(route).lines == told
-    assert LUA.answer(route, ("x-served-deployment", "forged")).of("x-served-deployment") == [
-        value for name, value in told if name == "x-served-deployment"
-    ] or ["forged"]
-
-
-def test_what_a_gateway_does_not_reveal_is_not_said() -> None:
-    rule = Filter(lua_source(gateway(reveal={"rule": True})))
-
-    assert not QUIET.answers
-    assert rule.answer(ROUTE).lines == [("x-served-rule", "default")]
-
-
-# --- the listener around it
-
-
-def rendered(record: Gateway) -> dict[str, Any]:
-    [listener] = open_listeners(record, ())
-    return to_json(TypeUrl.LISTENER, listener_resource(record, listener).body)
-
-
-def manager(record: Gateway) -> dict[str, Any]:
-    found: dict[str, Any] = rendered(record)["filter_chains"][0]["filters"][0]["typed_config"]
-    return found
-
-
-def mutations(record: Gateway) -> list[dict[str, Any]]:
-    [extension] = manager(record).get("early_header_mutation_extensions", [{"typed_config": {"mutations": []}}])
-    found: list[dict[str, Any]] = extension["typed_config"]["mutations"]
-    return found
+from tests.resources.edge import IN_FORCE, PLAIN, SECURE, gateway, listeners, manager
+from xds_server.resources.listeners import listener_resource, open_listeners
 
 
 def test_a_listener_names_its_route_configuration_and_nothing_of_a_release() -> None:
     record = gateway()
     [listener] = open_listeners(record, ())
     resource = listener_resource(record, listener)
+    [told] = listeners(record).values()
 
     assert (resource.name, resource.needs) == ("edge/http", ("edge/http",))
-    assert manager(record)["rds"]["route_config_name"] == "edge/http"
-    assert rendered(record)["address"]["socket_address"] == {"address": "0.0.0.0", "port_value": 8080}
-
-
-def test_a_selector_by_query_becomes_one_by_header_before_routing() -> None:
-    [named] = mutations(gateway())
-    assert named["append"]["header"] == {"key": "x-explicit-deployment", "value": "%QUERY_PARAM(explicit-deployment)%"}
-
-    removed, internal = mutations(gateway(explicit={"query": "v"}))
-    assert removed == {"remove": "x-xds-server-explicit"}, "a client cannot set it"
-    assert internal["append"]["header"] == {"key": "x-xds-server-explicit", "value": "%QUERY_PARAM(v)%"}
-
-    assert mutations(gateway(explicit={"header": "x-v"})) == []
-    assert mutations(gateway(explicit=None)) == []
+    assert manager(told)["rds"]["route_config_name"] == "edge/http"
+    assert told["address"]["socket_address"] == {"address": "0.0.0.0", "port_value": 8080}
 
 
 def test_a_listener_with_tls_stays_closed_until_certificates_are_served() -> None:
-    tls = {"name": "https", "port": 8443, "tls": {"secret": "cert"}}
-    secrets = {"cert": {"certificate": "a.pem", "privateKey": "a.key"}}
-    record = gateway(listeners=[{"name": "http", "port": 8080}, tls], secrets=secrets)
+    record = gateway(listeners=[PLAIN, SECURE])
 
     assert [listener.name for listener in open_listeners(record, ())] == ["http"]
-    assert [listener.name for listener in open_listeners(record, {"edge/cert"})] == ["http", "https"]
+    assert [listener.name for listener in open_listeners(record, IN_FORCE)] == ["http", "https"]
+
+
+def test_a_listener_with_several_certificates_waits_for_all_and_offers_them_in_their_order() -> None:
+    record = gateway(listeners=[SECURE | {"tls": {"secrets": ["other", "cert"]}}])
+    context = listeners(record)["https"]["filter_chains"][0]["transport_socket"]["typed_config"]["common_tls_context"]
+
+    assert not open_listeners(record, {"edge/other"})
+    assert [each["name"] for each in context["tls_certificate_sds_secret_configs"]] == ["edge/other", "edge/cert"]
+    assert context["alpn_protocols"] == ["h2", "http/1.1"]
+    assert context["tls_params"] == {"tls_minimum_protocol_version": "TLSv1_2"}
+
+
+def test_a_listener_that_redirects_asks_for_no_routes() -> None:
+    record = gateway(listeners=[PLAIN | {"redirect": "https"}, SECURE])
+    plain, _ = open_listeners(record, IN_FORCE)
+
+    assert listener_resource(record, plain).needs == ()
+    assert "rds" not in manager(listeners(record)["http"])

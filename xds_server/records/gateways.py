@@ -1,45 +1,42 @@
 """Record `Gateway`: an Envoy at the edge."""
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from xds_server.domain.names import CONTEXT_HEADER
+from xds_server.records.listeners import Listener, Listeners, RedirectPort
 from xds_server.records.record import RecordBase
 from xds_server.records.values import (
     Flag,
     HeaderName,
     HostTemplate,
-    Ip,
+    Interval,
     Label,
     Model,
     Parameter,
     Text,
     Whole,
+    means,
 )
-
-
-class ListenerTls(Model):
-    """Which of the gateway's secrets a listener shows."""
-
-    secret: Label
-
-
-class Listener(Model):
-    """An address and port that a gateway listens on."""
-
-    name: Label
-    address: Ip = "0.0.0.0"  # noqa: S104 - an edge listens to the world unless told otherwise
-    port: Whole = Field(ge=1, le=65535)
-    tls: ListenerTls | None = None
 
 
 class SecretFiles(Model):
     """A certificate chain and its key: PEM files, relative to the records."""
 
-    certificate: Text
-    private_key: Text = Field(alias="privateKey")
+    certificate: Annotated[
+        Text,
+        means(
+            "The file of the certificate and of those that lead to its authority, in this order.",
+            "certs/edge.pem",
+            "TlsCertificate.certificate_chain",
+        ),
+    ]
+    private_key: Annotated[
+        Text, means("The file of its key, without a passphrase.", "certs/edge.key", "TlsCertificate.private_key")
+    ] = Field(alias="privateKey")
 
 
 class Access(StrEnum):
@@ -81,38 +78,117 @@ def _free(header: str) -> str:
 class Explicit(Model):
     """Which selectors exist at a gateway. They are tried in the order host, query, header, and always stripped."""
 
-    access: Access = Access.OPEN
-    host: HostTemplate | None = None
-    header: Annotated[HeaderName, AfterValidator(_free)] | None = None
-    query: Parameter | None = None
+    access: Annotated[
+        Access, means("Whether explicit requests are served (`open`) or answered 403 (`denied`).", "denied")
+    ] = Access.OPEN
+    host: Annotated[
+        HostTemplate | None,
+        means("A host for every deployment, of any app.", "{deployment}.preview.example.com", "VirtualHost.domains"),
+    ] = None
+    header: Annotated[
+        HeaderName | None,
+        AfterValidator(_free),
+        means("The header that names a deployment of the host's app.", "x-explicit-deployment"),
+    ] = None
+    query: Annotated[
+        Parameter | None,
+        means(
+            "The query parameter that names a deployment of the host's app.",
+            "explicit-deployment",
+            "HttpConnectionManager.early_header_mutation_extensions",
+        ),
+    ] = None
 
 
 class Reveal(Model):
-    """What answers say about where they came from: `x-served-deployment`, `x-served-rule`."""
+    """What answers say about where they came from."""
 
-    deployment: Flag = False
-    rule: Flag = False
+    deployment: Annotated[Flag, means("Answer with `x-served-deployment`.", True)] = False
+    rule: Annotated[Flag, means("Answer with `x-served-rule`.", True)] = False
 
 
-def _apart(listeners: tuple[Listener, ...]) -> tuple[Listener, ...]:
-    names = {listener.name for listener in listeners}
-    places = {(listener.address, listener.port) for listener in listeners}
-    if len(names) < len(listeners) or len(places) < len(listeners):
-        raise ValueError("must differ in name and in address and port")
-    return listeners
+class Underscores(StrEnum):
+    """What becomes of a request with a header whose name has an underscore."""
+
+    REJECT = "reject"
+    DROP = "drop"
+    ALLOW = "allow"
+
+
+class Http(Model):
+    """What a gateway takes from its clients. The defaults are those of an edge: see `docs/gateways.md`."""
+
+    trusted_hops: Annotated[
+        Whole,
+        Field(le=16),
+        means(
+            "How many proxies of ours stand in front, each adding its client to `x-forwarded-for`.",
+            1,
+            "HttpConnectionManager.xff_num_trusted_hops",
+        ),
+    ] = Field(default=0, alias="trustedHops")
+    idle_timeout: Annotated[
+        Interval,
+        means(
+            "A connection without a request is closed after this long.",
+            "15m",
+            "HttpConnectionManager.common_http_protocol_options.idle_timeout",
+        ),
+    ] = Field(default=timedelta(minutes=15), alias="idleTimeout")
+    headers_kb: Annotated[
+        Whole,
+        Field(ge=1, le=8192),
+        means(
+            "How large all headers of a request may be, in KiB; beyond it is answered 431.",
+            96,
+            "HttpConnectionManager.max_request_headers_kb",
+        ),
+    ] = Field(default=60, alias="headersKb")
+    underscores: Annotated[
+        Underscores,
+        means(
+            "What becomes of a request with an underscore in a header's name, which some applications read as `-`.",
+            "drop",
+            "HttpConnectionManager.common_http_protocol_options.headers_with_underscores_action",
+        ),
+    ] = Underscores.REJECT
 
 
 class GatewaySpec(Model):
     """What an Envoy at the edge listens on, and which selectors it reads."""
 
-    listeners: Annotated[tuple[Listener, ...], Field(min_length=1), AfterValidator(_apart)]
-    secrets: dict[Label, SecretFiles] = Field(default_factory=dict)
-    explicit: Explicit | None = None
-    reveal: Reveal = Reveal()
+    listeners: Annotated[
+        Listeners,
+        means("The addresses and ports to listen on.", [{"name": "http", "port": 8080}], "Listener"),
+    ]
+    secrets: Annotated[
+        dict[Label, SecretFiles],
+        means(
+            "Certificates by name.",
+            {"edge-cert": {"certificate": "certs/edge.pem", "privateKey": "certs/edge.key"}},
+            "Secret.tls_certificate",
+        ),
+    ] = Field(default_factory=dict)
+    explicit: Annotated[
+        Explicit | None,
+        means(
+            "How a request may name its deployment. Absent: it cannot.", {"host": "{deployment}.preview.example.com"}
+        ),
+    ] = None
+    reveal: Annotated[Reveal, means("What answers say about where they came from.", {"deployment": True})] = Reveal()
+    http: Annotated[Http, means("What is taken from clients.", {"trustedHops": 1}, "HttpConnectionManager")] = Http()
+
+    def https_port(self, listener: Listener) -> int:
+        """Where a listener that redirects sends its clients."""
+        if isinstance(listener.redirect, RedirectPort):
+            return listener.redirect.port
+        (secure,) = (each for each in self.listeners if each.tls is not None)
+        return secure.port
 
     @model_validator(mode="after")
     def _known_secrets(self) -> Self:
-        unknown = [t.tls.secret for t in self.listeners if t.tls and t.tls.secret not in self.secrets]
+        named = [name for listener in self.listeners if listener.tls for name in listener.tls.shown]
+        unknown = [name for name in named if name not in self.secrets]
         if unknown:
             raise ValueError(f"a listener names the secret {unknown[0]!r}, which secrets does not have")
         return self

@@ -18,11 +18,12 @@ from xds_server.records.gateways import (
     Explicit,
     Gateway,
     GatewaySpec,
-    Listener,
-    ListenerTls,
+    Http,
     Reveal,
     SecretFiles,
+    Underscores,
 )
+from xds_server.records.listeners import Listener, ListenerTls, Redirect, RedirectPort
 from xds_server.records.record import API_VERSION, Metadata, RecordBase
 from xds_server.records.releases import Audience, Release, ReleasePolicy, ReleaseSpec, Share, Sticky
 
@@ -46,6 +47,7 @@ __all__ = [
     "Gateway",
     "GatewaySpec",
     "HealthCheck",
+    "Http",
     "Listener",
     "ListenerTls",
     "LoadBalancer",
@@ -54,6 +56,8 @@ __all__ = [
     "Protocol",
     "Record",
     "RecordBase",
+    "Redirect",
+    "RedirectPort",
     "Release",
     "ReleasePolicy",
     "ReleaseSpec",
@@ -64,6 +68,7 @@ __all__ = [
     "Share",
     "Sticky",
     "TrafficPolicy",
+    "Underscores",
     "WithoutContext",
 ]
 

@@ -150,7 +150,8 @@ def _listening(record: Gateway, hosts: Hosts, secrets: Resources, before: Gatewa
     else:
         made = (listener_resource(record, listener) for listener in open_listeners(record, secrets))
         listeners = NOTHING.update({each.name: each for each in made})
-    return listeners, NOTHING.update({name: route_configuration(name, before.style, hosts) for name in listeners})
+    routes = {name for each in listeners.values() for name in each.needs}
+    return listeners, NOTHING.update({name: route_configuration(name, before.style, hosts) for name in routes})
 
 
 def _difference(before: Resources, after: Resources) -> frozenset[str]:

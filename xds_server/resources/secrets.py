@@ -26,4 +26,4 @@ def secret_resource(name: str, secret: Secret) -> Resource:
 def secrets_of(gateway: Gateway, listener: Listener) -> Iterator[str]:
     """The names of what a listener shows; it stays closed until it has them all."""
     if listener.tls is not None:
-        yield names.secret(gateway.ref, listener.tls.secret)
+        yield from (names.secret(gateway.ref, name) for name in listener.tls.shown)

@@ -1,0 +1,116 @@
+"""What a gateway takes from its clients: HTTP as an edge should (Envoy's defaults are those of a mesh).
+
+Each value and its reason is in `docs/gateways.md`. What is not said here is Envoy's default, and that is meant.
+"""
+
+from datetime import timedelta
+
+from xds_server.domain import names
+from xds_server.messages.codec import pack
+from xds_server.messages.envoy import (
+    CidrRange,
+    HeaderMatcher,
+    Http2ProtocolOptions,
+    HttpProtocolOptions,
+    HttpProtocolOptionsHeadersWithUnderscoresAction,
+    RedirectAction,
+    RedirectActionRedirectResponseCode,
+    RegexMatcher,
+    Route,
+    RouteConfiguration,
+    RouteMatch,
+    StringMatcher,
+    VirtualHost,
+)
+from xds_server.messages.extensions import (
+    HttpConnectionManager,
+    HttpConnectionManagerInternalAddressConfig,
+    HttpConnectionManagerPathWithEscapedSlashesAction,
+    HttpFilter,
+    Rds,
+    Router,
+)
+from xds_server.records.models import Gateway, Http, Listener, Underscores
+from xds_server.resources.local_replies import local_replies
+from xds_server.resources.selectors import lua_filter, selector_first
+from xds_server.resources.sources import FROM_ADS
+
+REQUEST_HEADERS_TIMEOUT = timedelta(seconds=10)
+STREAM_IDLE_TIMEOUT = timedelta(minutes=5)
+HTTPS = 443
+STREAMS = 100
+STREAM_WINDOW = 64 * 1024
+CONNECTION_WINDOW = 1024 * 1024
+REDIRECTED = "redirect/-/https"
+"""The name of a redirect in access logs, in the form that every route's name has."""
+ROUTER = HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router()))
+HTTP2 = Http2ProtocolOptions(
+    max_concurrent_streams=STREAMS,
+    initial_stream_window_size=STREAM_WINDOW,
+    initial_connection_window_size=CONNECTION_WINDOW,
+)
+NOBODY = HttpConnectionManagerInternalAddressConfig(
+    cidr_ranges=[CidrRange(address_prefix="255.255.255.255", prefix_len=32)]
+)
+"""Who may steer Envoy by `x-envoy-*` headers: an empty list would mean every private address, loopback too."""
+
+UNDERSCORES = {
+    Underscores.REJECT: HttpProtocolOptionsHeadersWithUnderscoresAction.REJECT_REQUEST,
+    Underscores.DROP: HttpProtocolOptionsHeadersWithUnderscoresAction.DROP_HEADER,
+    Underscores.ALLOW: HttpProtocolOptionsHeadersWithUnderscoresAction.ALLOW,
+}
+
+
+def connection_manager(gateway: Gateway, listener: Listener) -> HttpConnectionManager:
+    """Serves what the gateway's releases say, or sends everything to https."""
+    name = names.listener(gateway.ref, listener.name)
+    http = gateway.spec.http
+    elsewhere = _redirects(name, gateway.spec.https_port(listener)) if listener.redirect is not None else None
+    return HttpConnectionManager(
+        stat_prefix=names.cluster_stat(name),
+        rds=None if elsewhere else Rds(route_config_name=name, config_source=FROM_ADS),
+        route_config=elsewhere,
+        http_filters=[ROUTER] if elsewhere else [lua_filter(gateway), ROUTER],
+        early_header_mutation_extensions=[] if elsewhere else selector_first(gateway),
+        local_reply_config=local_replies(),
+        strip_any_host_port=True if elsewhere else None,
+        use_remote_address=True,
+        xff_num_trusted_hops=http.trusted_hops,
+        internal_address_config=NOBODY,
+        normalize_path=True,
+        merge_slashes=True,
+        path_with_escaped_slashes_action=HttpConnectionManagerPathWithEscapedSlashesAction.UNESCAPE_AND_REDIRECT,
+        common_http_protocol_options=_common(http),
+        http2_protocol_options=HTTP2,
+        max_request_headers_kb=http.headers_kb,
+        request_headers_timeout=REQUEST_HEADERS_TIMEOUT,
+        stream_idle_timeout=STREAM_IDLE_TIMEOUT,
+    )
+
+
+def _common(http: Http) -> HttpProtocolOptions:
+    return HttpProtocolOptions(
+        idle_timeout=http.idle_timeout, headers_with_underscores_action=UNDERSCORES[http.underscores]
+    )
+
+
+def _redirects(name: str, port: int) -> RouteConfiguration:
+    """In the listener itself: they change with its record alone."""
+    routes = [
+        _redirect(_reads(), port, RedirectActionRedirectResponseCode.MOVED_PERMANENTLY),
+        _redirect(RouteMatch(prefix="/"), port, RedirectActionRedirectResponseCode.PERMANENT_REDIRECT),
+    ]
+    return RouteConfiguration(name=name, virtual_hosts=[VirtualHost(name="*", domains=["*"], routes=routes)])
+
+
+def _reads() -> RouteMatch:
+    """What every client follows; the rest is answered with a code that keeps method and body."""
+    methods = StringMatcher(safe_regex=RegexMatcher(regex="GET|HEAD"))
+    return RouteMatch(prefix="/", headers=[HeaderMatcher(name=":method", string_match=methods)])
+
+
+def _redirect(match: RouteMatch, port: int, code: RedirectActionRedirectResponseCode) -> Route:
+    """The host has lost its port: it is that of this listener."""
+    said = 0 if port == HTTPS else port
+    action = RedirectAction(https_redirect=True, port_redirect=said, response_code=code)
+    return Route(name=REDIRECTED, match=match, redirect=action)

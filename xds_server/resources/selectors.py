@@ -1,0 +1,54 @@
+"""How a request's selector is read before it is routed, and what becomes of selector and context after it."""
+
+import re
+from importlib.resources import files
+
+from xds_server.messages.codec import pack
+from xds_server.messages.envoy import (
+    DataSource,
+    HeaderMutation,
+    HeaderValue,
+    HeaderValueOption,
+    TypedExtensionConfig,
+)
+from xds_server.messages.extensions import HeaderMutation as EarlyHeaderMutation
+from xds_server.messages.extensions import HttpFilter, Lua
+from xds_server.records.models import Gateway
+from xds_server.resources.headers import OVERWRITE
+from xds_server.traffic.style import INTERNAL_SELECTOR, style_of
+
+LUA = files("xds_server.resources").joinpath("gateway.lua").read_text("utf-8")
+
+
+def selector_first(gateway: Gateway) -> list[TypedExtensionConfig]:
+    """A selector by query becomes one by header before routing: matchers see headers only. The query wins."""
+    explicit = gateway.spec.explicit
+    if explicit is None or explicit.query is None:
+        return []
+    selector = style_of(gateway).selector
+    value = HeaderValue(key=selector, value=f"%QUERY_PARAM({explicit.query})%")
+    mutations = [HeaderMutation(append=HeaderValueOption(header=value, append_action=OVERWRITE))]
+    if selector == INTERNAL_SELECTOR:
+        mutations.insert(0, HeaderMutation(remove=selector))
+    extension = pack(EarlyHeaderMutation(mutations=mutations))
+    return [TypedExtensionConfig(name="envoy.http.early_header_mutation.header_mutation", typed_config=extension)]
+
+
+def lua_filter(gateway: Gateway) -> HttpFilter:
+    """Strips the selector, stamps the context, says where an answer came from.
+
+    What it takes off a request must not change what the request was given: the route is chosen once.
+    """
+    lua = Lua(default_source_code=DataSource(inline_string=lua_source(gateway)), clear_route_cache=False)
+    return HttpFilter(name="envoy.filters.http.lua", typed_config=pack(lua))
+
+
+def lua_source(gateway: Gateway) -> str:
+    """The filter of this gateway. What is filled in is an HTTP token or a boolean: nothing that Lua could run."""
+    explicit, reveal = gateway.spec.explicit, gateway.spec.reveal
+    said = {
+        "query": (explicit.query or "") if explicit else "",
+        "reveal_deployment": "true" if reveal.deployment else "false",
+        "reveal_rule": "true" if reveal.rule else "false",
+    }
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: said[found[1]], LUA)
