@@ -1,19 +1,16 @@
 """`xdsctl`: look at a folder of records before anyone is told of it."""
 
-import asyncio
 import json
-from contextlib import aclosing
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xds_server.cli.values import version_of
+from xds_server.cli.values import ErrorIsOne, version_of
 
 if TYPE_CHECKING:
     from xds_server.records.admitted import Admission
-    from xds_server.records.reading import Batch, Unreadable
 
 app = typer.Typer(
     help="Look at a folder of records before anyone is told of it.",
@@ -118,6 +115,34 @@ def render(
         typer.echo(f"xdsctl: there is no gateway {unknown[0]!r} in {records}; there is: {known}", err=True)
         raise typer.Exit(1)
     _echo({each.word: reports.rendered(compilation.gateways[each].snapshot) for each in chosen}, output.value)
+
+
+@app.command(cls=ErrorIsOne)
+def diff(
+    old: Annotated[Path, typer.Argument(help="The records that are in force.", exists=True, file_okay=False)],
+    new: Annotated[Path, typer.Argument(help="The records that would be.", exists=True, file_okay=False)],
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Believe that all releases are gone, as a server with this flag.")
+    ] = False,
+    output: ReportOption = Report.TEXT,
+) -> None:
+    """Show what NEW would do to a server that runs OLD: traffic that moves, builds, records, resources, refusals.
+
+    Exit code 0: nothing changes; 2: something does; 1: a record of NEW would be held back, or a folder cannot be read.
+
+    Example: xdsctl diff /srv/records-of-main /srv/records-of-this-branch
+    """
+    from xds_server.cli.diff import compared
+    from xds_server.cli.difference_data import difference_data
+    from xds_server.cli.differences import print_difference
+    from xds_server.runtime.control import clock
+
+    found = compared(old, new, clock(), allow_empty=allow_empty)
+    if output is Report.TEXT:
+        print_difference(found)
+    else:
+        _echo(difference_data(found), output.value)
+    raise typer.Exit(1 if found.refused else 2 if found.changes else 0)
 
 
 @app.command()
@@ -249,23 +274,12 @@ def schema(kind: KindArgument = None) -> None:
 
 def _admitted(folder: Path) -> "Admission":
     """The records of a folder as a server with no state would take them."""
+    from xds_server.cli.folders import read_folder
     from xds_server.records.admission import admit
     from xds_server.records.admitted import Admission
-    from xds_server.records.reading import Unreadable
     from xds_server.runtime.control import clock
 
-    said = asyncio.run(_read(folder))
-    if isinstance(said, Unreadable):
-        typer.echo(f"xdsctl: {said.why}", err=True)
-        raise typer.Exit(1)
-    return admit(Admission(), said, clock(), folder=str(folder), allow_empty=True)
-
-
-async def _read(folder: Path) -> "Batch | Unreadable":
-    from xds_server.sources.files import FileSource
-
-    async with aclosing(FileSource(folder).follow()) as said:
-        return await anext(said)
+    return admit(Admission(), read_folder(folder), clock(), folder=str(folder), allow_empty=True)
 
 
 def _echo(data: Any, style: str) -> None:

@@ -23,7 +23,7 @@ def print_problems(problems: Iterable[Problem], admission: Admission) -> None:
     console = Console(soft_wrap=True, highlight=False)
     found = list(problems)
     for problem in found:
-        console.print(_line(problem))
+        console.print(problem_line(problem))
     errors = sum(1 for each in found if each.severity is Severity.ERROR)
     records = len(admission.in_force)
     warnings = len(found) - errors
@@ -35,10 +35,10 @@ def print_errors(problems: Iterable[Problem]) -> None:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     for problem in problems:
         if problem.severity is Severity.ERROR:
-            console.print(_line(problem))
+            console.print(problem_line(problem))
 
 
-def _line(problem: Problem) -> Text:
+def problem_line(problem: Problem) -> Text:
     line = Text(str(problem))
     line.highlight_words([f"{problem.severity}:"], COLOURS[problem.severity])
     line.highlight_words([str(problem.where)], "bold")

@@ -1,8 +1,12 @@
 """Values that commands take, and what is said when they are written wrong."""
 
 from collections.abc import Callable
+from typing import Any
 
 import typer
+from typer.core import TyperCommand
+from typer.exceptions import TyperException
+from typing_extensions import override
 
 from xds_server import __version__
 from xds_server.domain.addresses import Address, read_address
@@ -26,3 +30,15 @@ def version_of(program: str) -> Callable[[bool], None]:
             raise typer.Exit
 
     return say
+
+
+class ErrorIsOne(TyperCommand):
+    """A command whose exit code 2 says something else than that it was used wrong."""
+
+    @override
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except TyperException as wrong:
+            vars(wrong).update(exit_code=1)
+            raise

@@ -1,0 +1,142 @@
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from tests.conftest import Golden
+from xds_server.cli.ctl import app
+
+SAMPLE = Path(__file__).parents[2] / "manifests" / "shop"
+RELEASE = (SAMPLE / "release.yaml").read_text("utf-8")
+V2 = (SAMPLE / "v2.yaml").read_text("utf-8")
+V3 = V2.replace("shop-v2", "shop-v3").replace('"v2"', '"v3"')
+CANARY = RELEASE.replace("v1, weight: 100", "v1, weight: 75").replace("v2, weight: 0", "v2, weight: 25")
+BETA = """\
+    - name: beta
+      match: {headers: [{name: x-beta, prefix: "1"}]}
+      deployment: shop-v3
+"""
+
+Edit = Callable[[Mapping[str, str | None]], Path]
+
+
+def run(*arguments: str | Path, width: int = 200) -> Result:
+    return CliRunner().invoke(app, ["diff", *(str(each) for each in arguments)], env={"COLUMNS": str(width)})
+
+
+@pytest.fixture
+def edit(tmp_path: Path) -> Edit:
+    """The sample with other files; None: without."""
+
+    def made(files: Mapping[str, str | None]) -> Path:
+        folder = tmp_path / "new"
+        shutil.copytree(SAMPLE, folder)
+        for name, text in files.items():
+            if text is None:
+                (folder / name).unlink()
+            else:
+                (folder / name).write_text(text, "utf-8")
+        return folder
+
+    return made
+
+
+CASES: dict[str, Mapping[str, str | None]] = {
+    "canary": {"release.yaml": CANARY},
+    "deploy": {"v3.yaml": V3},
+    "beta": {"v3.yaml": V3, "release.yaml": CANARY + BETA},
+    "hosts": {"release.yaml": RELEASE.replace("[shop.localhost]", "[shop.localhost, www.shop.localhost]")},
+    "no-audiences": {"release.yaml": RELEASE[: RELEASE.index("  audiences:")]},
+    "refused": {"v1.yaml": None, "v2.yaml": V2.replace("15s", "20s"), "release.yaml": CANARY},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_printed(case: str, edit: Edit, golden: Golden) -> None:
+    result = run(SAMPLE, edit(CASES[case]))
+
+    assert result.exit_code == (1 if case == "refused" else 2)
+    golden.check("diff.txt", result.stdout)
+
+
+@pytest.mark.parametrize("style", ["json", "yaml"])
+def test_as_data(style: str, edit: Edit) -> None:
+    result = run(SAMPLE, edit(CASES["canary"]), "-o", style)
+    found = json.loads(result.stdout) if style == "json" else yaml.safe_load(result.stdout)
+
+    assert result.exit_code == 2
+    assert found["changes"] is True
+    host, _ = found["traffic"], found["resources"]
+    assert host == [
+        {
+            "gateway": "edge",
+            "host": "shop.localhost",
+            "release": {"before": "shop", "after": "shop"},
+            "rules": [
+                {
+                    "rule": "default",
+                    "change": "changed",
+                    "instead": "",
+                    "match": {"before": None, "after": None},
+                    "before": [{"deployment": "shop-v1", "percent": 100.0}],
+                    "after": [
+                        {"deployment": "shop-v1", "percent": 75.0},
+                        {"deployment": "shop-v2", "percent": 25.0},
+                    ],
+                    "moves": [{"from": {"deployment": "shop-v1"}, "to": {"deployment": "shop-v2"}, "percent": 25.0}],
+                    "drawnAnew": False,
+                }
+            ],
+            "order": [],
+        }
+    ]
+    assert found["records"] == [
+        {
+            "record": "Release/default/shop",
+            "change": "changed",
+            "fields": [
+                {"path": "spec.default.shop-v1.weight", "before": 100, "after": 75},
+                {"path": "spec.default.shop-v2.weight", "before": 0, "after": 25},
+            ],
+        }
+    ]
+
+
+def test_every_case_as_data(edit: Edit, golden: Golden) -> None:
+    golden.check("diff.yaml", run(SAMPLE, edit({**CASES["beta"], **CASES["refused"]}), "-o", "yaml").stdout)
+
+
+def test_a_folder_is_not_different_from_itself() -> None:
+    result = run(SAMPLE, SAMPLE)
+
+    assert (result.exit_code, result.stdout) == (0, "nothing changes\n")
+
+
+def test_a_comment_is_no_difference(edit: Edit) -> None:
+    assert run(SAMPLE, edit({"release.yaml": "# hello\n" + RELEASE})).exit_code == 0
+
+
+def test_a_wrong_use_is_an_error_and_no_change(tmp_path: Path) -> None:
+    """Exit code 2, which says wrong use elsewhere, means here that something changes."""
+    for wrong in ((SAMPLE, tmp_path / "none"), (tmp_path / "none", SAMPLE), (SAMPLE,), (SAMPLE, SAMPLE, "-o", "xml")):
+        assert run(*wrong).exit_code == 1
+
+
+def test_an_empty_folder_is_believed_only_if_that_is_said(tmp_path: Path) -> None:
+    refused, believed = run(SAMPLE, tmp_path), run(SAMPLE, tmp_path, "--allow-empty")
+
+    assert refused.exit_code == 1
+    assert "SourceUnreadable" in refused.stdout
+    assert believed.exit_code == 2
+    assert "no host of Release shop any more" in believed.stdout
+
+
+def test_everything_is_new_to_an_empty_folder(tmp_path: Path) -> None:
+    result = run(tmp_path, SAMPLE)
+
+    assert result.exit_code == 2
+    assert "new, of Release shop" in result.stdout

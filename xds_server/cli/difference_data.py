@@ -1,0 +1,126 @@
+"""A difference as data, for scripts: the same names as in the records, shares in percent."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from xds_server.cli.reports import problems_data
+from xds_server.difference import Difference
+from xds_server.difference.builds import Bound, BuildChange
+from xds_server.difference.explicit import ExplicitChange
+from xds_server.difference.moves import Answer, Move, Part
+from xds_server.difference.records import RecordChange
+from xds_server.difference.resources import ResourceChange
+from xds_server.difference.traffic import Edited, HostChange, RuleChange
+from xds_server.domain.names import Ref
+from xds_server.records.values import Model
+from xds_server.traffic.intents import RefusalReason
+
+
+def difference_data(found: Difference) -> dict[str, Any]:
+    return {
+        "changes": found.changes,
+        "traffic": [_host(each) for each in found.traffic],
+        "edited": [_edited(each) for each in found.edited],
+        "explicit": [_explicit(each) for each in found.explicit],
+        "builds": [_build(each) for each in found.builds],
+        "records": [_record(each) for each in found.records],
+        "resources": [_resources(each) for each in found.resources],
+        "heldBack": problems_data(found.refused),
+        "warnings": problems_data(found.warned),
+        "solved": problems_data(found.solved),
+    }
+
+
+def _host(change: HostChange) -> dict[str, Any]:
+    return {
+        "gateway": change.gateway.word,
+        "host": change.host,
+        "release": {"before": _word(change.before), "after": _word(change.after)},
+        "rules": [_rule(each) for each in change.rules],
+        "order": list(change.reordered),
+    }
+
+
+def _rule(change: RuleChange) -> dict[str, Any]:
+    return {
+        "rule": change.name,
+        "change": change.change.value,
+        "instead": change.instead,
+        "match": {"before": _written(change.match_before), "after": _written(change.match)},
+        "before": [_part(each) for each in change.before],
+        "after": [_part(each) for each in change.after],
+        "moves": [_move(each) for each in change.moves],
+        "drawnAnew": change.redrawn,
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    return {**_answer(part.answer), "percent": part.share / 100}
+
+
+def _move(move: Move) -> dict[str, Any]:
+    return {"from": _answer(move.before), "to": _answer(move.after), "percent": move.share / 100}
+
+
+def _answer(answer: Answer) -> dict[str, str]:
+    return {"refused": answer.value} if isinstance(answer, RefusalReason) else {"deployment": answer.word}
+
+
+def _edited(change: Edited) -> dict[str, Any]:
+    rules = [{"release": release.word, "rule": rule} for release, rule in change.rules]
+    return {"deployment": change.deployment.word, "rules": rules}
+
+
+def _explicit(change: ExplicitChange) -> dict[str, Any]:
+    return {
+        "gateway": change.gateway.word,
+        "before": _written(change.before),
+        "after": _written(change.after),
+        "came": _words(change.came),
+        "went": _words(change.went),
+    }
+
+
+def _build(change: BuildChange) -> dict[str, Any]:
+    return {
+        "build": change.build.word,
+        "turned": change.turned.value,
+        "deployments": {"before": _words(change.before), "after": _words(change.after)},
+        "withoutContext": {"before": _bound(change.bound_before), "after": _bound(change.bound_after)},
+    }
+
+
+def _bound(bound: Bound | None) -> dict[str, str] | None:
+    if bound is None:
+        return None
+    if bound.deployment is not None:
+        return {"deployment": bound.deployment.word}
+    return {"release": bound.release.word} if bound.release is not None else {"refused": bound.refused}
+
+
+def _record(change: RecordChange) -> dict[str, Any]:
+    fields = [{"path": each.path, "before": each.before, "after": each.after} for each in change.fields]
+    return {"record": str(change.key), "change": change.change.value, "fields": fields}
+
+
+def _resources(change: ResourceChange) -> dict[str, Any]:
+    return {
+        "gateway": change.gateway.word,
+        "type": change.kind,
+        "came": list(change.came),
+        "changed": list(change.changed),
+        "went": list(change.went),
+    }
+
+
+def _written(said: Model | None) -> dict[str, Any] | None:
+    """As a record says it."""
+    return said.model_dump(mode="json", by_alias=True, exclude_defaults=True) if said is not None else None
+
+
+def _word(ref: Ref | None) -> str | None:
+    return ref.word if ref is not None else None
+
+
+def _words(refs: Iterable[Ref]) -> list[str]:
+    return [each.word for each in refs]

@@ -1,0 +1,228 @@
+"""How a difference is printed: who gets what first, then what brings it about."""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from xds_server.cli.reports import problem_line
+from xds_server.cli.words import answer, conditions, few, percent, shares, words
+from xds_server.difference import Difference
+from xds_server.difference.builds import Bound, BuildChange, Turned
+from xds_server.difference.change import Change
+from xds_server.difference.explicit import ExplicitChange
+from xds_server.difference.records import FieldChange, RecordChange
+from xds_server.difference.resources import ResourceChange
+from xds_server.difference.traffic import Edited, HostChange, RuleChange
+from xds_server.records.models import Explicit
+
+SIGNS = {Change.ADDED: "+", Change.CHANGED: "~", Change.REMOVED: "-"}
+COLOURS = {"+": "green", "~": "yellow", "-": "red"}
+FIELDS = 8
+"""Fields of one record that are shown; the rest are counted."""
+
+Line = tuple[int, str, str, str]
+"""Indentation, sign, subject, and what is said of it."""
+
+
+def print_difference(found: Difference) -> None:
+    console = Console(highlight=False)
+    sections = {
+        "Traffic that moves": [*_traffic(found.traffic), *map(_edited, found.edited)],
+        "Explicit access": [line for each in found.explicit for line in _explicit(each)],
+        "Builds": [line for each in found.builds for line in _build(each)],
+        "Records": [line for each in found.records for line in _record(each)],
+        "Resources": [line for each in found.resources for line in _resources(each)],
+    }
+    for title, lines in sections.items():
+        if lines:
+            console.print(Text(title, "bold"))
+            for line in lines:
+                _print(console, line)
+    for title, problems in {
+        "Held back": found.refused,
+        "New warnings": found.warned,
+        "Solved": found.solved,
+    }.items():
+        if problems:
+            console.print(Text(title, "bold"))
+            for problem in problems:
+                console.print(problem_line(problem), soft_wrap=True)
+    console.print(_summary(found), soft_wrap=True)
+
+
+def _print(console: Console, line: Line) -> None:
+    """On a terminal what is said is folded beside its subject; a pipe has no width."""
+    indent, sign, subject, said = line
+    colour = COLOURS.get(sign, "")
+    if console.is_terminal:
+        row = Table.grid(padding=(0, 1, 0, 0))
+        row.add_row(*([Text(sign, colour)] if sign else []), Text(subject, colour), Text(said))
+        console.print(Padding(row, (0, 0, 0, indent)))
+    else:
+        words = " ".join(each for each in (sign, subject, said) if each)
+        console.print(" " * indent + words.rstrip(), soft_wrap=True, markup=False)
+
+
+def _summary(found: Difference) -> Text:
+    if not found.changes and not found.refused:
+        return Text("nothing changes", "green")
+    moved = sum(1 for each in found.traffic if _moves(each))
+    counts = [
+        f"{_count(len(found.records), 'record')} differ{'s' if len(found.records) == 1 else ''}",
+        f"traffic moves on {_count(moved, 'host')}" if moved else "no traffic moves",
+    ]
+    if found.refused:
+        counts.append(f"{_count(len(found.refused), 'error')}: what is held back stays as it is")
+    return Text("; ".join(counts), "red" if found.refused else "yellow")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _traffic(changes: Iterable[HostChange]) -> Iterator[Line]:
+    """Hosts at which the same happens are said together."""
+    alike: dict[tuple[object, ...], list[HostChange]] = {}
+    for each in changes:
+        alike.setdefault((each.gateway, each.before, each.after, each.rules, each.reordered), []).append(each)
+    for hosts in sorted(alike.values(), key=lambda found: (not _moves(found[0]), found[0].gateway, found[0].host)):
+        yield from _host(hosts[0], few(each.host for each in hosts))
+
+
+def _moves(change: HostChange) -> bool:
+    return any(rule.moves for rule in change.rules)
+
+
+def _host(change: HostChange, hosts: str) -> Iterator[Line]:
+    where = f"{hosts} at {change.gateway.word}:"
+    if change.after is None:
+        assert change.before is not None
+        yield 2, "-", where, f"no host of Release {change.before.word} any more; 404 HostUnknown"
+        return
+    if change.before is None:
+        yield 2, "+", where, f"new, of Release {change.after.word}"
+    elif change.before != change.after:
+        yield 2, "~", where, f"of Release {change.after.word}; before of Release {change.before.word}"
+    else:
+        yield 2, "~", where, f"of Release {change.after.word}"
+    if change.before is None:
+        yield from ((4, "", f"{rule.name}:", _who(rule)) for rule in change.rules if rule.change is Change.ADDED)
+        return
+    for rule in change.rules:
+        yield from _rule(rule)
+    if change.reordered:
+        yield 4, "~", "order of rules:", ", ".join(change.reordered)
+
+
+def _who(rule: RuleChange) -> str:
+    return shares(rule.after) + (f" for {conditions(rule.match)}" if rule.match else "")
+
+
+def _rule(rule: RuleChange) -> Iterator[Line]:
+    sign = SIGNS[rule.change]
+    label = f"{rule.name}:"
+    for move in rule.moves:
+        yield 4, sign, label, f"{percent(move.share)} moves from {answer(move.before)} to {answer(move.after)}"
+        sign, label = " ", " " * len(label)
+    if not rule.moves:
+        yield 4, sign, label, "all users are drawn anew" if rule.redrawn else "nobody moves"
+    elif rule.redrawn:
+        yield 4, " ", " " * len(rule.name), " all users are drawn anew"
+    for said in _details(rule):
+        yield 4, " ", " " * len(rule.name), f" {said}"
+
+
+def _details(rule: RuleChange) -> Iterator[str]:
+    match rule.change:
+        case Change.ADDED:
+            yield f"new, for {conditions(rule.match)}; {rule.instead} had these"
+        case Change.REMOVED:
+            yield f"gone, was for {conditions(rule.match_before)}; {rule.instead} has these now"
+        case Change.CHANGED if rule.match != rule.match_before:
+            yield f"for {conditions(rule.match)}; was for {conditions(rule.match_before)}"
+        case Change.CHANGED:
+            pass
+    if len(rule.before) > 1 or len(rule.after) > 1:
+        yield f"then {shares(rule.after)}; before {shares(rule.before)}"
+
+
+def _edited(change: Edited) -> Line:
+    rules = few(f"{rule} of Release {release.word}" for release, rule in change.rules)
+    return 2, "~", change.deployment.word, f"itself changes, under {rules}"
+
+
+def _explicit(change: ExplicitChange) -> Iterator[Line]:
+    if change.before != change.after:
+        yield 2, "~", f"at {change.gateway.word}:", f"{_selectors(change.after)}; before {_selectors(change.before)}"
+    for sign, refs, said in (("+", change.came, "can be asked for"), ("-", change.went, "is gone: 404")):
+        if refs:
+            yield 2, sign, words(refs), f"{said} at {change.gateway.word}"
+
+
+def _selectors(explicit: Explicit | None) -> str:
+    if explicit is None:
+        return "nothing is read"
+    said = {"host": explicit.host, "header": explicit.header, "query": explicit.query}
+    read = ", ".join(f"{name} {value}" for name, value in said.items() if value)
+    return f"{read or 'nothing is read'} ({explicit.access.value})"
+
+
+def _build(change: BuildChange) -> Iterator[Line]:
+    word = change.build.word
+    match change.turned:
+        case Turned.ARRIVES:
+            yield 2, "+", word, f"arrives with {words(change.after)}"
+        case Turned.LEAVES:
+            yield 2, "-", word, f"leaves with {words(change.before)}"
+        case Turned.SHARED:
+            yield 2, "~", word, f"turns shared: {words(change.after)}; it was {words(change.before)}'s alone"
+        case Turned.OWNED:
+            yield 2, "~", word, f"is {words(change.after)}'s alone; it was shared: {words(change.before)}"
+        case Turned.CALLS:
+            yield 2, "~", word, f"shared: {words(change.after)}"
+    if change.bound_before is not None and change.bound_after is not None and change.bound_before != change.bound_after:
+        yield 4, "", "calls without a context:", f"{_bound(change.bound_after)}; before {_bound(change.bound_before)}"
+
+
+def _bound(bound: Bound) -> str:
+    if bound.deployment is not None:
+        return bound.deployment.word
+    if bound.release is not None:
+        return f"what Release {bound.release.word} gives a user"
+    return f"400, because {bound.refused}"
+
+
+def _record(change: RecordChange) -> Iterator[Line]:
+    yield 2, SIGNS[change.change], str(change.key), ""
+    for field in change.fields[:FIELDS]:
+        yield 4, "", f"{field.path}:", _field(field)
+    if len(change.fields) > FIELDS:
+        yield 4, "", "", f"and {len(change.fields) - FIELDS} more fields"
+
+
+def _field(field: FieldChange) -> str:
+    if field.before is None:
+        return f"{_value(field.after)} (new)"
+    if field.after is None:
+        return f"{_value(field.before)} (gone)"
+    return f"{_value(field.before)} -> {_value(field.after)}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list) and not any(isinstance(each, dict | list) for each in value):
+        return f"[{', '.join(map(str, value))}]"
+    if isinstance(value, str):
+        return value
+    return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf).removesuffix("...\n").strip()
+
+
+def _resources(change: ResourceChange) -> Iterator[Line]:
+    for sign, names in (("+", change.came), ("~", change.changed), ("-", change.went)):
+        if names:
+            yield 2, sign, f"{change.kind} at {change.gateway.word}:", few(names)

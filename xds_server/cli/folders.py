@@ -1,0 +1,23 @@
+"""A folder of records as a command reads it: once, and not at all if it cannot be read."""
+
+import asyncio
+from contextlib import aclosing
+from pathlib import Path
+
+import typer
+
+from xds_server.records.reading import Batch, Unreadable
+from xds_server.sources.files import FileSource
+
+
+def read_folder(folder: Path) -> Batch:
+    said = asyncio.run(_read(folder))
+    if isinstance(said, Unreadable):
+        typer.echo(f"xdsctl: {folder}: {said.why}", err=True)
+        raise typer.Exit(1)
+    return said
+
+
+async def _read(folder: Path) -> Batch | Unreadable:
+    async with aclosing(FileSource(folder).follow()) as said:
+        return await anext(said)

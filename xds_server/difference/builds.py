@@ -1,0 +1,97 @@
+"""Builds that arrive, leave, and turn from owned to shared and back, and what calls without a context then get."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from xds_server.difference.change import differing
+from xds_server.domain.builds import BuildId
+from xds_server.domain.names import Ref
+from xds_server.graph import distil
+from xds_server.records.apps import FromRelease, WithoutContext
+from xds_server.records.world import AppWorld, World
+
+
+class Turned(StrEnum):
+    """What happens to a build. `calls`: nothing but what calls without a context get."""
+
+    ARRIVES = "arrives"
+    LEAVES = "leaves"
+    SHARED = "shared"
+    OWNED = "owned"
+    CALLS = "calls"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a call without a context gets from a build: a deployment, what a release gives a user, or why nothing."""
+
+    deployment: Ref | None = None
+    release: Ref | None = None
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildChange:
+    """A build, the deployments that name it before and after, and what calls without a context get before and after."""
+
+    build: BuildId
+    turned: Turned
+    before: tuple[Ref, ...]
+    after: tuple[Ref, ...]
+    bound_before: Bound | None
+    bound_after: Bound | None
+
+
+def build_changes(before: World, after: World) -> tuple[BuildChange, ...]:
+    found = [
+        each
+        for app in sorted(differing(before.apps, after.apps))
+        for each in _app_changes(before.app(app), after.app(app))
+    ]
+    return tuple(found)
+
+
+def _app_changes(before: AppWorld, after: AppWorld) -> Iterator[BuildChange]:
+    one, two = distil(before.deployments.values()), distil(after.deployments.values())
+    for build in sorted({*one, *two}):
+        old, new = one.get(build, frozenset()), two.get(build, frozenset())
+        was, will_be = bound(before, old), bound(after, new)
+        turned = _turned(len(old), len(new))
+        if turned is None and old and new and was != will_be and len(new) > 1:
+            turned = Turned.CALLS
+        if turned is not None:
+            yield BuildChange(build, turned, tuple(sorted(old)), tuple(sorted(new)), was, will_be)
+
+
+def _turned(before: int, after: int) -> Turned | None:
+    match before, after:
+        case 0, _:
+            return Turned.ARRIVES
+        case _, 0:
+            return Turned.LEAVES
+        case 1, more if more > 1:
+            return Turned.SHARED
+        case more, 1 if more > 1:
+            return Turned.OWNED
+        case _:
+            return None
+
+
+def bound(app: AppWorld, users: frozenset[Ref]) -> Bound | None:
+    """What a call without a context gets from a build that these deployments name; None: nobody names it."""
+    if not users:
+        return None
+    if len(users) == 1:
+        return Bound(deployment=next(iter(users)))
+    said = app.settings.spec.without_context if app.settings else WithoutContext.RELEASED
+    if isinstance(said, FromRelease):
+        release = app.settings.refer(said.release) if app.settings else Ref("", said.release)
+        return (
+            Bound(release=release) if release in app.releases else Bound(refused=f"there is no Release {release.word}")
+        )
+    if said is WithoutContext.REFUSE:
+        return Bound(refused="withoutContext is refuse")
+    if len(app.releases) == 1:
+        return Bound(release=next(iter(app.releases)))
+    return Bound(refused="the app has several releases" if app.releases else "the app has no release")

@@ -1,0 +1,80 @@
+"""Two states of what is in force, compared.
+
+    records ──> what is written differently
+    world   ──> who gets what: hosts and rules, explicit access, builds
+    compilation ──> what proxies would be told
+
+`difference` is a pure function. It looks at the apps that are not the same objects in both, so the one after should
+have grown out of the one before (`admit`, `compile_world`); that is also what makes it say what a server would refuse.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from xds_server.difference.builds import BuildChange, build_changes
+from xds_server.difference.explicit import ExplicitChange, explicit_changes
+from xds_server.difference.records import RecordChange, record_changes
+from xds_server.difference.resources import ResourceChange, resource_changes
+from xds_server.difference.traffic import Edited, HostChange, edited, host_changes
+from xds_server.domain.problems import Problem, Severity
+from xds_server.pipeline import EMPTY, Compilation, compile_world
+from xds_server.records.admitted import Admission
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Served:
+    """What is in force, and what it compiles to."""
+
+    admission: Admission
+    compilation: Compilation
+
+
+def served(admission: Admission, before: Served | None = None) -> Served:
+    """`before`: what need not be compiled again."""
+    return Served(admission, compile_world(admission.world, before.compilation if before else EMPTY))
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Everything that would be different. `refused` and `warned` are problems that come, `solved` ones that go."""
+
+    traffic: tuple[HostChange, ...]
+    edited: tuple[Edited, ...]
+    explicit: tuple[ExplicitChange, ...]
+    builds: tuple[BuildChange, ...]
+    records: tuple[RecordChange, ...]
+    resources: tuple[ResourceChange, ...]
+    refused: tuple[Problem, ...]
+    warned: tuple[Problem, ...]
+    solved: tuple[Problem, ...]
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything that is in force would be different."""
+        return bool(self.traffic or self.edited or self.explicit or self.builds or self.records or self.resources)
+
+
+def difference(before: Served, after: Served) -> Difference:
+    one, two = before.admission, after.admission
+    came = _beyond(two.problems, one.problems)
+    return Difference(
+        traffic=host_changes(one, two),
+        edited=edited(one.world, two.world),
+        explicit=explicit_changes(one.world, two.world),
+        builds=build_changes(one.world, two.world),
+        records=record_changes(one, two),
+        resources=resource_changes(before.compilation, after.compilation),
+        refused=tuple(each for each in came if each.severity is Severity.ERROR),
+        warned=tuple(each for each in came if each.severity is Severity.WARNING),
+        solved=_beyond(one.problems, two.problems),
+    )
+
+
+def _beyond(problems: Iterable[Problem], others: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Those that the others do not say too; a problem that only moved in its file is the same."""
+    known = {_said(each) for each in others}
+    return tuple(each for each in problems if _said(each) not in known)
+
+
+def _said(problem: Problem) -> tuple[str, ...]:
+    return problem.record or problem.where.file, problem.reason, problem.where.path, problem.what
