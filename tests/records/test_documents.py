@@ -10,6 +10,7 @@ from tests.records.folder import SHOP, build, deployment, gateway, release
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Place
 from xds_server.records.documents import Document, Key, read_documents, restored
+from xds_server.records.faults import SHOWN
 from xds_server.records.models import Build
 from xds_server.records.yaml import YamlFault
 
@@ -52,6 +53,15 @@ def test_the_order_of_fields_is_not_content_and_a_value_is() -> None:
     )
 
     assert one.content == other.content != third.content
+
+
+def test_of_thousands_of_faults_the_first_are_shown_and_the_others_counted() -> None:
+    unknown = ", ".join(f"f{n}: 1" for n in range(SHOWN + 900))
+
+    [found] = read_documents("a", f"apiVersion: xds-server.dev/v1alpha1\nkind: App\nmetadata: {{{unknown}}}")
+
+    assert len(found.problems) == SHOWN + 1
+    assert "more faults" in found.problems[-1].what
 
 
 def test_a_place_counts_documents_and_lines() -> None:

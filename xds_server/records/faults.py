@@ -13,6 +13,8 @@ from xds_server.domain.problems import Place, Problem, Reason
 from xds_server.records import yaml
 from xds_server.records.values import FORM, NOT_A_STRING, PATTERNS, WEIGHTS
 
+SHOWN = 100
+"""Faults of one document. Who has more has one cause, and each is looked for in the whole document."""
 KEY = "[key]"
 """How pydantic's path names the key of a mapping instead of its value."""
 SCALARS = (bool, int, float)
@@ -40,12 +42,15 @@ LIMITS = {
 
 
 def faults(place: Place, root: Node, record: str, failed: ValidationError, model: type[BaseModel]) -> Iterator[Problem]:
-    """Every fault of a document. A list whose items are all wrong is not also said to be empty."""
+    """The faults of a document. A list whose items are all wrong is not also said to be empty."""
     errors = failed.errors(include_url=False)
-    for error in errors:
-        loc = error["loc"]
-        if error["type"] != "too_short" or not any(each["loc"][:-1][: len(loc)] == loc for each in errors):
-            yield _fault(place, root, record, model, error)
+    inside = {error["loc"][:depth] for error in errors for depth in range(1, len(error["loc"]))}
+    said = [each for each in errors if each["type"] != "too_short" or each["loc"] not in inside]
+    for error in said[:SHOWN]:
+        yield _fault(place, root, record, model, error)
+    if len(said) > SHOWN:
+        what = f"the record has {len(said) - SHOWN} more faults"
+        yield Problem(place, Reason.INVALID_FIELD, what, "Correct the first ones and look again", record)
 
 
 def _fault(place: Place, root: Node, record: str, model: type[BaseModel], error: ErrorDetails) -> Problem:
