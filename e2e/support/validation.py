@@ -1,0 +1,57 @@
+"""Envoy's own opinion of what a world compiles to, without running it: `envoy --mode validate` on a static copy."""
+
+import json
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from e2e.support.envoy import EnvoyVersion
+from xds_server.domain.addresses import Address
+from xds_server.messages.codec import to_json
+from xds_server.pipeline import Compilation
+from xds_server.resources.bootstrap import ProxyNode, bootstrap
+from xds_server.snapshot import Snapshot, TypeUrl
+
+MANAGER = "envoy.filters.network.http_connection_manager"
+Json = dict[str, Any]
+
+
+def refused(version: EnvoyVersion, compilation: Compilation, directory: Path) -> str | None:
+    """Why an Envoy refuses what one of the gateways would be told; None: it takes everything."""
+    for parts in compilation.gateways.values():
+        config = directory / f"static-{version}.json"
+        config.write_text(json.dumps(static(parts.snapshot)))
+        command: list[str | Path] = [version.binary(), "--mode", "validate", "-c", config, "-l", "error"]
+        run = subprocess.run(command, check=False, capture_output=True, timeout=60)
+        if run.returncode:
+            return run.stderr.decode(errors="replace")
+    return None
+
+
+def static(snapshot: Snapshot) -> Json:
+    """A bootstrap in which everything that would be sent is written out; clusters that routes name need not exist."""
+    document = bootstrap(replace(ProxyNode.of_gateway("edge", Address("127.0.0.1", 1)), id="edge-1"))
+    told = {
+        each: {name: to_json(each, resource.body) for name, resource in snapshot.of(each).items()} for each in TypeUrl
+    }
+    resources: Any = document["static_resources"]
+    resources["clusters"] += [_with_endpoints(each, told[TypeUrl.ENDPOINTS]) for each in told[TypeUrl.CLUSTER].values()]
+    resources["listeners"] = [_with_routes(each, told[TypeUrl.ROUTES]) for each in told[TypeUrl.LISTENER].values()]
+    return document
+
+
+def _with_endpoints(cluster: Json, assignments: Json) -> Json:
+    eds = cluster.pop("eds_cluster_config", None)
+    if eds is not None:
+        cluster |= {"type": "STATIC", "load_assignment": assignments[eds["service_name"]]}
+    return cluster
+
+
+def _with_routes(listener: Json, routes: Json) -> Json:
+    for chain in listener.get("filter_chains", []):
+        for each in chain["filters"]:
+            if each["name"] == MANAGER:
+                rds = each["typed_config"].pop("rds")
+                each["typed_config"]["route_config"] = routes[rds["route_config_name"]] | {"validate_clusters": False}
+    return listener
