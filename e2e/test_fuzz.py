@@ -14,6 +14,8 @@ from tests.fuzz.worlds import text_of, worlds
 from xds_server.pipeline import compile_world
 from xds_server.snapshot import Resource, TypeUrl
 
+pytestmark = pytest.mark.e2e
+
 SAMPLE = Path(__file__).parents[1] / "manifests" / "shop"
 
 

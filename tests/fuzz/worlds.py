@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.fuzz.models import Said, documents_of
+from tests.fuzz.road import CERTIFICATE, KEY
 from xds_server.records.matches import RouteRule
 from xds_server.records.models import (
     API_VERSION,
@@ -41,6 +42,8 @@ def worlds(draw: st.DrawFn) -> list[Said]:
     _share(draw, release["spec"], names)
     gateway = draw(documents_of(Gateway))
     _settle(gateway, GATEWAY, "default", {})
+    for secret in gateway["spec"].get("secrets", {}):
+        gateway["spec"]["secrets"][secret] = {"certificate": CERTIFICATE, "privateKey": KEY}
     builds = sorted(_builds(deployments))
     placed = [_placed(draw(documents_of(BuildSpec)), app, *each) for each in builds]
     placed = [document(Build, f"b{index}", namespace, each) for index, each in enumerate(placed)]
