@@ -2,7 +2,7 @@
 
 The map, low to high; a layer imports only lower ones (checked by import-linter, `pyproject.toml`):
 
-    domain                      names, builds, problems, errors
+    domain | extension          names, builds, problems, errors; what an operator's extension imports
     records                     documents -> frozen records; which of them are in force
     graph                       distillation: which builds are live, who shares them
     snapshot | traffic          what proxies could be told; who gets what, in no proxy's words

@@ -3,11 +3,13 @@
     world ──> app parts (endpoints, clusters) ──┐
         └──> styled apps (virtual hosts) ───────┴──> contribution of each app to each gateway ──> snapshot
 
+What extensions make of a resource is looked up on the way, where a record asks for them.
+
 `compile_world` is a pure function. Given the last compilation it does again only what the touched apps and gateways
 need, and gives what it would have given without: what it reuses is keyed by the identity of frozen records.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from immutables import Map
@@ -15,8 +17,11 @@ from immutables import Map
 from xds_server.domain.names import Ref
 from xds_server.records.world import World
 from xds_server.resources.apps import AppParts, StyledApp, app_parts, styled_app
+from xds_server.resources.extended import Assigned, Scope, assigned, extended
+from xds_server.resources.extensions import Call, Extensions
 from xds_server.resources.gateways import (
     NO_CONTRIBUTION,
+    UNTOLD,
     Changes,
     Contribution,
     GatewayParts,
@@ -37,20 +42,46 @@ class Compilation:
     world: World = field(default_factory=World)
     parts: Map[Ref, AppParts] = field(default_factory=Map)
     endpoints: Resources = NOTHING
+    assigned: Map[Ref, Assigned] = field(default_factory=Map)
     secrets: Mapping[Ref | None, Resources] = field(default_factory=dict)
     styled: Mapping[Style, Map[Ref, StyledApp]] = field(default_factory=dict)
     serial: int = 0
     gateways: Mapping[Ref, GatewayParts] = field(default_factory=dict)
 
+    def calls(self, apps: Iterable[Ref]) -> Iterator[Call]:
+        """What extensions are to be given: of every gateway's own resources, and of those of these apps."""
+        for gateway in self.gateways.values():
+            yield from gateway.calls
+        for app in apps:
+            if app in self.assigned:
+                yield from self.assigned[app].calls
+            for gateway in self.gateways.values():
+                yield from gateway.contributions.get(app, NO_CONTRIBUTION).calls
+
+    def calls_at(self, gateway: Ref) -> Iterator[Call]:
+        """What extensions are to be given of all that the proxies of one gateway are told."""
+        parts = self.gateways[gateway]
+        yield from parts.calls
+        for each in (*self.assigned.values(), *parts.contributions.values()):
+            yield from each.calls
+
 
 EMPTY = Compilation()
 
 
-def compile_world(world: World, before: Compilation = EMPTY, touched: Iterable[Ref] | None = None) -> Compilation:
-    """`touched`: the apps that may differ from `before`; found by comparing every app if not given."""
+def compile_world(
+    world: World,
+    before: Compilation = EMPTY,
+    touched: Iterable[Ref] | None = None,
+    extensions: Extensions | None = None,
+) -> Compilation:
+    """`touched`: the apps that may differ from `before`, or of which extensions have made something else; found by
+    comparing every app if not given. Without `extensions` nothing is extended, whatever records ask for.
+    """
     apps = sorted(_differing(before.world, world) if touched is None else touched)
     parts = _parts(world, before, apps)
-    endpoints, changed = _endpoints(before, parts, apps)
+    by_extensions = _assigned(before, parts, apps, extensions) if extensions else before.assigned
+    endpoints, changed = _endpoints(before, parts, by_extensions, apps)
     styled = {
         style: _styled(world, style, before.styled.get(style), apps)
         for style in {style_of(record) for record in world.gateways.values()}
@@ -63,10 +94,14 @@ def compile_world(world: World, before: Compilation = EMPTY, touched: Iterable[R
         old = before.gateways.get(ref)
         known = old if old is not None and old.style == style else new_gateway(record)
         wanted = apps if known is old else sorted(parts)
-        contributions = {app: _contribution(ref, style, parts.get(app), styled[style].get(app)) for app in wanted}
+        scope = Scope(ref, style, old, extensions) if extensions else None
+        contributions = {app: _contribution(known, parts.get(app), styled[style].get(app), scope) for app in wanted}
+        told = old.snapshot if old is not None else UNTOLD
         shown = secrets.get(ref, secrets[None])
-        gateways[ref] = updated_gateway(known, record, Changes(contributions, endpoints, changed, shown, serial))
-    return Compilation(world, parts, endpoints, secrets, styled, serial, gateways)
+        gateways[ref] = updated_gateway(
+            known, record, Changes(contributions, endpoints, changed, shown, serial, told, extensions)
+        )
+    return Compilation(world, parts, endpoints, by_extensions, secrets, styled, serial, gateways)
 
 
 def _differing(before: World, after: World) -> set[Ref]:
@@ -84,16 +119,33 @@ def _parts(world: World, before: Compilation, apps: Iterable[Ref]) -> Map[Ref, A
     return parts.finish()
 
 
-def _endpoints(before: Compilation, parts: Map[Ref, AppParts], apps: Iterable[Ref]) -> tuple[Resources, frozenset[str]]:
+def _assigned(
+    before: Compilation, parts: Map[Ref, AppParts], apps: Iterable[Ref], extensions: Extensions
+) -> Map[Ref, Assigned]:
+    """Of the apps with builds whose records ask for extensions."""
+    found = before.assigned.mutate()
+    for app in apps:
+        here = assigned(parts[app], before.endpoints, extensions) if app in parts else None
+        if here is not None:
+            found[app] = here
+        else:
+            found.pop(app, None)
+    return found.finish()
+
+
+def _endpoints(
+    before: Compilation, parts: Map[Ref, AppParts], by_extensions: Map[Ref, Assigned], apps: Iterable[Ref]
+) -> tuple[Resources, frozenset[str]]:
     """The assignments of all live builds: one set for every gateway."""
     changes = (
-        (
-            before.parts[app].endpoints if app in before.parts else {},
-            parts[app].endpoints if app in parts else {},
-        )
-        for app in apps
+        (_endpoints_of(app, before.parts, before.assigned), _endpoints_of(app, parts, by_extensions)) for app in apps
     )
     return merged(before.endpoints, changes)
+
+
+def _endpoints_of(app: Ref, parts: Map[Ref, AppParts], by_extensions: Map[Ref, Assigned]) -> Mapping[str, Resource]:
+    found = by_extensions.get(app) or parts.get(app)
+    return found.endpoints if found else {}
 
 
 def _secrets(world: World, before: Compilation) -> Mapping[Ref | None, Resources]:
@@ -128,5 +180,10 @@ def _styled(world: World, style: Style, before: Map[Ref, StyledApp] | None, apps
     return styled.finish()
 
 
-def _contribution(gateway: Ref, style: Style, parts: AppParts | None, styled: StyledApp | None) -> Contribution:
-    return contribution(gateway, style, parts, styled) if parts and styled else NO_CONTRIBUTION
+def _contribution(
+    gateway: GatewayParts, parts: AppParts | None, styled: StyledApp | None, scope: Scope | None
+) -> Contribution:
+    if not parts or not styled:
+        return NO_CONTRIBUTION
+    made = contribution(gateway.record.ref, gateway.style, parts, styled)
+    return extended(made, parts, styled, scope) if scope else made

@@ -27,13 +27,14 @@ class Mode(StrEnum):
 class Server:
     """An xds-server whose ports, records and state outlive its process: it can be stopped, killed and started again."""
 
-    def __init__(self, records: Path, directory: Path) -> None:
+    def __init__(self, records: Path, directory: Path, *options: str) -> None:
         self.xds, self.admin = free_ports(2)
         self._directory = directory
         self._serve: Sequence[str | Path] = [
             *(BIN / "xds-server", "serve"),
             *("--records", records, "--state", directory / "state"),
             *("--xds", f"127.0.0.1:{self.xds}", "--admin", f"127.0.0.1:{self.admin}"),
+            *options,
         ]
         self.start()
 

@@ -108,14 +108,15 @@ class World:
 
 
 @contextmanager
-def world(mode: Mode, version: EnvoyVersion, directory: Path) -> Iterator[World]:
+def world(mode: Mode, version: EnvoyVersion, directory: Path, *options: str) -> Iterator[World]:
+    """`options`: more of `xds-server serve`."""
     with ExitStack() as stack:
         port, admin = free_ports(2)
         folder = Folder(directory / "records")
         folder.root.mkdir()
         folder.write("gateway-edge.yaml", records.gateway(GATEWAY, port))
         upstreams = stack.enter_context(Upstreams(directory))
-        server = stack.enter_context(Server(folder.root, directory))
+        server = stack.enter_context(Server(folder.root, directory, *options))
         bootstrap = server.bootstrap(GATEWAY, mode, admin, node=f"{GATEWAY}-1")
         envoy = stack.enter_context(Envoy(version, bootstrap, directory))
         envoy.wait_ready()

@@ -116,6 +116,20 @@ def serve(
             help="PEM authorities: only proxies with a certificate of theirs may connect. Needs --xds-cert.",
         ),
     ] = None,
+    extension: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE:FUNCTION",
+            envvar="XDS_SERVER_EXTENSION",
+            help="Python that may change resources of records that name it; may be repeated (docs/extensions.md).",
+        ),
+    ] = None,
+    extension_timeout: Annotated[
+        float,
+        typer.Option(
+            min=0.01, envvar="XDS_SERVER_EXTENSION_TIMEOUT", help="Seconds that an extension has for one resource."
+        ),
+    ] = 1.0,
     log_format: Annotated[LogFormat, typer.Option(envvar="XDS_SERVER_LOG_FORMAT")] = LogFormat.AUTO,
     config: Annotated[
         Path | None,
@@ -137,7 +151,10 @@ def serve(
     if (xds_cert is None) != (xds_key is None) or (xds_client_ca is not None and xds_cert is None):
         raise typer.BadParameter("--xds-cert and --xds-key belong together, and --xds-client-ca needs both")
     tls = TlsFiles(xds_cert, xds_key, xds_client_ca) if xds_cert and xds_key else None
-    sys.exit(run(Settings(records, state, xds, admin, allow_empty, log_format.value, tls)))
+    extensions = tuple(extension or ())
+    sys.exit(
+        run(Settings(records, state, xds, admin, allow_empty, log_format.value, tls, extensions, extension_timeout))
+    )
 
 
 Xds = Annotated[

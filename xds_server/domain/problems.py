@@ -33,6 +33,8 @@ class Reason(StrEnum):
     NOT_IN_FORCE = "NotInForce"
     MUTABLE_RELEASED = "MutableReleased"
     UNPLACED_BUILD = "UnplacedBuild"
+    EXTENSION_FAILED = "ExtensionFailed"
+    EXTENSION_UNUSED = "ExtensionUnused"
     CERTIFICATE = "Certificate"
     CERTIFICATE_EXPIRES = "CertificateExpires"
 

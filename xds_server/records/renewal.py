@@ -8,14 +8,13 @@ from datetime import datetime, timedelta
 from immutables import Map
 
 from xds_server.domain.names import Ref
-from xds_server.domain.problems import Place, Problem, Reason, Severity
+from xds_server.domain.problems import Problem, Reason, Severity
 from xds_server.records.admitted import Admission, told
 from xds_server.records.documents import Key
 from xds_server.records.reading import is_pem
 from xds_server.records.saved import SECRET, Row
 from xds_server.records.secrets import Secret, SecretFault, Use, read, saved, uses
-from xds_server.records.wants import LAST_GOOD
-from xds_server.records.yaml import FieldPath
+from xds_server.records.wants import place_in
 
 NOTICE = timedelta(days=14)
 """How long before its end a certificate that nobody renewed is a warning."""
@@ -95,21 +94,14 @@ def _fault(after: Admission, key: Key, fault: SecretFault, served: Secret | None
     else:
         meanwhile = f"until then the one from before is served, which ends {served.expires:%Y-%m-%d}"
     fix = f"{fault.fix}; {meanwhile}"
-    return Problem(_place(after, key, fault.path), Reason.CERTIFICATE, fault.what, fix, str(key))
+    return Problem(place_in(after, key, fault.path), Reason.CERTIFICATE, fault.what, fix, str(key))
 
 
 def _expiring(after: Admission, key: Key, use: Use, secret: Secret, now: datetime) -> Iterator[Problem]:
     if secret.expires - NOTICE <= now:
         what = f"the certificate of {use.files[0]} ends {secret.expires:%Y-%m-%d %H:%M} UTC"
         fix = "Renew it; a new file acts at once"
-        yield Problem(_place(after, key, use.path), Reason.CERTIFICATE_EXPIRES, what, fix, str(key), Severity.WARNING)
-
-
-def _place(after: Admission, key: Key, path: FieldPath) -> Place:
-    documents = after.wanted.get(key, ())
-    if documents and after.in_force[key].content == documents[0].content:
-        return documents[0].locate(path)
-    return Place(after.origins.get(key, LAST_GOOD), path=".".join(map(str, path)))
+        yield Problem(place_in(after, key, use.path), Reason.CERTIFICATE_EXPIRES, what, fix, str(key), Severity.WARNING)
 
 
 def _after(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from xds_server.domain.problems import Place
 from xds_server.records.admitted import Admission, File
 from xds_server.records.documents import Document, Key
+from xds_server.records.yaml import FieldPath
 
 LAST_GOOD = "(last good)"
 """The place of a record that no file has spoken of since the server started."""
@@ -14,6 +15,14 @@ LAST_GOOD = "(last good)"
 def may_be_in(opaque: Set[str], origin: str | None) -> bool:
     """Whether one of these files, of which nothing is known, may still speak of a record that came from `origin`."""
     return bool(opaque) if origin is None else origin in opaque
+
+
+def place_in(admission: Admission, key: Key, path: FieldPath) -> Place:
+    """Where a field of a record in force is, or the file that last spoke of the record."""
+    documents, entry = admission.wanted.get(key, ()), admission.in_force.get(key)
+    if documents and entry is not None and entry.content == documents[0].content:
+        return documents[0].locate(path)
+    return Place(admission.origins.get(key, LAST_GOOD), path=".".join(map(str, path)))
 
 
 class Wants:

@@ -8,6 +8,7 @@ from immutables import Map
 from xds_server.domain.names import Ref
 from xds_server.records.models import Gateway
 from xds_server.resources.apps import AppParts, StyledApp
+from xds_server.resources.extensions import Call, Extensions, Origin, call
 from xds_server.resources.listeners import listener_resource, open_listeners
 from xds_server.resources.route_configurations import Hosts, route_configuration
 from xds_server.resources.virtual_hosts import template_body, unknown_body
@@ -22,6 +23,7 @@ class Contribution:
 
     clusters: Mapping[str, Resource]
     hosts: Mapping[str, bytes]
+    calls: tuple[Call, ...] = ()
 
 
 NO_CONTRIBUTION = Contribution({}, {})
@@ -42,13 +44,15 @@ def contribution(gateway: Ref, style: Style, parts: AppParts, styled: StyledApp)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GatewayParts:
-    """A gateway and everything its proxies could be told."""
+    """A gateway and everything its proxies could be told. `own`: its listeners before extensions."""
 
     record: Gateway
     style: Style
     contributions: Map[Ref, Contribution]
     hosts: Hosts
     snapshot: Snapshot
+    own: Resources = NOTHING
+    calls: tuple[Call, ...] = ()
 
 
 UNTOLD = Snapshot({}, serial=-1)
@@ -65,13 +69,18 @@ def new_gateway(record: Gateway) -> GatewayParts:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What differs from the gateway's last snapshot, and the serial of a new one."""
+    """What differs from the gateway's last snapshot, and the serial of a new one.
+
+    `told` is what its proxies have, in whatever style.
+    """
 
     contributions: Mapping[Ref, Contribution]
     endpoints: Resources
     changed_endpoints: frozenset[str]
     secrets: Resources
     serial: int
+    told: Snapshot
+    extensions: Extensions | None
 
 
 def updated_gateway(gateway: GatewayParts, record: Gateway, changes: Changes) -> GatewayParts:
@@ -84,7 +93,9 @@ def updated_gateway(gateway: GatewayParts, record: Gateway, changes: Changes) ->
         before.of(TypeUrl.CLUSTER), [(old.clusters, new.clusters) for old, new in pairs]
     )
     hosts = _merged_hosts(gateway.hosts, pairs)
-    listeners, routes = _listening(record, hosts, changes.secrets, gateway)
+    own = _listeners(record, changes.secrets, gateway)
+    listeners, calls = _extended(record, own, changes)
+    routes = _routes(listeners, hosts, gateway)
     changed = {
         TypeUrl.CLUSTER: changed_clusters,
         TypeUrl.ENDPOINTS: changes.changed_endpoints,
@@ -102,7 +113,8 @@ def updated_gateway(gateway: GatewayParts, record: Gateway, changes: Changes) ->
     snapshot = before
     if before is UNTOLD or any(changed.values()):
         snapshot = Snapshot(resources, changes.serial, before.serial, changed)
-    return GatewayParts(record, gateway.style, _kept(gateway.contributions, changes.contributions), hosts, snapshot)
+    contributions = _kept(gateway.contributions, changes.contributions)
+    return GatewayParts(record, gateway.style, contributions, hosts, snapshot, own, calls)
 
 
 def _kept(before: Map[Ref, Contribution], new: Mapping[Ref, Contribution]) -> Map[Ref, Contribution]:
@@ -140,18 +152,35 @@ def _merged_hosts(before: Hosts, pairs: Iterable[tuple[Contribution, Contributio
     return before.replaced(changes.items()) if changes else before
 
 
-def _listening(record: Gateway, hosts: Hosts, secrets: Resources, before: GatewayParts) -> tuple[Resources, Resources]:
-    """Listeners are made anew only for another record or secrets, route configurations only for other hosts."""
+def _listeners(record: Gateway, secrets: Resources, before: GatewayParts) -> Resources:
+    """Made anew only for another record or secrets."""
     told = before.snapshot
     if before.record is record and told is not UNTOLD and secrets is told.of(TypeUrl.SECRET):
-        listeners = told.of(TypeUrl.LISTENER)
-        if hosts is before.hosts:
-            return listeners, told.of(TypeUrl.ROUTES)
-    else:
-        made = (listener_resource(record, listener) for listener in open_listeners(record, secrets))
-        listeners = NOTHING.update({each.name: each for each in made})
-    routes = {name for each in listeners.values() for name in each.needs}
-    return listeners, NOTHING.update({name: route_configuration(name, before.style, hosts) for name in routes})
+        return before.own
+    made = (listener_resource(record, listener) for listener in open_listeners(record, secrets))
+    return NOTHING.update({each.name: each for each in made})
+
+
+def _extended(record: Gateway, own: Resources, changes: Changes) -> tuple[Resources, tuple[Call, ...]]:
+    """The listeners with what extensions made of them. One that is withheld is not opened."""
+    extensions = changes.extensions
+    names = extensions.wanted(record, TypeUrl.LISTENER) if extensions else ()
+    if extensions is None or not names:
+        return own, ()
+    before = changes.told.of(TypeUrl.LISTENER)
+    origin = Origin(record, None, record.ref.word)
+    calls = {name: call((TypeUrl.LISTENER, name), made.body, names, origin) for name, made in own.items()}
+    found = {name: extensions.resource(this, own[name], before.get(name)) for name, this in calls.items()}
+    return NOTHING.update({name: each for name, each in found.items() if each is not None}), tuple(calls.values())
+
+
+def _routes(listeners: Resources, hosts: Hosts, before: GatewayParts) -> Resources:
+    """Made anew only for other listeners or other hosts."""
+    told = before.snapshot
+    if listeners == told.of(TypeUrl.LISTENER) and hosts is before.hosts:
+        return told.of(TypeUrl.ROUTES)
+    names = {name for each in listeners.values() for name in each.needs}
+    return NOTHING.update({name: route_configuration(name, before.style, hosts) for name in names})
 
 
 def _difference(before: Resources, after: Resources) -> frozenset[str]:

@@ -26,6 +26,7 @@ from xds_server.traffic.intents import (
     DEPLOYMENT_UNKNOWN,
     EXPLICIT_DENIED,
     HOST_UNKNOWN,
+    WITHHELD,
     DefaultIntent,
     Refusal,
     ReleasedHost,
@@ -91,6 +92,11 @@ def template_body(style: Style) -> bytes:
 def unknown_body() -> bytes:
     """Every host that no other virtual host has."""
     return branches.virtual_host("*", _refuse(HOST_UNKNOWN))
+
+
+def withheld_body(host: str) -> bytes:
+    """A host that may not be served as it is: an extension that is to change it has never succeeded."""
+    return branches.virtual_host(host, _refuse(WITHHELD))
 
 
 def named(name: str, body: bytes) -> bytes:

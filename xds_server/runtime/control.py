@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from itertools import islice
 
 import structlog
+from typing_extensions import override
 
 from xds_server.domain.names import Ref
-from xds_server.domain.problems import Severity
+from xds_server.domain.problems import Problem, Severity
 from xds_server.graph import distil, shift
 from xds_server.pipeline import EMPTY, Compilation, compile_world
 from xds_server.records.admission import admit, restore, tick, unreadable
@@ -16,8 +17,12 @@ from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
 from xds_server.records.reading import Batch, Unreadable
 from xds_server.records.world import World
+from xds_server.resources.extensions import Call
+from xds_server.runtime.extending import Extending
+from xds_server.runtime.extensions import Caller, Extender
 from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.worlds import GatewayWorlds
+from xds_server.snapshot import Snapshot
 from xds_server.state.store import Store
 
 log = structlog.get_logger()
@@ -31,10 +36,12 @@ def clock() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - the shell's clock
 
 
-class Control:
+class Control(Caller):
     """Holds what is in force and publishes what it compiles to. Belongs to one event loop; never awaits."""
 
-    def __init__(self, folder: str, store: Store, metrics: Metrics, *, allow_empty: bool) -> None:
+    def __init__(
+        self, folder: str, store: Store, metrics: Metrics, *, allow_empty: bool, extender: Extender | None = None
+    ) -> None:
         self.worlds = GatewayWorlds()
         self.waiting_for: str | None = f"{folder} to be read for the first time"
         self._folder = folder
@@ -43,6 +50,8 @@ class Control:
         self._metrics = metrics
         self._compilation = EMPTY
         self._told = Admission()
+        self._extending = Extending(extender or Extender())
+        self._extension_problems: frozenset[Problem] = frozenset()
         self._admission = restore(store.load(), clock())
         metrics.records(Counter(key.kind for key in self._admission.in_force).items())
         log.info("state read", records=len(self._admission.in_force))
@@ -76,9 +85,12 @@ class Control:
             self._store.save(after.rows, after.forgotten)
         self._admission = after
         self._count(before)
+        if compile_it:
+            self._extending.follow(compiled, after.world.apps if self._compilation is EMPTY else after.touched)
         self._report()
         if compile_it:
-            self._publish(before, compiled)
+            self.waiting_for = None
+            self._log(before.world, self._publish(compiled))
 
     def _count(self, before: Admission) -> None:
         after = self._admission
@@ -88,31 +100,55 @@ class Control:
     def _compile(self, after: Admission) -> Compilation:
         with self._metrics.compilation.time():
             touched = None if self._compilation is EMPTY else after.touched
-            return compile_world(after.world, self._compilation, touched)
+            return compile_world(after.world, self._compilation, touched, self._extending.known)
 
-    def _publish(self, before: Admission, compiled: Compilation) -> None:
-        """Tell who it concerns. Before the first complete read nobody is told (R7)."""
+    def _publish(self, compiled: Compilation) -> list[Ref]:
+        """Tell who it concerns, and say who that was. Before the first complete read nobody is told (R7)."""
         self._compilation = compiled
-        concerned = [ref for ref, parts in compiled.gateways.items() if self.worlds.publish(ref, parts.snapshot)]
         self.worlds.forget(set(compiled.gateways))
-        self.waiting_for = None
+        return [ref for ref, parts in compiled.gateways.items() if self._tell(ref, parts.snapshot)]
+
+    def _log(self, before: World, concerned: list[Ref]) -> None:
         touched = self._admission.touched
-        for line in _shifts(before.world, self._admission.world, touched):
+        for line in _shifts(before, self._admission.world, touched):
             log.info("builds shifted", **line)
         if touched or concerned:
             log.info("world changed", apps=_few(touched), gateways=_few(frozenset(concerned)))
 
+    def _tell(self, gateway: Ref, snapshot: Snapshot) -> bool:
+        if self._extending.holds(gateway):
+            self.worlds.expect(gateway)
+            return False
+        return self.worlds.publish(gateway, snapshot)
+
+    @override
+    def wants(self, call: Call) -> bool:
+        return self._extending.wants(call)
+
+    @override
+    def extended(self, call: Call) -> None:
+        """Something has come of a call of extensions."""
+        self._extending.settle(call)
+        apps = frozenset[Ref]() if call.app is None else frozenset([call.app])
+        compiled = compile_world(self._admission.world, self._compilation, apps, self._extending.known)
+        self._extending.follow(compiled, apps)
+        self._report()
+        concerned = self._publish(compiled)
+        if concerned:
+            log.info("extended", resource=call.slot.name, gateways=_few(frozenset(concerned)))
+
     def _report(self) -> None:
         """Each problem is logged when it comes and when it goes."""
-        if self._admission.has_problems_of(self._told):
+        by_extensions = self._extending.problems(self._admission)
+        if self._admission.has_problems_of(self._told) and by_extensions == self._extension_problems:
             return
-        before, after = set(self._told.problems), set(self._admission.problems)
+        before, after = {*self._told.problems, *self._extension_problems}, {*self._admission.problems, *by_extensions}
         for problem in sorted(after - before):
             tell = log.warning if problem.severity is Severity.ERROR else log.info
             tell("problem", reason=problem.reason.value, record=problem.record, problem=str(problem))
         for problem in sorted(before - after):
             log.info("problem gone", reason=problem.reason.value, record=problem.record, where=str(problem.where))
-        self._told = self._admission
+        self._told, self._extension_problems = self._admission, by_extensions
         self._metrics.problems(after)
 
 

@@ -5,7 +5,7 @@ import ipaddress
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from xds_server.domain.errors import XdsServerError, leaves
 from xds_server.ports import Observer
 from xds_server.runtime import logs
 from xds_server.runtime.control import Control, clock
+from xds_server.runtime.extensions import extender_of
 from xds_server.runtime.garbage import building
 from xds_server.runtime.http import CannotListen, http_server, listen
 from xds_server.runtime.metrics import Metrics
@@ -43,6 +44,8 @@ class Settings:
     allow_empty: bool = False
     log_format: str = "auto"
     tls: TlsFiles | None = None
+    extensions: tuple[str, ...] = ()
+    extension_timeout: float = 1.0
 
 
 class _Stop(Exception):
@@ -75,8 +78,12 @@ async def _until_signalled(settings: Settings) -> None:
 async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Control]:
     """A running server. Leaving ends it; what fails in it ends whoever waits inside."""
     metrics = Metrics()
-    with Store.open(settings.state) as store, listen(settings.admin, "--admin") as admin_socket:
-        control = Control(str(settings.records), store, metrics, allow_empty=settings.allow_empty)
+    async with AsyncExitStack() as stack:
+        store = stack.enter_context(Store.open(settings.state))
+        admin_socket = stack.enter_context(listen(settings.admin, "--admin"))
+        extender = await stack.enter_async_context(extender_of(settings.extensions, settings.extension_timeout))
+        folder = str(settings.records)
+        control = Control(folder, store, metrics, allow_empty=settings.allow_empty, extender=extender)
         xds = XdsServer(control.worlds, Everyone(metrics, *observers))
         await _start(xds, settings)
         admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: control.admission.world))
@@ -87,6 +94,7 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
                 changed = asyncio.Event()
                 tasks.create_task(_follow(FileSource(settings.records), control, changed))
                 tasks.create_task(_tick(control, changed))
+                tasks.create_task(extender.work(control))
                 yield control
                 raise _Stop
         except* _Stop:

@@ -28,6 +28,10 @@ class GatewayWorlds(Worlds):
     def world_of(self, node: Node) -> Latest[Snapshot]:
         return self._cell(ref(node.cluster)) if node.role in GATEWAY_ROLES else Latest()
 
+    def expect(self, gateway: Ref) -> None:
+        """There is such a gateway; its proxies wait for what they will be told."""
+        self._served.setdefault(gateway, self._cell(gateway))
+
     def publish(self, gateway: Ref, snapshot: Snapshot) -> bool:
         """Tell the gateway's proxies, unless they have been told; whether there was anything to tell."""
         cell = self._served.setdefault(gateway, self._cell(gateway))

@@ -18,6 +18,7 @@ class RefusalReason(StrEnum):
     NO_ROUTE = "NoRoute"
     NO_DEFAULT = "NoDefault"
     AUDIENCE_EXPIRED = "AudienceExpired"
+    WITHHELD = "Withheld"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Refusal:
 HOST_UNKNOWN = Refusal(RefusalReason.HOST_UNKNOWN, "no release at this gateway has this host")
 DEPLOYMENT_UNKNOWN = Refusal(RefusalReason.DEPLOYMENT_UNKNOWN, "no deployment that may be asked for here has this name")
 EXPLICIT_DENIED = Refusal(RefusalReason.EXPLICIT_DENIED, "this gateway does not serve deployments by name", status=403)
+WITHHELD = Refusal(RefusalReason.WITHHELD, "an extension that this host needs has not succeeded", status=503)
 NO_ROUTE = Refusal(RefusalReason.NO_ROUTE, "no route of this deployment matches")
 
 

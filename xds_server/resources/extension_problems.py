@@ -1,0 +1,55 @@
+"""What an operator hears of extensions: those that fail, and annotations that can do nothing."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from xds_server.domain.names import Ref
+from xds_server.domain.problems import Place, Problem, Reason, Severity
+from xds_server.records.documents import Key
+from xds_server.records.extensions import ANNOTATION, extensions_of
+from xds_server.records.models import Record
+from xds_server.records.world import AppWorld
+from xds_server.resources.extensions import GIVES, Call, Failure, Types
+from xds_server.resources.results import kind_of
+
+FIELD = ("metadata", "annotations", ANNOTATION)
+
+Locate = Callable[[Key], Place]
+"""Where the annotation of a record is."""
+
+
+def failure_problem(call: Call, failure: Failure, locate: Locate) -> Problem:
+    context = call.context
+    key = Key(context.kind, Ref(context.namespace, context.name))
+    kind = kind_of(call.slot.type_url)
+    where = f" ({failure.where})" if failure.where else ""
+    what = f"extension {failure.extension} for {kind} {call.slot.name}: {failure.why}{where}"
+    fix = f"Until it succeeds, proxies keep the {kind} that they have; one that they do not have is withheld"
+    return Problem(locate(key), Reason.EXTENSION_FAILED, what, fix, str(key))
+
+
+Misfit = tuple[Record, str]
+
+
+def misfits(records: Iterable[Record], types: Types) -> Iterator[Misfit]:
+    """Extensions that take nothing of what comes from the record that names them."""
+    for record in records:
+        for name in extensions_of(record):
+            if name in types and types[name] not in GIVES[record.kind]:
+                yield record, name
+
+
+def misfit_problem(misfit: Misfit, types: Types, locate: Locate) -> Problem:
+    record, name = misfit
+    takes, gives = kind_of(types[name]), ", ".join(map(kind_of, GIVES[record.kind])) or "nothing"
+    what = f"extension {name} takes a {takes}; a record {record.kind} gives {gives}"
+    fix = f"Name it on a record that gives a {takes}"
+    key = Key(record.kind, record.ref)
+    return Problem(locate(key), Reason.EXTENSION_UNUSED, what, fix, str(key), Severity.WARNING)
+
+
+def records_of(app: AppWorld) -> Iterator[Record]:
+    if app.settings is not None:
+        yield app.settings
+    yield from app.builds.values()
+    yield from app.deployments.values()
+    yield from app.releases.values()

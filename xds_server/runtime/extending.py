@@ -1,0 +1,75 @@
+"""What extensions mean for whoever compiles: which calls are needed, who waits for them, and what went wrong."""
+
+from collections.abc import Iterable
+from itertools import chain
+
+from xds_server.domain.names import Ref
+from xds_server.domain.problems import Place, Problem
+from xds_server.pipeline import EMPTY, Compilation
+from xds_server.records.admitted import Admission
+from xds_server.records.documents import Key
+from xds_server.records.wants import place_in
+from xds_server.resources.extension_problems import (
+    FIELD,
+    Misfit,
+    failure_problem,
+    misfit_problem,
+    misfits,
+    records_of,
+)
+from xds_server.resources.extensions import Call, Extensions
+from xds_server.runtime.extensions import Extender
+
+
+class Extending:
+    """Keeps an extender at work for the newest compilation."""
+
+    def __init__(self, extender: Extender) -> None:
+        self._extender = extender
+        self._compilation = EMPTY
+        self._openings: dict[Ref, set[bytes]] = {}
+        self._misfits: dict[Ref, tuple[Misfit, ...]] = {}
+
+    @property
+    def known(self) -> Extensions:
+        return self._extender.known
+
+    def follow(self, compilation: Compilation, apps: Iterable[Ref]) -> None:
+        """The newest compilation, and the apps that may differ from the one before."""
+        self._compilation = compilation
+        self._extender.want(compilation.calls(apps))
+        for app in apps if self.known.types else ():
+            self._misfits.pop(app, None)
+            found = tuple(misfits(records_of(compilation.world.app(app)), self.known.types))
+            if found:
+                self._misfits[app] = found
+        for gone in self._openings.keys() - compilation.gateways.keys():
+            del self._openings[gone]
+        for new in compilation.gateways.keys() - self._openings.keys():
+            keys = {call.key for call in compilation.calls_at(new)}
+            self._openings[new] = keys - self.known.outcomes.keys()
+
+    def holds(self, gateway: Ref) -> bool:
+        """Nobody was told of the gateway yet, and the first that they are told is to be extended."""
+        return bool(self._openings[gateway])
+
+    def settle(self, call: Call) -> None:
+        for keys in self._openings.values():
+            keys.discard(call.key)
+
+    def wants(self, call: Call) -> bool:
+        apps = [] if call.app is None else [call.app]
+        return any(each.key == call.key for each in self._compilation.calls(apps))
+
+    def problems(self, admission: Admission) -> frozenset[Problem]:
+        """Extensions that failed for what is in force, and annotations that do nothing."""
+
+        def locate(key: Key) -> Place:
+            return place_in(admission, key, FIELD)
+
+        types = self.known.types
+        failures = (pair for pair in self._extender.failures if self.wants(pair[0]))
+        found = [failure_problem(call, failure, locate) for call, failure in failures]
+        at_gateways = misfits(self._compilation.world.gateways.values(), types)
+        unused = chain(at_gateways, *self._misfits.values()) if types else ()
+        return frozenset([*found, *(misfit_problem(each, types, locate) for each in unused)])
