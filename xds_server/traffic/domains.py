@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from xds_server.domain.names import EXPLICIT_RULE, Ref
+from xds_server.domain.names import EXPLICIT_RULE, Ref, ref
 from xds_server.records.models import Gateway, Release
 from xds_server.records.world import AppWorld, World
 from xds_server.traffic.hosts import released_hosts, releases_at
@@ -61,16 +61,22 @@ def _wildcards(host: str) -> Iterator[str]:
 
 def _released(world: World, gateway: Ref, domains: frozenset[str]) -> Iterator[tuple[str, Owner]]:
     for app in world.apps.values():
-        for release in releases_at(app, gateway):
-            if not domains.isdisjoint(release.spec.all_hosts):
+        if any(_names(release, domains) for release in app.releases.values()):
+            for release in releases_at(app, gateway):
                 hosts = (host for host in released_hosts(app, release) if host.host in domains)
                 yield from ((host.host, OfRelease(app, release, host)) for host in hosts)
 
 
+def _names(release: Release, domains: frozenset[str]) -> bool:
+    """Asked of every release there is, so in the cheapest way."""
+    spec = release.spec
+    return not domains.isdisjoint(spec.hosts) or any(not domains.isdisjoint(each.hosts) for each in spec.audiences)
+
+
 def _own(world: World, style: Style, host: str) -> Iterator[tuple[str, Owner]]:
-    if not style.template or not host.endswith(style.template):
+    deployment = ref(host.removesuffix(style.template))
+    if style.host_of(deployment) != host:
         return
     for app in world.apps.values():
-        for deployment in app.deployments:
-            if style.host_of(deployment) == host:
-                yield host, OfDeployment(app, deployment)
+        if deployment in app.deployments:
+            yield host, OfDeployment(app, deployment)

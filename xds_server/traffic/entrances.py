@@ -36,10 +36,12 @@ def _named(world: World, word: str) -> Gateway:
 def _by_url(world: World, request: Request, listener: str) -> Gateway:
     """The only one; else the only one that has the host; else the only one of those that listens there."""
     known = [gateway for _, gateway in sorted(world.gateways.items())]
+    if len(known) == 1:
+        return known[0]
     host = host_of(request.authority)
     owning = [each for each in known if not isinstance(owner_of(world, each, host)[1], OfNobody)]
     listening = [each for each in owning or known if _fitting(each, request, listener)]
-    for candidates in (known, owning, listening):
+    for candidates in (owning, listening):
         if len(candidates) == 1:
             return candidates[0]
     having = f"have host {host}" if owning else f"could be meant: none has host {host}"
