@@ -16,6 +16,7 @@ import yaml
 
 from e2e.support.envoy import EnvoyVersion
 from e2e.support.explaining import Bench, bench
+from e2e.support.processes import wait_until
 from e2e.support.random_worlds import GATEWAYS, Request, Requests, Worlds
 from e2e.support.records import Document, deployment, record
 from e2e.support.server import BIN, Mode
@@ -74,15 +75,19 @@ RULES = [
     {"path": "/encoded", "query": [{"name": "q", "exact": "a%20b"}]},
 ]
 NO_V = {"name": "no-v", "match": {"query": [{"name": "v", "present": False}]}, "deployment": "one-v2"}
+A, B = (b"x-a", b"a"), (b"x-a", b"b")
 CASES = {
-    "the selector's parameter is there when routes are tried": ("all", b"/v?v=one-v1", []),
-    "and only then": ("all", b"/no-v?v=one-v1", []),
-    "audiences see a selector's parameter without a value": ("all", b"/no-v?v", []),
-    "a gateway without selectors leaves the parameter alone": ("none", b"/v?v=one-v2", []),
-    "one line of several is enough for a route": ("all", b"/lines?v=one-v1", [(b"x-a", b"a"), (b"x-a", b"b")]),
-    "inverted, an absent header holds": ("all", b"/inverted?v=one-v1", []),
-    "inverted, no line may be it": ("all", b"/inverted?v=one-v1", [(b"x-a", b"a"), (b"x-a", b"b")]),
-    "a route's query is compared as it was sent": ("all", b"/encoded?v=one-v1&q=a%20b", []),
+    "the selector's parameter is there when routes are tried": ("all", b"/v?v=one-v1", [], "explicit 200"),
+    "and only taken off then": ("all", b"/no-v?v=one-v1", [], "explicit 404"),
+    "an audience sees a selector's parameter without a value": ("all", b"/no-v?v", [], "default 404"),
+    "a gateway without selectors leaves the parameter alone": ("none", b"/v?v=one-v2", [], "default 200"),
+    "one line of several is enough for a route": ("header", b"/lines?v", [A, B], "default 200"),
+    "no line is": ("header", b"/lines?v", [A, A], "default 404"),
+    "inverted, an absent header holds": ("header", b"/inverted?v", [], "default 200"),
+    "inverted, no line may be it": ("header", b"/inverted?v", [A, B], "default 404"),
+    "a route's query is compared as it was sent": ("none", b"/encoded?v&q=a%20b", [], "default 200"),
+    "and not as it is meant": ("none", b"/encoded?v&q=a+b", [], "default 404"),
+    "an audience's is, however it was sent": ("none", b"/v?%76=1", [], "default 404"),
 }
 """What random pairs once found, or what is easily got wrong."""
 
@@ -105,9 +110,12 @@ def told(current: Bench) -> Bench:
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_was_once_found(told: Bench, case: str) -> None:
-    gateway, target, lines = CASES[case]
+    gateway, target, lines, expected = CASES[case]
+    request = Request("GET", target, ((b"host", b"one.test"), *lines))
 
-    assert told.difference(gateway, Request("GET", target, ((b"host", b"one.test"), *lines))) == ""
+    answer = told.answer(gateway, request)
+    assert told.difference(gateway, request) == ""
+    assert f"{answer.rule} {answer.status}" == expected
 
 
 def explain(*words: str | Path) -> tuple[int, dict[str, object]]:
@@ -116,7 +124,7 @@ def explain(*words: str | Path) -> tuple[int, dict[str, object]]:
     return done.returncode, json.loads(done.stdout)
 
 
-def test_a_running_server_says_what_a_folder_says_and_keeps_last_good(told: Bench) -> None:
+def test_a_running_server_says_what_it_has_in_force(told: Bench) -> None:
     asked = ["GET", "http://one.test/v?v=one-v1", "--gateway", "all"]
     server = ["--server", f"http://127.0.0.1:{told.server.admin}"]
 
@@ -124,5 +132,8 @@ def test_a_running_server_says_what_a_folder_says_and_keeps_last_good(told: Benc
     assert before[0] == 0
     assert explain(*server, *asked) == before
     told.folder.write_text("broken.yaml", yaml.safe_dump(record("Release", "one", {"app": "nobody"})))
-    assert explain(*server, *asked) == before
+    wait_until(lambda: told.server.metrics()["xds_server_problems"], "the server has seen it")
+    code, broken = explain(*server, *asked)
+    assert (code, broken | {"problems": []}) == before
+    assert "Release/default/one" in str(broken["problems"])
     told.folder.remove("broken.yaml")

@@ -128,13 +128,17 @@ class Bench:
         question = replace(asked(request, self.ports[gateway]), request_id=request_id)
         return decide(world, record, record.spec.listeners[0], question)
 
+    def answer(self, gateway: str, request: Request) -> Facts:
+        """What Envoy does."""
+        return sent(self.ports[gateway], request)
+
     def difference(self, gateway: str, request: Request) -> str:
         """What Envoy does that `explain` does not foretell; empty if nothing.
 
         Where chance decides the answer is one of several; where the application tells which request id Envoy drew,
         it is the only one.
         """
-        told = sent(self.ports[gateway], request)
+        told = self.answer(gateway, request)
         decision = self.decision(gateway, request, told.request_id)
         known = [foretold(outcome, request.method) for outcome in decision.outcomes]
         return "" if told in known else f"Envoy: {told}\nexplain: {known}\n{pformat(decision)}"

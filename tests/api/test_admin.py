@@ -75,8 +75,8 @@ async def test_there_is_nothing_else(path: str) -> None:
     ],
 )
 async def test_a_request_is_explained_by_what_is_in_force(question: dict[str, str], status: int, said: str) -> None:
-    world = Server(SHOP).admission.world
-    explaining = admin_app(lambda: Readiness(ready=True, because=""), CollectorRegistry(), lambda: world)
+    admission = Server(SHOP).admission
+    explaining = admin_app(lambda: Readiness(ready=True, because=""), CollectorRegistry(), lambda: admission)
 
     code, kind, body = await ask(explaining, "/explain", "POST", json.dumps(question).encode())
 

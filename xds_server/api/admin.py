@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from xds_server import __version__
 from xds_server.api.explain import Question, explained
-from xds_server.records.world import World
+from xds_server.records.admitted import Admission
 from xds_server.traffic.decisions import Decision
 from xds_server.traffic.requests import CannotExplain
 
@@ -22,9 +22,9 @@ class Readiness(BaseModel):
 
 
 def admin_app(
-    readiness: Callable[[], Readiness], registry: CollectorRegistry, world: Callable[[], World] = World
+    readiness: Callable[[], Readiness], registry: CollectorRegistry, admission: Callable[[], Admission] = Admission
 ) -> FastAPI:
-    """`world` is what is in force."""
+    """`admission` is what is in force, and what is wrong."""
     app = FastAPI(title="xds-server", version=__version__, docs_url=None, redoc_url=None)
 
     @app.get("/healthz")
@@ -48,7 +48,7 @@ def admin_app(
     def explain(question: Question) -> Decision | JSONResponse:
         """What a gateway does with a request, and why; 400 if that cannot be told. Runs beside the event loop."""
         try:
-            return explained(world(), question)
+            return explained(admission(), question)
         except CannotExplain as error:
             return JSONResponse({"error": str(error)}, 400)
 

@@ -189,7 +189,6 @@ def explain(
     """
     from xds_server.api.explain import Question, explained
     from xds_server.cli import explain as asking
-    from xds_server.cli import reports
     from xds_server.traffic.requests import CannotExplain
 
     place, method, url = _request_words(words, server)
@@ -202,12 +201,7 @@ def explain(
         request_id=request_id or None,
     )
     try:
-        if server:
-            decision = asking.ask(server, question)
-        else:
-            admission = _admitted(_folder(place))
-            reports.print_errors(admission.problems)
-            decision = explained(admission.world, question)
+        decision = asking.ask(server, question) if server else explained(_admitted(_folder(place)), question)
     except CannotExplain as error:
         typer.echo(f"xdsctl: {error}", err=True)
         raise typer.Exit(1) from None

@@ -65,6 +65,8 @@ def print_decision(decision: Decision) -> None:
     console.print(tree)
     for outcome in decision.outcomes:
         console.print(_summary(outcome))
+    for problem in decision.problems:
+        console.print(Text(problem, "yellow"))
 
 
 def _step(step: Step) -> Text:

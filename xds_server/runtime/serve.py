@@ -86,7 +86,7 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         control = Control(folder, store, metrics, allow_empty=settings.allow_empty, extender=extender)
         xds = XdsServer(control.worlds, Everyone(metrics, *observers))
         await _start(xds, settings)
-        admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: control.admission.world))
+        admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: control.admission))
         log.info("serving", xds=str(settings.xds), admin=str(settings.admin), records=str(settings.records))
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -67,6 +67,7 @@ class Decision:
     """What a gateway does with a request, and why: `steps` in the order in which they are decided, then outcomes.
 
     There are several outcomes where chance decides. `release` and `app` are empty where the host is of none.
+    `problems` are those of the records that decided: what they say now may not be what is in force.
     """
 
     method: str
@@ -78,6 +79,7 @@ class Decision:
     release: str
     steps: tuple[Step, ...]
     outcomes: tuple[Outcome, ...]
+    problems: tuple[str, ...] = ()
 
     @property
     def arrives(self) -> bool:
