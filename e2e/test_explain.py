@@ -17,7 +17,7 @@ import yaml
 from e2e.support.envoy import EnvoyVersion
 from e2e.support.explaining import Bench, bench
 from e2e.support.processes import wait_until
-from e2e.support.random_worlds import GATEWAYS, Request, Requests, Worlds
+from e2e.support.random_worlds import GATEWAYS, SERVING, Request, Requests, Worlds
 from e2e.support.records import Document, deployment, record
 from e2e.support.server import BIN, Mode
 
@@ -93,7 +93,7 @@ CASES = {
 
 
 def shop(ready: Bench) -> list[Document]:
-    release = {"app": "one", "gateways": list(GATEWAYS), "hosts": ["one.test"], "audiences": [NO_V]}
+    release = {"app": "one", "gateways": list(SERVING), "hosts": ["one.test"], "audiences": [NO_V]}
     release["default"] = [{"deployment": "one-v1"}]
     made = Worlds(random.Random(0), ready.upstreams)
     routed = {"web": {"build": "b1", "routes": RULES}}

@@ -16,7 +16,7 @@ import yaml
 from e2e.support.client import Client
 from e2e.support.envoy import Envoy, EnvoyVersion
 from e2e.support.processes import free_ports, wait_until
-from e2e.support.random_worlds import COMPONENTS, GATEWAYS, LOOPBACK, Request, gateways
+from e2e.support.random_worlds import COMPONENTS, GATEWAYS, LOOPBACK, SERVING, Request, gateways
 from e2e.support.records import Document, Folder
 from e2e.support.server import Mode, Server
 from e2e.support.upstream import Upstreams
@@ -29,6 +29,8 @@ from xds_server.traffic.decisions import Decision, Outcome
 from xds_server.traffic.requests import Request as Asked
 
 TIMEOUT = 10.0
+WORDLESS = (301, 307, 308, 400)
+"""What Envoy answers by itself, without a body that says why. No rule has decided it, whatever it reveals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Facts:
 def foretold(outcome: Outcome, method: str) -> Facts:
     answer, destination = outcome.answer, outcome.destination
     if answer is not None:
-        reason = "" if method == "HEAD" else answer.reason
+        reason = "" if method == "HEAD" or answer.status in WORDLESS else answer.reason
         return Facts(answer.status, outcome.deployment, outcome.rule, reason, location=answer.location)
     assert destination is not None
     instance = "" if method == "HEAD" else destination.component
@@ -65,6 +67,8 @@ def sent(port: int, request: Request) -> Facts:
     said: Any = {}
     if response.getheader("content-type", "").startswith("application/json") and body:
         said = json.loads(body)
+    if response.status in WORDLESS:
+        return Facts(response.status, "-", "-", location=response.getheader("location") or "")
     return Facts(
         status=response.status,
         deployment=response.getheader("x-served-deployment") or "-",
@@ -72,7 +76,6 @@ def sent(port: int, request: Request) -> Facts:
         reason=said.get("reason", ""),
         instance=said.get("instance", ""),
         sets_cookie=(response.getheader("set-cookie") or "").partition("=")[0],
-        location=response.getheader("location") or "",
         request_id=dict(said.get("headers", ())).get("x-request-id"),
     )
 
@@ -112,7 +115,7 @@ class Bench:
         now = datetime.now(tz=UTC)  # noqa: TID251 - when audiences have ended is about the real time
         self.admission = admit(Admission(), Batch(files, complete=True), now, folder="records")
         self.folder.write_text("world.yaml", records)
-        wait_until(lambda: all(self._live(port, serial) for port in self.ports.values()), "the world is live", 60)
+        wait_until(lambda: all(self._live(self.ports[name], serial) for name in SERVING), "the world is live", 60)
 
     def _live(self, port: int, serial: int) -> bool:
         with Client(port) as client:

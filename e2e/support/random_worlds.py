@@ -9,20 +9,38 @@ from e2e.support.records import Build, Document, deployment, gateway, record
 
 GATEWAYS: Final[Mapping[str, dict[str, Any]]] = {
     "all": {},
-    "header": {"explicit": {"header": "x-v"}},
-    "query": {"explicit": {"query": "v"}},
+    "header": {"explicit": {"header": "x-v"}, "http": {"underscores": "allow"}},
+    "query": {"explicit": {"query": "v"}, "http": {"underscores": "drop", "trustedHops": 1}},
     "denied": {"explicit": {"access": "denied", "host": "{deployment}.p.test", "header": "x-v", "query": "v"}},
     "none": {"explicit": None},
+    "redirect": {"redirect": {"port": 8443}},
 }
-"""Every kind of gateway that there is as far as choices go."""
+"""Every kind of gateway that there is as far as choices go; `redirect` is its listener's."""
+SERVING = tuple(name for name, spec in GATEWAYS.items() if "redirect" not in spec)
 ALL = {"explicit": {"host": "{deployment}.p.test", "header": "x-v", "query": "v"}}
 
 COMPONENTS = ("web", "cart", "api")
 HOSTS = ("a.test", "b.a.test", "shop.test", "*.a.test", "*.b.a.test", "*.shop.test", "*.test")
 PATHS = ("/", "/cart", "/cart/items", "/reviews", "/c", "/a%20b", "/cart.v1")
 REGEXES = ("/items/[0-9]+", "/cart(/.*)?", "/[a-z]+", "/.*", "/(?i:CART)", r"/\w+/\w+", "/[^/]*")
+SPELLINGS = (
+    "%2fx",
+    "%5Cx",
+    "\\x",
+    "/./x",
+    "/../c",
+    "/%2e%2E/cart",
+    "//x",
+    ";a=1",
+    ".v1",
+    "%",
+    "%4%31",
+    "|",
+    '"',
+    "%00",
+)
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
-HEADERS = ("x-a", "x-b", "x-group", "host", "user-agent", "cookie", "x-forwarded-proto")
+HEADERS = ("x-a", "x-b", "x-group", "x_u", "host", "user-agent", "cookie", "x-forwarded-proto")
 PARAMETERS = ("q", "beta", "v", "a b", "é", "q.x")
 COOKIES = ("c", "beta", "user")
 VALUES = ("1", "true", "a", "ab", "b", "b,a", "é", "a b", "a%20b", "a+b", 'x"y')
@@ -54,7 +72,11 @@ class Request:
 
 
 def gateways(ports: Mapping[str, int]) -> list[Document]:
-    return [gateway(name, ports[name], **(ALL | spec)) for name, spec in GATEWAYS.items()]
+    made = [gateway(name, ports[name], **(ALL | spec)) for name, spec in GATEWAYS.items()]
+    for each in made:
+        redirect = each["spec"].pop("redirect", None)
+        each["spec"]["listeners"][0] |= {"redirect": redirect} if redirect else {}
+    return made
 
 
 class Worlds:
@@ -83,7 +105,7 @@ class Worlds:
     def probe(self, serial: int) -> list[Document]:
         app = f"probe{serial}"
         audience = {"name": f"world-{serial}", "hosts": ["probe.test"], "deployment": f"{app}-v1"}
-        spec = {"app": app, "gateways": list(GATEWAYS), "audiences": [audience]}
+        spec = {"app": app, "gateways": list(SERVING), "audiences": [audience]}
         routed = {"web": {"build": "b1", "routes": [{}]}}
         return [self.build(app, "web", "b1"), deployment(app, "v1", routed), record("Release", app, spec)]
 
@@ -146,7 +168,7 @@ class Worlds:
         return record("Release", app, spec)
 
     def _gateways(self) -> list[str]:
-        names = list(GATEWAYS)
+        names = list(SERVING)
         return names if maybe(self._dice, 0.8) else self._dice.sample(names, 3)
 
     def _shares(self, deployments: list[str]) -> list[dict[str, Any]]:
@@ -195,7 +217,7 @@ class Requests:
         dice = self._dice
         method = "GET" if maybe(dice, 0.7) else dice.choice(METHODS)
         lines = [("host", self._host()), ("x-request-id", self._user())]
-        names = [dice.choice(HEADERS[:3]) for _ in range(dice.randint(0, 3))]
+        names = [dice.choice(HEADERS[: 4 if maybe(dice, 0.1) else 3]) for _ in range(dice.randint(0, 3))]
         lines += [(name, self._value()) for name in (names if self._doubled else sorted({*names}))]
         if maybe(dice, 0.4):
             lines += [("cookie", self._cookies()) for _ in range(dice.choice((1, 1, 2)) if self._doubled else 1)]
@@ -203,6 +225,8 @@ class Requests:
             lines += [(dice.choice(SELECTORS), self._deployment()) for _ in range(dice.choice((1, 1, 1, 2)))]
         if maybe(dice, 0.1):
             lines.append(("user-agent", self._value()))
+        if maybe(dice, 0.05):
+            lines.append(("x-forwarded-proto", dice.choice(("http", "https"))))
         wired = tuple((self._name(name), value.encode()) for name, value in lines)
         return Request(method, self._path() + self._query(), wired)
 
@@ -244,10 +268,13 @@ class Requests:
         return dice.choice(("; ", ";", ",", " ; ")).join(pairs)
 
     def _path(self) -> bytes:
+        """On the oldest Envoy dots with parameters (`..;a=1`) are no parent yet."""
         dice = self._dice
         path = dice.choice((*PATHS, "/items/12", "/items/x", "/Cart", "/cartx", "/reviews/1/2"))
         if maybe(dice, 0.3):
-            path += dice.choice(("/", "x", "/x", "/items", "%2fx", "/./x", "/../c", "//x", ";a=1", ".v1"))
+            path += dice.choice(("/", "x", "/x", "/items", *SPELLINGS))
+        if self._doubled and maybe(dice, 0.02):
+            path += dice.choice(("/..;a=1/c", "/.;/x"))
         if maybe(dice, 0.15):
             path = self._encoded(path)
         return path.encode()

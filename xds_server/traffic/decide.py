@@ -46,14 +46,15 @@ class Choice:
 
 
 def decide(world: World, gateway: Gateway, listener: Listener, request: Request) -> Decision:
-    entered = enter(request)
+    entered = enter(gateway, listener, request)
     if isinstance(entered, Answer):
         return _decision(gateway, listener, request, (), (Outcome(100.0, "-", "-", answer=entered),))
     domain, owner = owner_of(world, gateway, host_of(request.authority))
     steps, choices, app = _chosen(gateway, owner, entered)
     outcomes = tuple(_outcome(app, choice, entered) for choice in choices)
     host = Step(f"host {host_of(request.authority)}", not isinstance(owner, OfNobody), _whose(domain, owner))
-    made = _decision(gateway, listener, request, (host, *steps), outcomes)
+    read = [Step("path", True, f"it is read as {entered.path}")] if entered.path != request.path else []
+    made = _decision(gateway, listener, request, (*read, host, *steps), outcomes)
     if app is None:
         return made
     return replace(made, app=app.app.word, release=owner.release.ref.word if isinstance(owner, OfRelease) else "")

@@ -1,19 +1,54 @@
-"""What a gateway does with a request before it looks for its host."""
+"""What a gateway does with a request before it looks for its host: `docs/gateways.md`, in the order of Envoy."""
 
 import re
+from dataclasses import replace
 
+from xds_server.records.models import Gateway, Http, Listener, Underscores
 from xds_server.traffic.decisions import Answer
-from xds_server.traffic.requests import Request, Seen, seen
+from xds_server.traffic.paths import normal
+from xds_server.traffic.requests import Request, Seen, host_of, seen
 
 AUTHORITY = re.compile(r"[-0-9A-Za-z._~!$&'()*+,;=:@%\[\]]*")
-INVALID_HOST = Answer(400, "BadRequest", "the host has characters that no host has")
-FRAGMENT = Answer(400, "BadRequest", "the path has a fragment (#), which no client sends")
+HTTPS = 443
 
 
-def enter(request: Request) -> Seen | Answer:
+def enter(gateway: Gateway, listener: Listener, request: Request) -> Seen | Answer:
     """The request as rules are tried against it, or what it is answered at once."""
+    path = normal(request.path)
+    fault = _fault(gateway.spec.http, request)
+    if fault or path is None:
+        return Answer(400, "BadRequest", fault or "the path has an encoded NUL (%00)")
+    if path.redirected:
+        return Answer(307, "EscapedSlash", "the path has escaped slashes: which it means, the client says", path.path)
+    if listener.redirect is not None:
+        return _redirect(gateway, listener, request, path.path)
+    return seen(replace(request, path=path.path, headers=_accepted(gateway.spec.http, request)))
+
+
+def _fault(http: Http, request: Request) -> str:
     if not AUTHORITY.fullmatch(request.authority):
-        return INVALID_HOST
+        return "the host has characters that no host has"
     if "#" in request.path:
-        return FRAGMENT
-    return seen(request)
+        return "the path has a fragment (#), which no client sends"
+    named = [name for name, _ in request.headers if "_" in name]
+    if named and http.underscores is Underscores.REJECT:
+        return f"header {named[0]} has an underscore, which this gateway refuses (spec.http.underscores)"
+    return ""
+
+
+def _redirect(gateway: Gateway, listener: Listener, request: Request, path: str) -> Answer:
+    port = gateway.spec.https_port(listener)
+    host = request.authority[: len(host_of(request.authority))]
+    place = f"https://{host}{'' if port == HTTPS else f':{port}'}{path}"
+    status = 301 if request.method in ("GET", "HEAD") else 308
+    return Answer(status, "Redirect", f"listener {listener.name} sends every request to https", place)
+
+
+def _accepted(http: Http, request: Request) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in request.headers if not _dropped(http, name))
+
+
+def _dropped(http: Http, name: str) -> bool:
+    """A client's `x-envoy-*` headers would steer Envoy: they are taken off."""
+    underscore = "_" in name and http.underscores is Underscores.DROP
+    return underscore or name.startswith("x-envoy-") or (name == "x-forwarded-proto" and not http.trusted_hops)

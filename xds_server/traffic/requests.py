@@ -104,7 +104,8 @@ def seen(request: Request) -> Seen:
     for name, value in request.headers:
         if name not in HOP_BY_HOP:
             lines[name] = (*lines.get(name, ()), value)
-    lines |= {"host": (request.authority,), "x-forwarded-proto": (request.scheme,)}
+    lines.setdefault("x-forwarded-proto", (request.scheme,))
+    lines["host"] = (request.authority,)
     lines["x-request-id"] = (request.request_id or "00000000-0000-4000-8000-000000000000",)
     return Seen(request.method, request.path, lines, request.request_id)
 
