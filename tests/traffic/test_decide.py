@@ -147,12 +147,26 @@ def test_audiences_in_their_order() -> None:
     assert reasons(ask(server, "http://acme.test/"))[-1] == "+ audience acme: everyone on this host is in it"
 
 
+def test_an_audience_that_is_not_here_is_missed_for_a_reason() -> None:
+    ended = {**BETA, "name": "ended", "until": "2026-11-01"}
+    decision = ask(shop(audiences=[ACME, ended, BETA]), "http://shop.test/", "x-beta: 1")
+
+    assert reasons(decision)[2:] == [
+        "- audience acme: it is for acme.test only",
+        "- audience ended: it has ended: until 2026-11-01T23:59:59+00:00",
+        "+ audience beta: header x-beta is '1'",
+    ]
+
+
 def test_an_audiences_host_has_no_default_and_ends_with_it() -> None:
     both = {**ACME, "match": BETA["match"]}
 
     assert given(ask(shop(audiences=[both]), "http://acme.test/")) == ("default", "-", "NoDefault")
-    ended = shop(audiences=[{**ACME, "until": "2026-11-01"}])
-    assert given(ask(ended, "http://acme.test/")) == ("default", "-", "AudienceExpired")
+    ended = shop(audiences=[{**ACME, "until": "2026-11-01"}, BETA])
+    assert given(ask(ended, "http://acme.test/", "x-beta: 1")) == ("default", "-", "AudienceExpired")
+    assert reasons(ask(ended, "http://acme.test/"))[-2] == (
+        "- audience beta: this host was for an audience that has ended, and is for nobody else"
+    )
 
 
 def test_a_wildcard_has_what_no_exact_host_and_no_longer_wildcard_has() -> None:

@@ -57,7 +57,8 @@ def print_decision(decision: Decision) -> None:
     if not console.is_terminal:
         console.width = UNFOLDED
     console.print(Text.assemble((decision.method, "bold"), " ", (decision.url, "bold")))
-    tree = Tree(f"gateway {decision.gateway}, listener {decision.listener} ({decision.address})", guide_style="dim")
+    place = f"gateway {decision.gateway}, listener {decision.listener} ({decision.address})"
+    tree = Tree(Text(place), guide_style="dim")
     for step in decision.steps:
         tree.add(_step(step))
     for outcome in decision.outcomes:
@@ -85,7 +86,7 @@ def _add_outcome(tree: Tree, outcome: Outcome) -> None:
 
 
 def _add_destination(branch: Tree, destination: Destination) -> None:
-    leaf = branch.add(f"cluster {destination.cluster}, build {destination.build}")
+    leaf = branch.add(Text(f"cluster {destination.cluster}, build {destination.build}"))
     for each in destination.endpoints:
         leaf.add(_instance(each))
     if not destination.endpoints:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 
 import xxhash
 
+from xds_server.domain.addresses import Address
 from xds_server.domain.names import DEFAULT_RULE, EXPLICIT_RULE, Ref
-from xds_server.records.models import Gateway, Listener
+from xds_server.records.models import Audience, Gateway, Listener
 from xds_server.records.world import AppWorld, World
 from xds_server.traffic import conditions, expressions
 from xds_server.traffic.conditions import Verdict
@@ -68,7 +69,7 @@ def _decision(
         url=f"{request.scheme}://{request.authority}{request.path}",
         gateway=gateway.ref.word,
         listener=listener.name,
-        address=f"{listener.address}:{listener.port}",
+        address=str(Address(listener.address, listener.port)),
         app="",
         release="",
         steps=steps,
@@ -112,8 +113,20 @@ def _on_host(gateway: Gateway, owner: OfRelease, request: Seen) -> tuple[list[St
 
 def _before_the_default(gateway: Gateway, owner: OfRelease, request: Seen) -> Iterator[tuple[Step, Choice | None]]:
     yield _explicit(gateway, owner.app, request)
-    for intent in owner.host.audiences:
-        yield _audience(intent, request)
+    live = {intent.name: intent for intent in owner.host.audiences}
+    for audience in owner.release.spec.audiences:
+        if audience.name in live:
+            yield _audience(live[audience.name], request)
+        else:
+            yield Step(f"audience {audience.name}", False, _why_not_here(owner, audience)), None
+
+
+def _why_not_here(owner: OfRelease, audience: Audience) -> str:
+    if audience.hosts and owner.host.host not in audience.hosts:
+        return f"it is for {', '.join(audience.hosts)} only"
+    if (owner.release.ref, audience.name) in owner.app.expired and audience.until is not None:
+        return f"it has ended: until {audience.until.isoformat(timespec='seconds')}"
+    return "this host was for an audience that has ended, and is for nobody else"
 
 
 def _explicit(gateway: Gateway, app: AppWorld, request: Seen) -> tuple[Step, Choice | None]:
