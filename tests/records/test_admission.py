@@ -474,7 +474,7 @@ def test_an_audience_that_ends_while_the_folder_is_away_ends_and_the_folder_may_
 
     server.reads({**files, "v2.yaml": documents(deployment("v2", "b2"), deployment("v3", "b2"))})
     assert "AppDeployment/default/v3" in server.serves
-    assert server.said == ""
+    assert [each.reason for each in server.admission.problems] == [Reason.AUDIENCE_ENDED]
 
 
 def test_a_source_that_cannot_be_read_changes_nothing() -> None:

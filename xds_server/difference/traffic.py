@@ -13,6 +13,7 @@ from xds_server.records.matches import AudienceMatch
 from xds_server.records.models import Release, Sticky
 from xds_server.records.values import WHOLE
 from xds_server.records.world import AppWorld, World
+from xds_server.traffic.domains import wildcards
 from xds_server.traffic.hosts import released_hosts
 from xds_server.traffic.intents import DefaultIntent, RefusalReason, ReleasedHost
 
@@ -136,9 +137,7 @@ class _Rules:
 
     def at(self, claim: Claim) -> HostRules:
         """A host that no release names may be under a wildcard that one does."""
-        labels = claim.host.removeprefix("*.").split(".")
-        wider = ["*." + ".".join(labels[index:]) for index in range(1, len(labels))]
-        for host in (claim.host, *wider):
+        for host in (claim.host, *wildcards(claim.host)):
             owner = self._admission.claims.get(Claim(claim.gateway, host))
             if owner is not None:
                 return self._of(owner)[host]

@@ -37,6 +37,13 @@ class Reason(StrEnum):
     EXTENSION_UNUSED = "ExtensionUnused"
     CERTIFICATE = "Certificate"
     CERTIFICATE_EXPIRES = "CertificateExpires"
+    SHADOWED_RULE = "ShadowedRule"
+    SHADOWED_AUDIENCE = "ShadowedAudience"
+    UNREACHED_DEFAULT = "UnreachedDefault"
+    CONTRADICTION = "Contradiction"
+    SELECTOR_WINS = "SelectorWins"
+    STRIPPED_HEADER = "StrippedHeader"
+    AUDIENCE_ENDED = "AudienceEnded"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -177,3 +177,14 @@ class RouteRule(Model):
         if len(said) > 1:
             raise ValueError(f"must have at most one of {', '.join(PATHS)}")
         return self
+
+    @property
+    def precedence(self) -> tuple[int, int, bool, int, int]:
+        """The lower is tried first; among equals the component's name and the place in its list decide."""
+        if self.path is not None:
+            kind, length = 0, len(self.path)
+        elif self.path_regex is not None:
+            kind, length = 1, len(self.path_regex)
+        else:
+            kind, length = 2, len(self.path_prefix or "/")
+        return kind, -length, not self.methods, -len(self.headers), -len(self.query)

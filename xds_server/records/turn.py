@@ -9,7 +9,7 @@ need each other, and again as long as one more is taken:
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -17,7 +17,7 @@ from typing import TypeVar
 from immutables import Map
 
 from xds_server.domain.names import Ref
-from xds_server.domain.problems import Problem, Reason
+from xds_server.domain.problems import Place, Problem, Reason
 from xds_server.records import checks
 from xds_server.records.admitted import Admission, told
 from xds_server.records.claims import Conflict, conflicts
@@ -27,6 +27,7 @@ from xds_server.records.models import AppDeployment, Build, Gateway, Record, Rel
 from xds_server.records.wants import Wants
 from xds_server.records.warnings import app_warnings
 from xds_server.records.world import World, app_of, build_id, expired_at
+from xds_server.records.yaml import FieldPath
 
 UPSERTS = ("Build", "Gateway", "App", "AppDeployment")
 DELETES = ("AppDeployment", "Gateway", "Build", "App")
@@ -50,10 +51,19 @@ class Turn:
         self._wants.read()
         todo = {*self._wants.changed, *self._concerned(), *self._unseen()}
         self._looked_at |= {app for key in self._wants.changed if (app := self._app(key)) is not None}
+        self._looked_at |= set(self._served_by({key.ref for key in self._wants.changed if key.kind == "Gateway"}))
         trying = todo
         while self._round(trying):
             trying = trying & self._held.keys()
         self._wants.forget(key for key in todo if self._is_nothing(key))
+
+    def _served_by(self, gateways: Set[Ref]) -> Iterator[Ref]:
+        """The apps with a release at one of these gateways: what a gateway does decides what their rules can match."""
+        releases = {release for gateway in gateways for _, release in self.in_force.hosts_at(gateway)}
+        for release in releases:
+            app = self._app(Key("Release", release))
+            if app is not None:
+                yield app
 
     def _concerned(self) -> Iterator[Key]:
         """The records held back that this change may help: of the same apps, or waiting for a gateway or a host."""
@@ -297,7 +307,14 @@ class Turn:
         return self._wants.finish(after)
 
     def _warnings(self, world: World, app: Ref) -> tuple[Problem, ...]:
-        return tuple(app_warnings(world.app(app), self._wants.place))
+        return tuple(app_warnings(world.app(app), world.gateways, self._place))
+
+    def _place(self, key: Key, path: FieldPath) -> Place:
+        """The line of a field if what is in force is what is written; else where the record is."""
+        documents = self._wants.of(key)
+        if path and len(documents) == 1 and self.in_force.says(key, documents[0]):
+            return documents[0].locate(path)
+        return self._wants.place(key)
 
 
 def _as_release(document: Document | None) -> Release | None:

@@ -1,23 +1,35 @@
 """What holds together but will surprise somebody: shown beside the record, and nothing is held back."""
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 
+from immutables import Map
+
+from xds_server.domain.names import Ref
 from xds_server.domain.problems import Place, Problem, Reason, Severity
-from xds_server.records.checks import entries_without_endpoints
+from xds_server.records.checks import Finding, entries_without_endpoints
 from xds_server.records.documents import Key
-from xds_server.records.models import AppDeployment, Release
+from xds_server.records.models import AppDeployment, Gateway, Release
+from xds_server.records.shadows import never_given, never_routed
 from xds_server.records.world import AppWorld
+from xds_server.records.yaml import FieldPath
 
-PlaceOf = Callable[[Key], Place]
+PlaceOf = Callable[[Key, FieldPath], Place]
 
 
-def app_warnings(app: AppWorld, place: PlaceOf) -> Iterator[Problem]:
+def app_warnings(app: AppWorld, gateways: Map[Ref, Gateway], place: PlaceOf) -> Iterator[Problem]:
     placed = {(each.spec.component, each.spec.build) for each in app.builds.values()}
     for _, deployment in sorted(app.deployments.items()):
         yield from _unplaced(deployment, placed, place)
+        yield from _found(Key("AppDeployment", deployment.ref), never_routed(deployment), place)
     for _, release in sorted(app.releases.items()):
         for name in release.spec.deployments:
             yield from _released(release, app.deployments[release.refer(name)], app, place)
+        yield from _found(Key("Release", release.ref), never_given(release, gateways, app.expired), place)
+
+
+def _found(key: Key, findings: Iterable[Finding], place: PlaceOf) -> Iterator[Problem]:
+    for each in findings:
+        yield Problem(place(key, each.path), each.reason, each.what, each.fix, str(key), Severity.WARNING)
 
 
 def _unplaced(deployment: AppDeployment, placed: Set[tuple[str, str]], place: PlaceOf) -> Iterator[Problem]:
@@ -26,7 +38,7 @@ def _unplaced(deployment: AppDeployment, placed: Set[tuple[str, str]], place: Pl
         if (name, component.build) not in placed:
             what = f"component {name} is at build {component.build}, which no Build record places"
             fix = "Add a Build record with its endpoints; until then requests to it are answered 503"
-            yield Problem(place(key), Reason.UNPLACED_BUILD, what, fix, str(key), Severity.WARNING)
+            yield Problem(place(key, ()), Reason.UNPLACED_BUILD, what, fix, str(key), Severity.WARNING)
 
 
 def _released(release: Release, deployment: AppDeployment, app: AppWorld, place: PlaceOf) -> Iterator[Problem]:
@@ -34,8 +46,8 @@ def _released(release: Release, deployment: AppDeployment, app: AppWorld, place:
     if deployment.spec.version is None:
         what = f"deployment {deployment.ref.word} has no version: editing it changes traffic without a release"
         fix = "Release a deployment with a version"
-        yield Problem(place(key), Reason.MUTABLE_RELEASED, what, fix, str(key), Severity.WARNING)
+        yield Problem(place(key, ()), Reason.MUTABLE_RELEASED, what, fix, str(key), Severity.WARNING)
     for name in entries_without_endpoints(deployment, app):
         what = f"component {name} of {deployment.ref.word} has no endpoint left; its requests are answered 503"
         fix = "Add an address to its Build record, or release another deployment"
-        yield Problem(place(key), Reason.NO_ENDPOINTS, what, fix, str(key), Severity.WARNING)
+        yield Problem(place(key, ()), Reason.NO_ENDPOINTS, what, fix, str(key), Severity.WARNING)

@@ -41,7 +41,7 @@ Owner = OfRelease | OfDeployment | OfNobody
 
 def owner_of(world: World, gateway: Gateway, host: str) -> tuple[str, Owner]:
     """The domain that has the host, an exact one before wildcards, and whose it is."""
-    candidates = [host, *_wildcards(host)]
+    candidates = [host, *wildcards(host)]
     style = style_of(gateway)
     found = dict(_released(world, gateway.ref, frozenset(candidates)))
     found.update(_own(world, style, host))
@@ -53,7 +53,7 @@ def owner_of(world: World, gateway: Gateway, host: str) -> tuple[str, Owner]:
     )
 
 
-def _wildcards(host: str) -> Iterator[str]:
+def wildcards(host: str) -> Iterator[str]:
     """`*.b.c` and `*.c` for `a.b.c`: the longest first."""
     dots = (index for index, char in enumerate(host) if char == "." and index)
     return ("*" + host[index:] for index in dots)

@@ -5,7 +5,6 @@ with more query conditions; then by component name and place in its list. The or
 changes nothing but the last of these.
 """
 
-from xds_server.records.matches import RouteRule
 from xds_server.records.models import AppDeployment
 from xds_server.traffic.intents import DeploymentRoutes, RouteIntent
 
@@ -16,14 +15,4 @@ def deployment_routes(deployment: AppDeployment) -> DeploymentRoutes:
         for name, component in sorted(deployment.spec.components.items())
         for index, rule in enumerate(component.routes)
     ]
-    return DeploymentRoutes(deployment.ref, tuple(sorted(intents, key=lambda intent: _precedence(intent.rule))))
-
-
-def _precedence(rule: RouteRule) -> tuple[int, int, bool, int, int]:
-    if rule.path is not None:
-        kind, length = 0, len(rule.path)
-    elif rule.path_regex is not None:
-        kind, length = 1, len(rule.path_regex)
-    else:
-        kind, length = 2, len(rule.path_prefix or "/")
-    return kind, -length, not rule.methods, -len(rule.headers), -len(rule.query)
+    return DeploymentRoutes(deployment.ref, tuple(sorted(intents, key=lambda intent: intent.rule.precedence)))
