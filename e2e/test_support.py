@@ -1,6 +1,7 @@
 """The harness itself: it finds what is lost and what is illegal, on every Envoy, before it judges the product."""
 
 import itertools
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from e2e.support.client import Client, echo
 from e2e.support.envoy import Envoy, EnvoyVersion
 from e2e.support.load import Answer, Legal, Load, Shot, illegal, lost
-from e2e.support.processes import Child, free_ports, wait_until
+from e2e.support.processes import Child, free_ports, held_ports, wait_until
 from e2e.support.upstream import Protocol, Upstreams
 
 pytestmark = pytest.mark.e2e
@@ -195,3 +196,11 @@ def test_a_child_that_ends_early_is_shown_with_its_last_words(tmp_path: Path) ->
 def test_waiting_is_bounded() -> None:
     with pytest.raises(TimeoutError, match=r"not within 0\.02 s: the end of days"):
         wait_until(lambda: False, "the end of days", within=0.02)
+
+
+def test_a_held_port_is_free_for_an_envoy_and_for_nobody_else() -> None:
+    with held_ports(1) as [port]:
+        with socket.socket() as anybody, pytest.raises(OSError, match="in use"):
+            anybody.bind(("127.0.0.1", port))
+        with socket.create_server(("127.0.0.1", port), reuse_port=True) as envoy:
+            assert envoy.getsockname() == ("127.0.0.1", port)

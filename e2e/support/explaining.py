@@ -15,7 +15,7 @@ import yaml
 
 from e2e.support.client import Client
 from e2e.support.envoy import Envoy, EnvoyVersion
-from e2e.support.processes import free_ports, wait_until
+from e2e.support.processes import free_ports, held_ports, wait_until
 from e2e.support.random_worlds import COMPONENTS, GATEWAYS, LOOPBACK, SERVING, Request, gateways
 from e2e.support.records import Document, Folder
 from e2e.support.server import Mode, Server
@@ -150,7 +150,7 @@ class Bench:
 @contextmanager
 def bench(mode: Mode, version: EnvoyVersion, directory: Path) -> Iterator[Bench]:
     with ExitStack() as stack:
-        ports = dict(zip(GATEWAYS, free_ports(len(GATEWAYS)), strict=True))
+        ports = dict(zip(GATEWAYS, stack.enter_context(held_ports(len(GATEWAYS))), strict=True))
         folder = Folder(directory / "records")
         folder.root.mkdir()
         upstreams = stack.enter_context(Upstreams(directory))

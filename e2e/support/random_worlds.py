@@ -79,6 +79,19 @@ def gateways(ports: Mapping[str, int]) -> list[Document]:
     return made
 
 
+def in_namespace(document: Document, namespace: str) -> Document:
+    """The record there, which names the gateways by their whole names."""
+    spec = dict(document["spec"])
+    if "gateways" in spec:
+        spec["gateways"] = [f"default.{each}" for each in spec["gateways"]]
+    return document | {"metadata": {**document["metadata"], "namespace": namespace}, "spec": spec}
+
+
+def word_of(document: Document) -> str:
+    metadata = document["metadata"]
+    return ".".join([metadata["namespace"], metadata["name"]] if "namespace" in metadata else [metadata["name"]])
+
+
 class Worlds:
     """Makes one world after another; their names differ, so that each may follow any."""
 
@@ -93,14 +106,20 @@ class Worlds:
         dice.shuffle(hosts)
         found = self.probe(serial)
         for app in (f"one{serial}", f"two{serial}")[: dice.randint(1, 2)]:
-            versions = [f"v{number}" for number in range(1, dice.randint(1, 4) + 1)]
-            found += [self._deployment(app, version) for version in versions]
-            found += [self.build(app, component, build) for component in COMPONENTS for build in ("b1", "b2")]
-            found.append(self._deployment(app, "bare", "b3"))
-            found.append(self.build(app, "web", "b3", draining=True))
             ours = [hosts.pop() for _ in range(dice.randint(1, 3))]
-            found.append(self._release(app, [f"{app}-{version}" for version in versions], ours))
+            made = self._app(app, ours)
+            found += [in_namespace(each, "prod") for each in made] if maybe(dice, 0.25) else made
         return found
+
+    def _app(self, app: str, hosts: list[str]) -> list[Document]:
+        versions = [f"v{number}" for number in range(1, self._dice.randint(1, 4) + 1)]
+        return [
+            *(self._deployment(app, version) for version in versions),
+            *(self.build(app, component, build) for component in COMPONENTS for build in ("b1", "b2")),
+            self._deployment(app, "bare", "b3"),
+            self.build(app, "web", "b3", draining=True),
+            self._release(app, [f"{app}-{version}" for version in versions], hosts),
+        ]
 
     def probe(self, serial: int) -> list[Document]:
         app = f"probe{serial}"
@@ -205,7 +224,7 @@ class Requests:
 
     def __init__(self, dice: random.Random, world: Sequence[Document], *, doubled: bool = True) -> None:
         self._dice = dice
-        self._deployments: list[str] = [each["metadata"]["name"] for each in world if each["kind"] == "AppDeployment"]
+        self._deployments: list[str] = [word_of(each) for each in world if each["kind"] == "AppDeployment"]
         releases = [each["spec"] for each in world if each["kind"] == "Release"]
         hosts: list[str] = [
             host for spec in releases for part in (spec, *spec["audiences"]) for host in part.get("hosts", ())

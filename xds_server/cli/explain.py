@@ -97,7 +97,7 @@ def _instance(instance: Instance) -> Text:
     words = [instance.address]
     words += [f"zone {instance.zone}"] if instance.zone else []
     words += [f"weight {instance.weight}"] if instance.weight != 1 else []
-    return Text(", ".join([*words, "draining: takes no new request"] if instance.draining else words))
+    return Text(", ".join([*words, "draining"] if instance.draining else words))
 
 
 def _summary(outcome: Outcome) -> Text:
