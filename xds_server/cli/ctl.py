@@ -10,6 +10,8 @@ import typer
 from xds_server.cli.values import ErrorIsOne, version_of
 
 if TYPE_CHECKING:
+    from xds_server.domain.problems import Problem
+    from xds_server.pipeline import Compilation
     from xds_server.records.admitted import Admission
 
 app = typer.Typer(
@@ -63,6 +65,13 @@ class FieldsFormat(StrEnum):
 KindArgument = Annotated[Kind | None, typer.Argument(help="Only this kind; absent: all.", case_sensitive=False)]
 
 
+ExtensionOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="MODULE:FUNCTION", help="Call this extension, as a server does; may be repeated."),
+]
+ExtensionTimeout = Annotated[float, typer.Option(min=0.01, help="Seconds that an extension has for one resource.")]
+
+
 @app.callback()
 def _main(
     version: Annotated[
@@ -74,7 +83,12 @@ def _main(
 
 
 @app.command()
-def check(records: Records, output: ReportOption = Report.TEXT) -> None:
+def check(
+    records: Records,
+    extension: ExtensionOption = None,
+    extension_timeout: ExtensionTimeout = 1.0,
+    output: ReportOption = Report.TEXT,
+) -> None:
     """List what is wrong with the records, as a server that starts with them would.
 
     Exit code 0: nothing is wrong (warnings may be listed); 1: a record would be held back.
@@ -84,6 +98,8 @@ def check(records: Records, output: ReportOption = Report.TEXT) -> None:
 
     admission = _admitted(records)
     problems = admission.problems
+    if extension:
+        _, problems = _extended(admission, extension, extension_timeout)
     if output is Report.TEXT:
         reports.print_problems(problems, admission)
     else:
@@ -95,19 +111,25 @@ def check(records: Records, output: ReportOption = Report.TEXT) -> None:
 def render(
     records: Records,
     gateway: Annotated[str, typer.Option("--gateway", "-g", help="Only this gateway: NAME, or NAMESPACE.NAME.")] = "",
+    extension: ExtensionOption = None,
+    extension_timeout: ExtensionTimeout = 1.0,
     output: FormatOption = Format.YAML,
 ) -> None:
     """Print what Envoy would be told, by gateway and resource type.
 
-    Records that are held back are left out and listed on stderr. Exit code 1: there is no such gateway.
+    Records that are held back, and what extensions could not change, are left out and listed on stderr.
+    Exit code 1: there is no such gateway, or an extension cannot be loaded.
     """
     from xds_server.cli import reports
     from xds_server.domain.names import ref
     from xds_server.pipeline import compile_world
 
     admission = _admitted(records)
-    reports.print_errors(admission.problems)
-    compilation = compile_world(admission.world)
+    if extension:
+        compilation, problems = _extended(admission, extension, extension_timeout)
+    else:
+        compilation, problems = compile_world(admission.world), admission.problems
+    reports.print_errors(problems)
     chosen = [ref(gateway)] if gateway else sorted(compilation.gateways)
     unknown = [each.word for each in chosen if each not in compilation.gateways]
     if unknown:
@@ -264,6 +286,18 @@ def schema(kind: KindArgument = None) -> None:
     from xds_server.records.schema import schema as schema_of
 
     typer.echo(json.dumps(schema_of(kind.value if kind else ""), indent=2, ensure_ascii=False))
+
+
+def _extended(admission: "Admission", extensions: list[str], limit: float) -> "tuple[Compilation, tuple[Problem, ...]]":
+    from xds_server.cli.extending import extended
+    from xds_server.domain.errors import XdsServerError, leaves
+
+    try:
+        return extended(admission, extensions, limit)
+    except* XdsServerError as failures:
+        for failure in leaves(failures):
+            typer.echo(f"xdsctl: {failure}", err=True)
+    raise typer.Exit(1)
 
 
 def _admitted(folder: Path) -> "Admission":

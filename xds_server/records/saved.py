@@ -7,6 +7,10 @@ SECRET = "Secret"  # noqa: S105 - a kind
 """The kind of a row that is no record: a secret, by the name that Envoy knows it by."""
 
 
+EXTENDED = "Extended"
+"""The kind of a row that is no record: what extensions last made of a resource."""
+
+
 class Row(NamedTuple):
     """A record in force: who it is, its document as canonical JSON, and when it was first accepted.
 

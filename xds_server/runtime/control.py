@@ -23,6 +23,7 @@ from xds_server.runtime.extensions import Caller, Extender
 from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.worlds import GatewayWorlds
 from xds_server.snapshot import Snapshot
+from xds_server.state.extended import extended_in, extended_key, extended_row
 from xds_server.state.store import Store
 
 log = structlog.get_logger()
@@ -52,13 +53,20 @@ class Control(Caller):
         self._told = Admission()
         self._extending = Extending(extender or Extender())
         self._extension_problems: frozenset[Problem] = frozenset()
-        self._admission = restore(store.load(), clock())
+        rows = store.load()
+        self._admission = restore(rows, clock())
+        self._extending.recall(extended_in(rows))
         metrics.records(Counter(key.kind for key in self._admission.in_force).items())
         log.info("state read", records=len(self._admission.in_force))
 
     @property
     def admission(self) -> Admission:
         return self._admission
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that is wrong, by place."""
+        return tuple(sorted({*self._admission.problems, *self._extension_problems}))
 
     def hear(self, said: Batch | Unreadable) -> None:
         """The source has said something."""
@@ -86,7 +94,7 @@ class Control(Caller):
         self._admission = after
         self._count(before)
         if compile_it:
-            self._extending.follow(compiled, after.world.apps if self._compilation is EMPTY else after.touched)
+            self._follow(compiled)
         self._report()
         if compile_it:
             self.waiting_for = None
@@ -115,6 +123,15 @@ class Control(Caller):
         if touched or concerned:
             log.info("world changed", apps=_few(touched), gateways=_few(frozenset(concerned)))
 
+    def _follow(self, compiled: Compilation) -> None:
+        if self._compilation is not EMPTY:
+            self._extending.follow(compiled, self._admission.touched)
+            return
+        self._extending.follow(compiled, compiled.world.apps)
+        unused = self._extending.forget_unused()
+        if unused:
+            self._store.save((), map(extended_key, unused))
+
     def _tell(self, gateway: Ref, snapshot: Snapshot) -> bool:
         if self._extending.holds(gateway):
             self.worlds.expect(gateway)
@@ -128,7 +145,9 @@ class Control(Caller):
     @override
     def extended(self, call: Call) -> None:
         """Something has come of a call of extensions."""
-        self._extending.settle(call)
+        made = self._extending.settle(call)
+        if made is not None:
+            self._store.save([extended_row(call.slot, made, clock())], ())
         apps = frozenset[Ref]() if call.app is None else frozenset([call.app])
         compiled = compile_world(self._admission.world, self._compilation, apps, self._extending.known)
         self._extending.follow(compiled, apps)

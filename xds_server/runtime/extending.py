@@ -1,6 +1,6 @@
 """What extensions mean for whoever compiles: which calls are needed, who waits for them, and what went wrong."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
 
 from xds_server.domain.names import Ref
@@ -17,7 +17,7 @@ from xds_server.resources.extension_problems import (
     misfits,
     records_of,
 )
-from xds_server.resources.extensions import Call, Extensions
+from xds_server.resources.extensions import Call, Extensions, Slot
 from xds_server.runtime.extensions import Extender
 
 
@@ -53,9 +53,28 @@ class Extending:
         """Nobody was told of the gateway yet, and the first that they are told is to be extended."""
         return bool(self._openings[gateway])
 
-    def settle(self, call: Call) -> None:
+    def settle(self, call: Call) -> bytes | None:
+        """What was made of the resource, if that is news."""
         for keys in self._openings.values():
             keys.discard(call.key)
+        outcome = self.known.outcomes.get(call.key)
+        if not isinstance(outcome, bytes) or outcome == self.known.good.get(call.slot):
+            return None
+        self._extender.remember(call.slot, outcome)
+        return outcome
+
+    def recall(self, good: Mapping[Slot, bytes]) -> None:
+        """What was made of resources before this process began."""
+        for slot, body in good.items():
+            self._extender.remember(slot, body)
+
+    def forget_unused(self) -> list[Slot]:
+        """Of the resources that nothing is to be made of any more, after a restart."""
+        used = {call.slot for gateway in self._compilation.gateways for call in self._compilation.calls_at(gateway)}
+        unused = [slot for slot in self.known.good if slot not in used]
+        for slot in unused:
+            self._extender.remember(slot, None)
+        return unused
 
     def wants(self, call: Call) -> bool:
         apps = [] if call.app is None else [call.app]

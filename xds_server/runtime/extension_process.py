@@ -6,10 +6,13 @@ be; the next call starts another. After that they rest for a while, so that many
 
 import asyncio
 import json
+import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from time import monotonic
 from typing import Any
@@ -67,7 +70,7 @@ class ExtensionProcess:
             why = f"takes more than {PATIENCE:.0f} s to load" if isinstance(error, TimeoutError) else str(error)
             said = {"fault": why}
         if "fault" in said:
-            self.end()
+            await self.end()
             raise ExtensionUnusable(
                 f"cannot load --extension {self.module}:{self.functions[0]}: {said['fault']}. "
                 "A module is looked for on PYTHONPATH and in the current directory"
@@ -82,7 +85,7 @@ class ExtensionProcess:
                 why = f"was not called, because it took more than {self._limit:g} s just before"
                 return Failure(name, why, rest=self.rest)
             try:
-                if self._process is None or self._process.returncode is not None:
+                if self._process is None:
                     await self.start()
                 return await self._ask(
                     name, {"function": function, "body": b64encode(body).decode(), "context": asdict(context)}
@@ -90,10 +93,10 @@ class ExtensionProcess:
             except ExtensionUnusable as error:
                 return Failure(name, str(error))
             except _Ended as error:
-                self.end()
+                await self.end()
                 return Failure(name, str(error))
             except asyncio.CancelledError:
-                self.end()
+                await self.end()
                 raise
 
     async def _ask(self, name: str, order: dict[str, Any]) -> Outcome:
@@ -107,7 +110,7 @@ class ExtensionProcess:
             try:
                 said = await _hear(process, limit)
             except TimeoutError:
-                self.end()
+                await self.end()
                 self._rests_until = monotonic() + REST
                 return Failure(name, what.format(limit))
             calling = said.get("step") == "calling"
@@ -116,11 +119,21 @@ class ExtensionProcess:
             return Failure(name, said["fault"], said["where"])
         return b64decode(said["body"])
 
-    def end(self) -> None:
-        """End the process, whatever it does."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-        self._process = None
+    async def end(self) -> None:
+        """End the process and what it started, whatever they do."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await process.stdout.read()
+                await process.wait()
 
 
 async def _hear(process: Process, limit: float) -> dict[str, Any]:

@@ -34,15 +34,16 @@ class Extender:
     `known` is what compile looks things up in; it grows.
     """
 
-    def __init__(self, processes: Sequence[ExtensionProcess] = (), good: Mapping[Slot, bytes] | None = None) -> None:
+    def __init__(self, processes: Sequence[ExtensionProcess] = ()) -> None:
         self._extensions = _by_name(processes)
         self._outcomes: dict[bytes, Outcome] = {}
         self._calls: dict[bytes, Call] = {}
         self._busy: set[bytes] = set()
+        self._good: dict[Slot, bytes] = {}
         self._queue = asyncio.Queue[Call]()
         self._room = SPARE
         types = {name: process.takes[function] for name, (process, function) in self._extensions.items()}
-        self.known = Extensions(types, self._outcomes, good or {})
+        self.known = Extensions(types, self._outcomes, self._good)
 
     @property
     def failures(self) -> Iterator[tuple[Call, Failure]]:
@@ -51,6 +52,13 @@ class Extender:
             outcome = self._outcomes.get(key)
             if isinstance(outcome, Failure):
                 yield self._calls[key], outcome
+
+    def remember(self, slot: Slot, body: bytes | None) -> None:
+        """What was last made of a resource; None: it is no longer of use."""
+        if body is None:
+            self._good.pop(slot, None)
+        else:
+            self._good[slot] = body
 
     def want(self, calls: Iterable[Call]) -> None:
         """Make these calls, unless that was done or is being done."""
@@ -141,4 +149,4 @@ async def extender_of(targets: Iterable[str], limit: float) -> AsyncIterator[Ext
         yield Extender(processes)
     finally:
         for process in processes:
-            process.end()
+            await process.end()

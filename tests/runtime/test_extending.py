@@ -1,0 +1,188 @@
+"""A control with extensions: who is told what and when, what is saved, what is a problem."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.records.folder import SHOP, deployment, gateway, record, release
+from xds_server.domain.problems import Severity
+from xds_server.extension import Context
+from xds_server.messages.codec import decode, encode
+from xds_server.messages.envoy import Cluster
+from xds_server.protocol.events import Node
+from xds_server.records.extensions import ANNOTATION
+from xds_server.records.reading import Batch, Readable
+from xds_server.resources.extensions import Failure, Outcome
+from xds_server.runtime.control import Control
+from xds_server.runtime.extensions import Extender
+from xds_server.runtime.metrics import Metrics
+from xds_server.snapshot import Snapshot, TypeUrl
+from xds_server.state.store import Store
+
+NO = Failure("mine:patient", "KeyError: 7", "mine.py:3")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "state") as opened:
+        yield opened
+
+
+class Patient:
+    """An extension that gives clusters another name for their statistics, unless it is to fail."""
+
+    module = "mine"
+    functions = ("patient",)
+
+    def __init__(self) -> None:
+        self.failure: Failure | None = None
+        self.takes: Mapping[str, str] = {"patient": TypeUrl.CLUSTER.value}
+        self.calls = 0
+
+    async def change(self, _function: str, body: bytes, _context: Context) -> Outcome:
+        self.calls += 1
+        await asyncio.sleep(0)
+        if self.failure is not None:
+            return self.failure
+        cluster = decode(Cluster, body)
+        cluster.alt_stat_name = f"{cluster.name} extended"
+        return encode(cluster)
+
+
+class Server:
+    """A control at work."""
+
+    def __init__(self, store: Store, patient: Any) -> None:
+        self.extender = Extender([patient])
+        self.control = Control("records", store, Metrics(), allow_empty=False, extender=self.extender)
+
+    def hears(self, files: Mapping[str, str], *, complete: bool = False) -> None:
+        self.control.hear(Batch({name: Readable(text) for name, text in files.items()}, complete))
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        world: Any = self.control.worlds.world_of(Node("n", "edge", "gateway"))
+        found: Snapshot | None = world.value
+        return found
+
+    @property
+    def stat_name(self) -> str | None:
+        """What proxies have of the cluster of v1; None if they do not have it."""
+        assert self.snapshot is not None
+        found = self.snapshot.of(TypeUrl.CLUSTER).get("v1/web")
+        return str(decode(Cluster, found.body).alt_stat_name) if found else None
+
+    async def until_told(self) -> None:
+        await self._until(lambda: self.snapshot is not None)
+
+    async def until_settled(self) -> None:
+        await self._until(lambda: not self.extender._busy or any(self.extender.failures))
+
+    async def _until(self, held: Any) -> None:
+        async with asyncio.timeout(10):
+            while not held():  # noqa: ASYNC110 - what is waited for happens in this loop, with no clock
+                await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def serving(store: Store, patient: Patient) -> AsyncIterator[Server]:
+    server = Server(store, patient)
+    async with asyncio.TaskGroup() as tasks:
+        working = tasks.create_task(server.extender.work(server.control))
+        yield server
+        working.cancel()
+
+
+def asking(text: str, name: str = "patient") -> str:
+    return text.replace('"name"', f'"annotations": {{"{ANNOTATION}": "{name}"}}, "name"', 1)
+
+
+ASKING = {**SHOP, "v1.yaml": asking(deployment("v1", "b1"))}
+
+
+async def test_the_first_that_proxies_are_told_is_extended(store: Store) -> None:
+    async with serving(store, Patient()) as server:
+        server.hears(ASKING, complete=True)
+        assert server.snapshot is None
+        assert server.control.worlds.knows(Node("n", "edge", "gateway"))
+
+        await server.until_told()
+        assert server.stat_name == "v1/web extended"
+
+
+async def test_one_that_fails_keeps_nobody_waiting(store: Store) -> None:
+    patient = Patient()
+    patient.failure = NO
+    async with serving(store, patient) as server:
+        server.hears(ASKING, complete=True)
+        await server.until_told()
+
+        assert server.stat_name is None
+        [problem] = [each for each in server.control.problems if each.severity is Severity.ERROR]
+        assert str(problem) == (
+            "v1.yaml:1 (document 1): error: AppDeployment/default/v1: "
+            "extension mine:patient for Cluster v1/web: KeyError: 7 (mine.py:3). "
+            "Until it succeeds, proxies keep the Cluster that they have; one that they do not have is withheld. "
+            "[ExtensionFailed]"
+        )
+
+        server.hears({"v1.yaml": deployment("v1", "b1")})
+        assert server.stat_name == "v1/web"
+        assert not [each for each in server.control.problems if each.severity is Severity.ERROR]
+
+
+async def test_after_a_restart_what_was_made_last_is_told_though_the_extension_fails(store: Store) -> None:
+    patient = Patient()
+    async with serving(store, patient) as server:
+        server.hears(ASKING, complete=True)
+        await server.until_told()
+
+    patient.failure = NO
+    async with serving(store, patient) as server:
+        server.hears(ASKING, complete=True)
+        await server.until_told()
+        assert server.stat_name == "v1/web extended"
+        assert server.control.problems
+
+
+async def test_what_is_of_no_use_any_more_is_not_kept(store: Store) -> None:
+    async with serving(store, Patient()) as server:
+        server.hears(ASKING, complete=True)
+        await server.until_told()
+        assert [row.kind for row in store.load() if row.kind == "Extended"] == ["Extended"]
+
+    async with serving(store, Patient()) as server:
+        server.hears(SHOP, complete=True)
+        assert [row for row in store.load() if row.kind == "Extended"] == []
+
+
+async def test_a_change_elsewhere_calls_nobody(store: Store) -> None:
+    patient = Patient()
+    async with serving(store, patient) as server:
+        server.hears(ASKING, complete=True)
+        await server.until_told()
+        server.hears({"shop.yaml": release("shop", "new.test")})
+        await server.until_settled()
+
+        assert patient.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "gives"),
+    [
+        ("edge.yaml", gateway(), "Gateway gives Listener"),
+        ("shop.yaml", release("shop", "shop.test"), "Release gives VirtualHost"),
+        ("app.yaml", record("App", "shop", {}), "App gives nothing"),
+    ],
+)
+async def test_an_annotation_that_can_do_nothing_is_a_warning(store: Store, file: str, text: str, gives: str) -> None:
+    async with serving(store, Patient()) as server:
+        server.hears({**SHOP, file: asking(text)}, complete=True)
+
+        [problem] = [each for each in server.control.problems if each.reason == "ExtensionUnused"]
+        assert problem.severity is Severity.WARNING
+        assert problem.what == f"extension patient takes a Cluster; a record {gives}"
