@@ -159,6 +159,7 @@ def test_builds_as_data(style: str) -> None:
         "deployment": "shop-v1",
         "owns": ["shop/web@9f1c2d7e"],
         "shares": {"shop/cart@77aa01bc": ["shop-v2"], "shop/reviews@0b5e99d1": ["shop-v2"]},
+        "withoutContext": {"shop/cart@77aa01bc": {"release": "shop"}, "shop/reviews@0b5e99d1": {"release": "shop"}},
     }
     assert second["owns"] == ["shop/web@4b20a9c3"]
 

@@ -91,7 +91,9 @@ def check(
 ) -> None:
     """List what is wrong with the records, as a server that starts with them would.
 
-    Exit code 0: nothing is wrong (warnings may be listed); 1: a record would be held back.
+    Exit code 0: nothing is wrong (warnings may be listed); 1: a record would be held back; 2: wrong use.
+
+    Example: xdsctl check manifests/shop -o json
     """
     from xds_server.cli import reports
     from xds_server.domain.problems import Severity
@@ -118,7 +120,9 @@ def render(
     """Print what Envoy would be told, by gateway and resource type.
 
     Records that are held back, and what extensions could not change, are left out and listed on stderr.
-    Exit code 1: there is no such gateway, or an extension cannot be loaded.
+    Exit code 0: it is printed; 1: there is no such gateway, or an extension cannot be loaded; 2: wrong use.
+
+    Example: xdsctl render manifests/shop --gateway edge
     """
     from xds_server.cli import reports
     from xds_server.domain.names import ref
@@ -171,7 +175,9 @@ def diff(
 def builds(records: Records, output: ReportOption = Report.TEXT) -> None:
     """Show distillation: which builds each deployment has to itself, and which it shares and with whom.
 
-    What a deployment has to itself came with it and leaves with it.
+    What a deployment has to itself came with it and leaves with it. Exit code 0: it is printed; 2: wrong use.
+
+    Example: xdsctl builds manifests/shop
     """
     from xds_server.cli import reports
 

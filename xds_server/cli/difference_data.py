@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from xds_server.cli.reports import problems_data
+from xds_server.cli.reports import bound_data, problems_data
 from xds_server.difference import Difference
-from xds_server.difference.builds import Bound, BuildChange
+from xds_server.difference.builds import BuildChange
 from xds_server.difference.explicit import ExplicitChange
 from xds_server.difference.moves import Answer, Move, Part
 from xds_server.difference.records import RecordChange
@@ -86,16 +86,8 @@ def _build(change: BuildChange) -> dict[str, Any]:
         "build": change.build.word,
         "turned": change.turned.value,
         "deployments": {"before": _words(change.before), "after": _words(change.after)},
-        "withoutContext": {"before": _bound(change.bound_before), "after": _bound(change.bound_after)},
+        "withoutContext": {"before": bound_data(change.bound_before), "after": bound_data(change.bound_after)},
     }
-
-
-def _bound(bound: Bound | None) -> dict[str, str] | None:
-    if bound is None:
-        return None
-    if bound.deployment is not None:
-        return {"deployment": bound.deployment.word}
-    return {"release": bound.release.word} if bound.release is not None else {"refused": bound.refused}
 
 
 def _record(change: RecordChange) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from xds_server.cli.reports import problem_line
+from xds_server.cli.reports import bound_words, problem_line
 from xds_server.cli.words import answer, conditions, few, percent, shares, words
 from xds_server.difference import Difference
-from xds_server.difference.builds import Bound, BuildChange, Turned
+from xds_server.difference.builds import BuildChange, Turned
 from xds_server.difference.change import Change
 from xds_server.difference.explicit import ExplicitChange
 from xds_server.difference.records import FieldChange, RecordChange
@@ -186,16 +186,9 @@ def _build(change: BuildChange) -> Iterator[Line]:
             yield 2, "~", word, f"is {words(change.after)}'s alone; it was shared: {words(change.before)}"
         case Turned.CALLS:
             yield 2, "~", word, f"shared: {words(change.after)}"
-    if change.bound_before is not None and change.bound_after is not None and change.bound_before != change.bound_after:
-        yield 4, "", "calls without a context:", f"{_bound(change.bound_after)}; before {_bound(change.bound_before)}"
-
-
-def _bound(bound: Bound) -> str:
-    if bound.deployment is not None:
-        return bound.deployment.word
-    if bound.release is not None:
-        return f"what Release {bound.release.word} gives a user"
-    return f"400, because {bound.refused}"
+    before, after = change.bound_before, change.bound_after
+    if before is not None and after is not None and before != after:
+        yield 4, "", "calls without a context:", f"{bound_words(after)}; before {bound_words(before)}"
 
 
 def _record(change: RecordChange) -> Iterator[Line]:

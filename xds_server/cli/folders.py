@@ -13,7 +13,7 @@ from xds_server.sources.files import FileSource
 def read_folder(folder: Path) -> Batch:
     said = asyncio.run(_read(folder))
     if isinstance(said, Unreadable):
-        typer.echo(f"xdsctl: {folder}: {said.why}", err=True)
+        typer.echo(f"xdsctl: {said.why}; name a folder of records that can be read", err=True)
         raise typer.Exit(1)
     return said
 

@@ -1,12 +1,13 @@
 """What `xdsctl` prints: tables and colours on a terminal, plain text in a pipe, the same as data."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from xds_server.difference.builds import Bound, bound
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Severity
@@ -81,6 +82,9 @@ def builds_data(world: World) -> list[dict[str, Any]]:
             "deployment": deployment.word,
             "owns": [build.word for build in owns],
             "shares": {build.word: [each.word for each in sorted(others)] for build, others in shares.items()},
+            "withoutContext": {
+                build.word: bound_data(bound(app, others | {deployment})) for build, others in shares.items()
+            },
         }
         for app, deployment, owns, shares in _footprints(world)
     ]
@@ -93,7 +97,35 @@ def print_builds(world: World) -> None:
         for index, (build, others) in enumerate(sorted(rows.items())):
             first = (app.app.word, deployment.word) if index == 0 else ("", "")
             table.add_row(*first, build.word, others or Text("only here: came with it, leaves with it", "green"))
-    Console(soft_wrap=True, highlight=False).print(table)
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(table)
+    for line in _calls_without_a_context(world):
+        console.print(line)
+
+
+def _calls_without_a_context(world: World) -> Iterator[str]:
+    """A build that several deployments share does not say whose a call is."""
+    for _, app in sorted(world.apps.items()):
+        for build, users in distil(app.deployments.values()).items():
+            given = bound(app, users)
+            if given is not None and len(users) > 1:
+                yield f"calls without a context from {build.word} get {bound_words(given)}"
+
+
+def bound_words(bound: Bound) -> str:
+    if bound.deployment is not None:
+        return bound.deployment.word
+    if bound.release is not None:
+        return f"what Release {bound.release.word} gives a user"
+    return f"400, because {bound.refused}"
+
+
+def bound_data(bound: Bound | None) -> dict[str, str] | None:
+    if bound is None:
+        return None
+    if bound.deployment is not None:
+        return {"deployment": bound.deployment.word}
+    return {"release": bound.release.word} if bound.release is not None else {"refused": bound.refused}
 
 
 def _words(refs: Iterable[Ref]) -> str:

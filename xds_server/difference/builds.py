@@ -1,10 +1,9 @@
 """Builds that arrive, leave, and turn from owned to shared and back, and what calls without a context then get."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
-from xds_server.difference.change import differing
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
 from xds_server.graph import distil
@@ -43,13 +42,8 @@ class BuildChange:
     bound_after: Bound | None
 
 
-def build_changes(before: World, after: World) -> tuple[BuildChange, ...]:
-    found = [
-        each
-        for app in sorted(differing(before.apps, after.apps))
-        for each in _app_changes(before.app(app), after.app(app))
-    ]
-    return tuple(found)
+def build_changes(before: World, after: World, apps: Set[Ref]) -> tuple[BuildChange, ...]:
+    return tuple(each for app in sorted(apps) for each in _app_changes(before.app(app), after.app(app)))
 
 
 def _app_changes(before: AppWorld, after: AppWorld) -> Iterator[BuildChange]:

@@ -1,12 +1,11 @@
 """The three things that can happen to something that has a name."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from immutables import Map
 
-Name = TypeVar("Name")
 Value = TypeVar("Value")
 
 
@@ -30,7 +29,3 @@ def differing(before: Map[Any, Value] | Mapping[Any, Value], after: Map[Any, Val
         return set()
     gone = {name for name in before if name not in after}
     return gone | {name for name, value in after.items() if before.get(name) is not value}
-
-
-def ordered(names: Iterable[Name]) -> tuple[Name, ...]:
-    return tuple(sorted(names))  # type: ignore[type-var]

@@ -4,14 +4,15 @@
     world   ──> who gets what: hosts and rules, explicit access, builds
     compilation ──> what proxies would be told
 
-`difference` is a pure function. It looks at the apps that are not the same objects in both, so the one after should
-have grown out of the one before (`admit`, `compile_world`); that is also what makes it say what a server would refuse.
+`difference` is a pure function. It looks at the apps that are not the same objects in both, so it costs what changed if
+the one after has grown out of the one before (`admit`, `served`); that is also what makes it say what a server refuses.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from xds_server.difference.builds import BuildChange, build_changes
+from xds_server.difference.change import differing
 from xds_server.difference.explicit import ExplicitChange, explicit_changes
 from xds_server.difference.records import RecordChange, record_changes
 from xds_server.difference.resources import ResourceChange, resource_changes
@@ -56,17 +57,19 @@ class Difference:
 
 def difference(before: Served, after: Served) -> Difference:
     one, two = before.admission, after.admission
-    came = _beyond(two.problems, one.problems)
+    apps = frozenset(differing(one.world.apps, two.world.apps))
+    same_problems = two.has_problems_of(one)
+    came = () if same_problems else _beyond(two.problems, one.problems)
     return Difference(
-        traffic=host_changes(one, two),
-        edited=edited(one.world, two.world),
-        explicit=explicit_changes(one.world, two.world),
-        builds=build_changes(one.world, two.world),
-        records=record_changes(one, two),
-        resources=resource_changes(before.compilation, after.compilation),
+        traffic=host_changes(one, two, apps),
+        edited=edited(one.world, two.world, apps),
+        explicit=explicit_changes(one.world, two.world, apps),
+        builds=build_changes(one.world, two.world, apps),
+        records=record_changes(one, two, apps),
+        resources=resource_changes(before.compilation, after.compilation, apps),
         refused=tuple(each for each in came if each.severity is Severity.ERROR),
         warned=tuple(each for each in came if each.severity is Severity.WARNING),
-        solved=_beyond(one.problems, two.problems),
+        solved=() if same_problems else _beyond(one.problems, two.problems),
     )
 
 

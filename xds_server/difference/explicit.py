@@ -1,6 +1,6 @@
 """Which deployments can be asked for by name, where and how, and what is different about it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from xds_server.difference.change import differing
@@ -20,8 +20,7 @@ class ExplicitChange:
     went: tuple[Ref, ...]
 
 
-def explicit_changes(before: World, after: World) -> tuple[ExplicitChange, ...]:
-    apps = differing(before.apps, after.apps)
+def explicit_changes(before: World, after: World, apps: Set[Ref]) -> tuple[ExplicitChange, ...]:
     came, went = _came_and_went(before, after, apps)
     found = []
     for ref in sorted({*before.gateways, *after.gateways}):
@@ -37,7 +36,7 @@ def explicit_changes(before: World, after: World) -> tuple[ExplicitChange, ...]:
     return tuple(found)
 
 
-def _came_and_went(before: World, after: World, apps: set[Ref]) -> tuple[tuple[Ref, ...], tuple[Ref, ...]]:
+def _came_and_went(before: World, after: World, apps: Set[Ref]) -> tuple[tuple[Ref, ...], tuple[Ref, ...]]:
     came: list[Ref] = []
     went: list[Ref] = []
     for app in apps:

@@ -1,11 +1,12 @@
 """Which records are different, and in which fields. What an order or a comment changes is no difference."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from typing import Any
 
 from xds_server.difference.change import Change, change_of, differing
+from xds_server.domain.names import Ref
 from xds_server.records.admitted import Admission, Entry
 from xds_server.records.documents import Key
 
@@ -34,12 +35,27 @@ class RecordChange:
     fields: tuple[FieldChange, ...] = ()
 
 
-def record_changes(before: Admission, after: Admission) -> tuple[RecordChange, ...]:
-    found = (
-        _record_change(key, before.in_force.get(key), after.in_force.get(key))
-        for key in sorted(differing(before.in_force, after.in_force))
-    )
+def record_changes(before: Admission, after: Admission, apps: Set[Ref]) -> tuple[RecordChange, ...]:
+    keys = sorted({*_gateways(before, after), *(key for app in apps for key in _of_app(before, after, app))})
+    found = (_record_change(key, before.in_force.get(key), after.in_force.get(key)) for key in keys)
     return tuple(each for each in found if each is not None)
+
+
+def _gateways(before: Admission, after: Admission) -> Iterator[Key]:
+    for ref in differing(before.world.gateways, after.world.gateways):
+        yield Key("Gateway", ref)
+
+
+def _of_app(before: Admission, after: Admission, app: Ref) -> Iterator[Key]:
+    one, two = before.world.app(app), after.world.app(app)
+    for kind, old, new in (
+        ("Build", one.builds, two.builds),
+        ("AppDeployment", one.deployments, two.deployments),
+        ("Release", one.releases, two.releases),
+    ):
+        yield from (Key(kind, ref) for ref in differing(old, new))
+    if one.settings is not two.settings:
+        yield Key("App", app)
 
 
 def _record_change(key: Key, before: Entry | None, after: Entry | None) -> RecordChange | None:

@@ -1,8 +1,8 @@
 """Which of a gateway's resources come, change and go."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from xds_server.domain.names import Ref
 from xds_server.pipeline import Compilation
@@ -24,31 +24,57 @@ class ResourceChange:
     went: tuple[str, ...]
 
 
-def resource_changes(before: Compilation, after: Compilation) -> tuple[ResourceChange, ...]:
+def resource_changes(before: Compilation, after: Compilation, apps: Set[Ref]) -> tuple[ResourceChange, ...]:
+    """`apps`: those that are not the same in both; what others contribute is the same."""
+    builds = frozenset(
+        name for side in (before, after) for app in apps if app in side.parts for name in side.parts[app].endpoints
+    )
     found = []
     for ref in sorted({*before.gateways, *after.gateways}):
         one, two = before.gateways.get(ref), after.gateways.get(ref)
         if one is None or two is None or one.snapshot is not two.snapshot:
-            found += [each for each in _of_gateway(ref, one, two) if each.came or each.changed or each.went]
+            changes = (_change(ref, each) for each in _pairs(one, two, apps, builds))
+            found += [each for each in changes if each.came or each.changed or each.went]
     return tuple(found)
 
 
-def _of_gateway(gateway: Ref, before: GatewayParts | None, after: GatewayParts | None) -> Iterator[ResourceChange]:
+class _Pair(NamedTuple):
+    """What a gateway had and has of a kind; `names`: where to look, None: everywhere."""
+
+    kind: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    names: Set[str] | None
+
+
+def _pairs(
+    before: GatewayParts | None, after: GatewayParts | None, apps: Set[Ref], builds: Set[str]
+) -> Iterator[_Pair]:
+    alike = before is not None and after is not None and before.style == after.style
+    sides = [side for side in (before, after) if side is not None]
+    given = [side.contributions[app] for side in sides for app in apps if app in side.contributions] if alike else []
+    names: dict[str, Set[str]] = {
+        TypeUrl.CLUSTER: frozenset(name for each in given for name in each.clusters),
+        TypeUrl.ENDPOINTS: builds,
+        VIRTUAL_HOST: frozenset(name for each in given for name in each.hosts),
+    }
     for type_url in TypeUrl:
         old = before.snapshot.of(type_url) if before else NOTHING
         new = after.snapshot.of(type_url) if after else NOTHING
-        yield _change(gateway, type_url.rpartition(".")[2], old, new)
-    hosts_before: Mapping[str, bytes] = before.hosts.bodies if before else {}
-    yield _change(gateway, VIRTUAL_HOST, hosts_before, after.hosts.bodies if after else {})
+        yield _Pair(type_url.rpartition(".")[2], old, new, names.get(type_url) if alike else None)
+    one, two = (side.hosts.bodies if side else {} for side in (before, after))
+    yield _Pair(VIRTUAL_HOST, one, two, names[VIRTUAL_HOST] if alike else None)
 
 
-def _change(gateway: Ref, kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> ResourceChange:
+def _change(gateway: Ref, pair: _Pair) -> ResourceChange:
+    kind, before, after, names = pair
     if before is after:
         return ResourceChange(gateway, kind, (), (), ())
+    looked_at = sorted({*before, *after} if names is None else names)
     return ResourceChange(
         gateway,
         kind,
-        came=tuple(sorted(name for name in after if name not in before)),
-        changed=tuple(sorted(name for name, each in after.items() if name in before and before[name] != each)),
-        went=tuple(sorted(name for name in before if name not in after)),
+        came=tuple(name for name in looked_at if name in after and name not in before),
+        changed=tuple(name for name in looked_at if name in after and name in before and before[name] != after[name]),
+        went=tuple(name for name in looked_at if name in before and name not in after),
     )

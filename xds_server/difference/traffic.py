@@ -1,6 +1,6 @@
 """What requests get at each host, rule by rule, and what is different about it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from xds_server.difference.change import Change, differing
@@ -90,16 +90,19 @@ class Edited:
     rules: tuple[tuple[Ref, str], ...]
 
 
-def host_changes(before: Admission, after: Admission) -> tuple[HostChange, ...]:
+def host_changes(before: Admission, after: Admission, apps: Set[Ref]) -> tuple[HostChange, ...]:
     one, two = _Rules(before), _Rules(after)
-    found = (_host_change(claim, one.at(claim), two.at(claim)) for claim in sorted(_concerned(before, after)))
+    found = (
+        _host_change(claim, one.at(claim), two.at(claim))
+        for claim in sorted(_concerned(before.world, after.world, apps))
+    )
     return tuple(each for each in found if each is not None)
 
 
-def edited(before: World, after: World) -> tuple[Edited, ...]:
+def edited(before: World, after: World, apps: Set[Ref]) -> tuple[Edited, ...]:
     """Only a deployment without a version can be edited."""
     found = []
-    for app in sorted(differing(before.apps, after.apps)):
+    for app in sorted(apps):
         one, two = before.app(app).deployments, after.app(app).deployments
         changed = [ref for ref in sorted(differing(one, two)) if ref in one and ref in two]
         for ref in changed:
@@ -118,10 +121,10 @@ def _rules_to(deployment: Ref, app: AppWorld) -> Iterator[tuple[Ref, str]]:
                 yield ref, audience.name
 
 
-def _concerned(before: Admission, after: Admission) -> Iterator[Claim]:
+def _concerned(before: World, after: World, apps: Set[Ref]) -> Iterator[Claim]:
     """The hosts of all releases that may do something else."""
-    for app in differing(before.world.apps, after.world.apps):
-        one, two = before.world.app(app), after.world.app(app)
+    for app in apps:
+        one, two = before.app(app), after.app(app)
         releases = differing(one.releases, two.releases)
         releases |= {release for release, _ in one.expired ^ two.expired}
         claims = {claim for ref in releases for side in (one, two) for claim in claims_of(side.releases.get(ref))}
