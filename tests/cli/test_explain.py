@@ -14,6 +14,7 @@ from tests.conftest import Golden
 from xds_server.cli.ctl import app
 
 SAMPLE = Path(__file__).parents[2] / "manifests" / "shop"
+DOCS = SAMPLE.parents[1] / "docs"
 CANARY = "[{deployment: shop-v1, weight: 95}, {deployment: shop-v2, weight: 5}]"
 WHOLE = "[{deployment: shop-v1, weight: 100}, {deployment: shop-v2, weight: 0}]"
 SHOP = "http://shop.localhost:10000"
@@ -47,6 +48,10 @@ def test_pages(page: str, canary: Path, golden: Golden) -> None:
 
     assert result.stderr == ""
     golden.check("stdout.txt", f"{result.stdout}exit code {result.exit_code}\n")
+
+
+def test_the_page_of_the_docs_is_what_is_printed(canary: Path) -> None:
+    assert f"```\n{run(canary, f'{SHOP}/cart/items').stdout}```\n" in (DOCS / "explain.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("style", ["json", "yaml"])

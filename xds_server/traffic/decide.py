@@ -1,23 +1,24 @@
 """What a gateway does with one request, and why: the intents that compile hands to Envoy, tried here in its order.
 
-host       whose it is at this gateway
-explicit   a selector names the deployment
-audiences  in their order
-default    by slot: of the user if the release is sticky, else of the request
-routes     of the deployment that the request was given, and of no other
+    edge       what is no request at all, and redirects
+    host       whose it is at this gateway
+    explicit   a selector names the deployment
+    audiences  in their order
+    default    by slot: of the user if the release is sticky, else of the request
+    routes     of the deployment that the request was given, and of no other
+
+What is met and what is missed is kept, with the reason.
 """
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-
-import xxhash
+from dataclasses import replace
 
 from xds_server.domain.addresses import Address
-from xds_server.domain.names import DEFAULT_RULE, EXPLICIT_RULE, Ref
+from xds_server.domain.names import DEFAULT_RULE, EXPLICIT_RULE
 from xds_server.records.models import Audience, Gateway, Listener
 from xds_server.records.world import AppWorld, World
-from xds_server.traffic import conditions, expressions
+from xds_server.traffic import conditions
+from xds_server.traffic.choices import Choice, by_default
 from xds_server.traffic.conditions import Verdict
 from xds_server.traffic.decisions import Answer, Decision, Outcome, Step
 from xds_server.traffic.destinations import bound, refused
@@ -27,23 +28,10 @@ from xds_server.traffic.intents import (
     DEPLOYMENT_UNKNOWN,
     EXPLICIT_DENIED,
     AudienceIntent,
-    DefaultIntent,
     Refusal,
 )
 from xds_server.traffic.requests import Request, Seen, decoded, host_of, parameters
-from xds_server.traffic.slots import SLOTS, SlotRange, hash_seed, rest_of
 from xds_server.traffic.style import INTERNAL_SELECTOR, style_of
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The deployment that `share` percent of such requests are given, or why they are given none."""
-
-    rule: str
-    given: Ref | Refusal
-    share: float = 100.0
-    slot: int | None = None
-    sets_cookie: str = ""
 
 
 def decide(world: World, gateway: Gateway, listener: Listener, request: Request) -> Decision:
@@ -107,7 +95,7 @@ def _on_host(gateway: Gateway, owner: OfRelease, request: Seen) -> tuple[list[St
     otherwise = owner.host.otherwise
     if isinstance(otherwise, Refusal):
         return [*steps, Step("default", False, otherwise.message)], [Choice(DEFAULT_RULE, otherwise)]
-    step, choices = _default(otherwise, request)
+    step, choices = by_default(otherwise, request)
     return [*steps, step], choices
 
 
@@ -168,74 +156,6 @@ def _audience(intent: AudienceIntent, request: Seen) -> tuple[Step, Choice | Non
     verdict = everyone if intent.match is None else conditions.audience(intent.match, request)
     choice = Choice(intent.name, intent.deployment) if verdict.holds else None
     return Step(f"audience {intent.name}", verdict.holds, verdict.because), choice
-
-
-def _default(intent: DefaultIntent, request: Seen) -> tuple[Step, list[Choice]]:
-    sticky = intent.sticky
-    if sticky is not None and sticky.cookie is not None:
-        return _by_cookie(intent, sticky.cookie, request)
-    if len(intent.ranges) == 1:
-        only = intent.ranges[0].deployment
-        return Step("default", True, f"{only.word} has all of it"), [Choice(DEFAULT_RULE, only)]
-    if sticky is not None and sticky.header is not None:
-        value = request.header(sticky.header) or ""
-        if value:
-            return _by_hash(intent, sticky.header, value)
-        return _drawn(intent, request, f"header {sticky.header} is absent or empty, so it is drawn anew")
-    return _drawn(intent, request, "the release is not sticky: every request is drawn anew")
-
-
-def _by_cookie(intent: DefaultIntent, cookie: str, request: Seen) -> tuple[Step, list[Choice]]:
-    cookies = request.header("cookie")
-    if not conditions.matches(expressions.cookie_user(cookie), cookies):
-        step, choices = _drawn(intent, request, f"cookie {cookie} has no user id yet: the answer sets it")
-        return step, [replace(choice, sets_cookie=cookie) for choice in choices]
-    rest = rest_of(intent.ranges)
-    owner = next((each for each in intent.ranges if each is not rest and _has_user(cookie, each, cookies)), rest)
-    slot = next((slot for slot in _user_slots(cookie, cookies or "") if owner.low <= slot < owner.high), None)
-    return _sticky(f"the user's cookie {cookie}", owner, slot)
-
-
-def _has_user(cookie: str, owner: SlotRange, cookies: str | None) -> bool:
-    return conditions.matches(expressions.cookie_user(cookie, expressions.slots(owner.low, owner.high)), cookies)
-
-
-def _user_slots(cookie: str, cookies: str) -> Iterator[int]:
-    for each in re.split("[;,]", cookies):
-        name, _, user = each.strip().partition("=")
-        if name == cookie and re.match(expressions.ANY_SLOT, user):
-            yield int(user[: expressions.SLOT_DIGITS], 16)
-
-
-def _by_hash(intent: DefaultIntent, header: str, value: str) -> tuple[Step, list[Choice]]:
-    slot = xxhash.xxh64_intdigest(value.encode("utf-8", "surrogateescape"), hash_seed(intent.app)) % SLOTS
-    owner = next(each for each in reversed(intent.ranges) if slot >= each.low)
-    return _sticky(f"header {header} is {value!r}: the user", owner, slot)
-
-
-def _sticky(who: str, owner: SlotRange, slot: int | None) -> tuple[Step, list[Choice]]:
-    words = f"{who} has slot {slot}, one of {owner.deployment.word}'s ({owner.low} to {owner.high - 1})"
-    return Step("default", True, words), [Choice(DEFAULT_RULE, owner.deployment, slot=slot)]
-
-
-def _drawn(intent: DefaultIntent, request: Seen, why: str) -> tuple[Step, list[Choice]]:
-    if request.request_id is None:
-        shares = [Choice(DEFAULT_RULE, each.deployment, _percent(each)) for each in intent.ranges]
-        return Step("default", True, why), shares
-    rest = rest_of(intent.ranges)
-    owner = next((each for each in intent.ranges if each is not rest and _drew(each, request.request_id)), rest)
-    digits = request.request_id[: expressions.SLOT_DIGITS]
-    slot = int(digits, 16) if re.fullmatch(expressions.ANY_SLOT, digits) else None
-    step, choices = _sticky("the request id", owner, slot)
-    return replace(step, because=f"{why}; {step.because}"), choices
-
-
-def _drew(owner: SlotRange, request_id: str) -> bool:
-    return conditions.matches(expressions.request_slot(expressions.slots(owner.low, owner.high)), request_id)
-
-
-def _percent(owner: SlotRange) -> float:
-    return round((owner.high - owner.low) * 100 / SLOTS, 2)
 
 
 def _outcome(app: AppWorld | None, choice: Choice, request: Seen) -> Outcome:

@@ -11,7 +11,7 @@ from xds_server.traffic.intents import NO_ROUTE, Refusal, RouteIntent
 from xds_server.traffic.requests import Seen
 from xds_server.traffic.routes import deployment_routes
 
-NO_ENDPOINT = Answer(503, "NoHealthyEndpoint", "no record places the build")
+NO_ENDPOINT = Answer(503, "NoHealthyEndpoint", "the build has no endpoint")
 
 
 def bound(app: AppWorld, rule: str, given: Ref, request: Seen) -> Outcome:
