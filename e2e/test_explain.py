@@ -1,7 +1,7 @@
 """`explain` says what a real Envoy then does.
 
-`XDS_EXPLAIN_WORLDS` and `XDS_EXPLAIN_SEED` make the random runs longer and different; what fails is printed with its
-seed, and as a case that can be pasted into `CASES`.
+`XDS_EXPLAIN_WORLDS` and `XDS_EXPLAIN_SEED` make the random runs longer and different. What fails is printed as a file
+of `e2e/pairs`: put it there, and it is tried again with every run.
 """
 
 import json
@@ -17,7 +17,7 @@ import yaml
 from e2e.support.envoy import EnvoyVersion
 from e2e.support.explaining import Bench, bench
 from e2e.support.processes import wait_until
-from e2e.support.random_worlds import GATEWAYS, SERVING, Request, Requests, Worlds
+from e2e.support.random_worlds import GATEWAYS, SERVING, Pair, Request, Requests, Worlds, placed, probe, read_pair
 from e2e.support.records import Document, deployment, record
 from e2e.support.server import BIN, Mode
 
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.e2e
 
 SEED = int(os.environ.get("XDS_EXPLAIN_SEED", "20261124"))
 REQUESTS = 50
+PAIRS = Path(__file__).parent / "pairs"
 
 
 @pytest.fixture(scope="module")
@@ -41,21 +42,17 @@ def floor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 def compare(ready: Bench, worlds: int, *, doubled: bool) -> None:
     dice = random.Random(SEED)
-    made = Worlds(dice, ready.upstreams)
-    for serial in range(worlds):
+    made = Worlds(dice)
+    first = SEED % 10_000 * 1000
+    for serial in range(first, first + worlds):
         documents = made.world(serial)
-        ready.put(documents, serial)
+        ready.put(documents)
         assert ready.errors == [], f"seed {SEED}, world {serial}"
         requests = Requests(dice, documents, doubled=doubled)
         for _ in range(REQUESTS):
-            gateway, request = dice.choice(list(GATEWAYS)), requests.request()
-            difference = ready.difference(gateway, request)
-            assert not difference, story(serial, documents, gateway, request, difference)
-
-
-def story(serial: int, documents: list[Document], gateway: str, request: Request, difference: str) -> str:
-    world = yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True)
-    return f"seed {SEED}, world {serial}, gateway {gateway!r}\n{request!r}\n{difference}\n{world}"
+            pair = Pair(documents, dice.choice(list(GATEWAYS)), requests.request())
+            difference = ready.difference(pair)
+            assert not difference, f"seed {SEED}, world {serial}\n{difference}\n{pair.text()}"
 
 
 def test_2000_random_pairs_on_the_current_envoy(current: Bench) -> None:
@@ -65,6 +62,15 @@ def test_2000_random_pairs_on_the_current_envoy(current: Bench) -> None:
 def test_random_pairs_on_the_oldest_envoy(floor: Bench) -> None:
     """Without headers on several lines: a route of Envoy 1.36 joins them, a newer one asks each alone."""
     compare(floor, int(os.environ.get("XDS_EXPLAIN_WORLDS", "10")), doubled=False)
+
+
+@pytest.mark.parametrize("file", sorted(PAIRS.iterdir()), ids=lambda file: file.stem)
+def test_what_was_once_found(current: Bench, file: Path) -> None:
+    pair = read_pair(file.read_text("utf-8"))
+    current.put(pair.world)
+
+    assert current.errors == []
+    assert current.difference(pair) == ""
 
 
 RULES = [
@@ -89,32 +95,31 @@ CASES = {
     "and not as it is meant": ("none", b"/encoded?v&q=a+b", [], "default 404"),
     "an audience's is, however it was sent": ("none", b"/v?%76=1", [], "default 404"),
 }
-"""What random pairs once found, or what is easily got wrong."""
+"""Gateway, target and lines of what is easily got wrong, and what must come of it."""
 
 
-def shop(ready: Bench) -> list[Document]:
+def shop() -> list[Document]:
     release = {"app": "one", "gateways": list(SERVING), "hosts": ["one.test"], "audiences": [NO_V]}
     release["default"] = [{"deployment": "one-v1"}]
-    made = Worlds(random.Random(0), ready.upstreams)
     routed = {"web": {"build": "b1", "routes": RULES}}
     records = [deployment("one", version, routed) for version in ("v1", "v2")]
-    return [*made.probe(10_000), made.build("one", "web", "b1"), *records, record("Release", "one", release)]
+    return [*probe(0), placed("one", "web", "b1"), *records, record("Release", "one", release)]
 
 
 @pytest.fixture(scope="module")
 def told(current: Bench) -> Bench:
-    current.put(shop(current), 10_000)
+    current.put(shop())
     assert current.errors == []
     return current
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_was_once_found(told: Bench, case: str) -> None:
+def test_what_is_easily_got_wrong(told: Bench, case: str) -> None:
     gateway, target, lines, expected = CASES[case]
-    request = Request("GET", target, ((b"host", b"one.test"), *lines))
+    pair = Pair(shop(), gateway, Request("GET", target, ((b"host", b"one.test"), *lines)))
 
-    answer = told.answer(gateway, request)
-    assert told.difference(gateway, request) == ""
+    answer = told.answer(pair)
+    assert told.difference(pair) == ""
     assert f"{answer.rule} {answer.status}" == expected
 
 

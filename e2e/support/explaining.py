@@ -16,7 +16,7 @@ import yaml
 from e2e.support.client import Client
 from e2e.support.envoy import Envoy, EnvoyVersion
 from e2e.support.processes import free_ports, held_ports, wait_until
-from e2e.support.random_worlds import COMPONENTS, GATEWAYS, LOOPBACK, SERVING, Request, gateways
+from e2e.support.random_worlds import COMPONENTS, GATEWAYS, LOOPBACK, PROBE, SERVING, Pair, Request, gateways
 from e2e.support.records import Document, Folder
 from e2e.support.server import Mode, Server
 from e2e.support.upstream import Upstreams
@@ -105,21 +105,30 @@ class Bench:
     server: Server
     ports: Mapping[str, int]
     upstreams: Mapping[str, str]
-    """Where an instance of each component is: every build of it."""
+    """Where the one instance of each component is, whatever the build."""
     admission: Admission = field(default_factory=Admission)
 
-    def put(self, documents: Sequence[Document], serial: int) -> None:
-        """These records beside the gateways, in one push, live at every Envoy."""
-        records = yaml.safe_dump_all([*gateways(self.ports), *documents], sort_keys=False, allow_unicode=True)
+    def put(self, documents: Sequence[Document]) -> None:
+        """These records beside the gateways, in one push, live at every Envoy; instances are where they are now."""
+        placed = [self._placed(each) for each in documents]
+        records = yaml.safe_dump_all([*gateways(self.ports), *placed], sort_keys=False, allow_unicode=True)
         files = {"world.yaml": Readable(records)}
         now = datetime.now(tz=UTC)  # noqa: TID251 - when audiences have ended is about the real time
         self.admission = admit(Admission(), Batch(files, complete=True), now, folder="records")
         self.folder.write_text("world.yaml", records)
-        wait_until(lambda: all(self._live(self.ports[name], serial) for name in SERVING), "the world is live", 60)
+        (rule,) = (each["name"] for each in _audiences(documents) if PROBE in each.get("hosts", ()))
+        wait_until(lambda: all(self._live(self.ports[name], rule) for name in SERVING), "the world is live", 60)
 
-    def _live(self, port: int, serial: int) -> bool:
+    def _placed(self, document: Document) -> Document:
+        if document["kind"] != "Build":
+            return document
+        spec = document["spec"]
+        instances = [{**each, "address": self.upstreams[spec["component"]]} for each in spec["endpoints"]["addresses"]]
+        return document | {"spec": {**spec, "endpoints": {"addresses": instances}}}
+
+    def _live(self, port: int, rule: str) -> bool:
         with Client(port) as client:
-            return client.get("probe.test").header("x-served-rule") == f"world-{serial}"
+            return client.get(PROBE).header("x-served-rule") == rule
 
     @property
     def errors(self) -> list[str]:
@@ -131,20 +140,24 @@ class Bench:
         question = replace(asked(request, self.ports[gateway]), request_id=request_id)
         return decide(world, record, record.spec.listeners[0], question)
 
-    def answer(self, gateway: str, request: Request) -> Facts:
+    def answer(self, pair: Pair) -> Facts:
         """What Envoy does."""
-        return sent(self.ports[gateway], request)
+        return sent(self.ports[pair.gateway], pair.request)
 
-    def difference(self, gateway: str, request: Request) -> str:
+    def difference(self, pair: Pair) -> str:
         """What Envoy does that `explain` does not foretell; empty if nothing.
 
         Where chance decides the answer is one of several; where the application tells which request id Envoy drew,
         it is the only one.
         """
-        told = self.answer(gateway, request)
-        decision = self.decision(gateway, request, told.request_id)
-        known = [foretold(outcome, request.method) for outcome in decision.outcomes]
+        told = self.answer(pair)
+        decision = self.decision(pair.gateway, pair.request, told.request_id)
+        known = [foretold(outcome, pair.request.method) for outcome in decision.outcomes]
         return "" if told in known else f"Envoy: {told}\nexplain: {known}\n{pformat(decision)}"
+
+
+def _audiences(documents: Sequence[Document]) -> Iterator[Any]:
+    return (each for document in documents for each in document["spec"].get("audiences", ()))
 
 
 @contextmanager

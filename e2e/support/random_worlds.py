@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import yaml
+
 from e2e.support.records import Build, Document, deployment, gateway, record
 
 GATEWAYS: Final[Mapping[str, dict[str, Any]]] = {
@@ -47,6 +49,8 @@ VALUES = ("1", "true", "a", "ab", "b", "b,a", "é", "a b", "a%20b", "a+b", 'x"y'
 PATTERNS = ("a.*", "[0-9]+", "true|1", ".*", "(?:a|b)+", "[^,]*", ".+b", "a")
 SELECTORS = ("x-v", "x-xds-server-explicit")
 LOOPBACK = "127.0.0.1"
+PROBE = "probe.test"
+"""A host of every world, whose rule names the world."""
 
 
 def maybe(dice: random.Random, chance: float = 0.5) -> bool:
@@ -71,6 +75,30 @@ class Request:
         return b"\r\n".join([*head, b"connection: close", b"content-length: 0", b"", b""])
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A world, and a request to one of its gateways. As text it is a file of `e2e/pairs`, which is tried again."""
+
+    world: Sequence[Document]
+    gateway: str
+    request: Request
+
+    def text(self) -> str:
+        lines = [[_latin(name), _latin(value)] for name, value in self.request.lines]
+        asked = {"gateway": self.gateway, "method": self.request.method, "target": _latin(self.request.target)}
+        return yaml.safe_dump_all([{**asked, "lines": lines}, *self.world], sort_keys=False, allow_unicode=True)
+
+
+def read_pair(text: str) -> Pair:
+    asked, *world = yaml.safe_load_all(text)
+    lines = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in asked["lines"])
+    return Pair(world, asked["gateway"], Request(asked["method"], asked["target"].encode("latin-1"), lines))
+
+
+def _latin(text: bytes) -> str:
+    return text.decode("latin-1")
+
+
 def gateways(ports: Mapping[str, int]) -> list[Document]:
     made = [gateway(name, ports[name], **(ALL | spec)) for name, spec in GATEWAYS.items()]
     for each in made:
@@ -92,19 +120,31 @@ def word_of(document: Document) -> str:
     return ".".join([metadata["namespace"], metadata["name"]] if "namespace" in metadata else [metadata["name"]])
 
 
+def placed(app: str, component: str, build: str, *, draining: bool = False) -> Document:
+    """Where the build runs is for whoever runs it to say."""
+    return Build(app, component, build).record([{"address": f"{LOOPBACK}:1", "draining": draining}])
+
+
+def probe(serial: int) -> list[Document]:
+    app = f"probe{serial}"
+    audience = {"name": f"world-{serial}", "hosts": [PROBE], "deployment": f"{app}-v1"}
+    spec = {"app": app, "gateways": list(SERVING), "audiences": [audience]}
+    routed = {"web": {"build": "b1", "routes": [{}]}}
+    return [placed(app, "web", "b1"), deployment(app, "v1", routed), record("Release", app, spec)]
+
+
 class Worlds:
     """Makes one world after another; their names differ, so that each may follow any."""
 
-    def __init__(self, dice: random.Random, upstreams: Mapping[str, str]) -> None:
+    def __init__(self, dice: random.Random) -> None:
         self._dice = dice
-        self._upstreams = upstreams
 
     def world(self, serial: int) -> list[Document]:
-        """Records but for the gateways. A request to `probe.test` tells when they are live."""
+        """Records but for the gateways. A request to `PROBE` tells when they are live."""
         dice = self._dice
         hosts = list(HOSTS)
         dice.shuffle(hosts)
-        found = self.probe(serial)
+        found = probe(serial)
         for app in (f"one{serial}", f"two{serial}")[: dice.randint(1, 2)]:
             ours = [hosts.pop() for _ in range(dice.randint(1, 3))]
             made = self._app(app, ours)
@@ -115,21 +155,11 @@ class Worlds:
         versions = [f"v{number}" for number in range(1, self._dice.randint(1, 4) + 1)]
         return [
             *(self._deployment(app, version) for version in versions),
-            *(self.build(app, component, build) for component in COMPONENTS for build in ("b1", "b2")),
+            *(placed(app, component, build) for component in COMPONENTS for build in ("b1", "b2")),
             self._deployment(app, "bare", "b3"),
-            self.build(app, "web", "b3", draining=True),
+            placed(app, "web", "b3", draining=True),
             self._release(app, [f"{app}-{version}" for version in versions], hosts),
         ]
-
-    def probe(self, serial: int) -> list[Document]:
-        app = f"probe{serial}"
-        audience = {"name": f"world-{serial}", "hosts": ["probe.test"], "deployment": f"{app}-v1"}
-        spec = {"app": app, "gateways": list(SERVING), "audiences": [audience]}
-        routed = {"web": {"build": "b1", "routes": [{}]}}
-        return [self.build(app, "web", "b1"), deployment(app, "v1", routed), record("Release", app, spec)]
-
-    def build(self, app: str, component: str, build: str, *, draining: bool = False) -> Document:
-        return Build(app, component, build).record([{"address": self._upstreams[component], "draining": draining}])
 
     def _deployment(self, app: str, version: str, build: str = "") -> Document:
         dice = self._dice
