@@ -1,12 +1,17 @@
 """What an edge takes from its clients, and what it makes of it, on real Envoys."""
 
+import http.client
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from e2e.support import records
 from e2e.support.client import Client, Reply, echo
-from e2e.support.gateways import running
-from e2e.support.processes import free_ports
+from e2e.support.envoy import Envoy
+from e2e.support.gateways import add_gateway, running, wait_served
+from e2e.support.load import Load, Shot, lost
+from e2e.support.processes import free_ports, wait_until
 from e2e.support.world import V1, App, World
 
 pytestmark = pytest.mark.e2e
@@ -117,3 +122,57 @@ def test_a_listener_that_redirects_sends_reads_and_writes_to_https(world: World,
         }
         assert {reply.header("location") for reply in found.values()} == {f"https://{shop.host}:8443/a%20b/c?d=%2F&e"}
         assert away.get(host, path).header("location") == f"https://{shop.host}/a%20b/c?d=%2F&e"
+
+
+def test_one_connection_too_many_is_closed_and_the_admin_interface_still_answers(world: World) -> None:
+    port = add_gateway(world, "narrow")
+    with world.another_envoy("narrow-1", "narrow", "--max-connections", "2") as envoy:
+        with Client(port) as one, Client(port) as two, Client(port) as three:
+            assert [client.get("nobody.example.com").status for client in (one, two)] == [404, 404]
+            with pytest.raises((http.client.HTTPException, OSError)):
+                three.get("nobody.example.com")
+            assert one.get("nobody.example.com").status == 404
+        assert envoy.total("downstream_global_cx_overflow") == 1
+
+
+def listen(world: World, name: str, **ports: int) -> None:
+    listeners = [{"name": each, "address": "127.0.0.1", "port": port} for each, port in ports.items()]
+    world.folder.write(f"gateway-{name}.yaml", records.gateway(name, 1, listeners=listeners))
+
+
+def wait_listening(envoy: Envoy, name: str, **ports: int) -> None:
+    def listening() -> dict[str, int]:
+        return {
+            each["name"].removeprefix(f"{name}/"): each["address"]["socket_address"]["port_value"]
+            for key, each in envoy.resources().items()
+            if key.startswith("listener/")
+        }
+
+    wait_until(lambda: listening() == ports, f"the listeners are at {ports}", within=30)
+
+
+def test_listeners_that_move_and_swap_leave_another_one_and_open_requests_alone(world: World, shop: App) -> None:
+    one, two, three, steady = free_ports(4)
+    listen(world, "swapping", a=one, b=two, steady=steady)
+    host = "edges-v1.preview.example.com"
+    with (
+        world.another_envoy("swapping-1", "swapping") as envoy,
+        Client(one) as open_one,
+        Client(three) as moved,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        wait_served(open_one, host, "edges-v1")
+        with Load(steady, [Shot("steady", host)], world.directory, rate=100) as load:
+            slow = pool.submit(open_one.get, host, headers=[("x-test-delay", "1")])
+            envoy.wait_stat("http.swapping/a.downstream_rq_active", 1)
+            listen(world, "swapping", a=three, b=two, steady=steady)
+            wait_listening(envoy, "swapping", a=three, b=two, steady=steady)
+            assert slow.result().status == 200
+            wait_served(moved, host, "edges-v1")
+            listen(world, "swapping", a=two, b=three, steady=steady)
+            wait_listening(envoy, "swapping", a=two, b=three, steady=steady)
+            results = load.stop()
+        assert lost(results.answers) == []
+        for port in (two, three):
+            with Client(port) as client:
+                wait_served(client, host, "edges-v1")

@@ -5,7 +5,8 @@
 -- 2. Takes every `xds.deployment` member out of every baggage line and puts ours in front. Every other member stays
 --    byte for byte. Ours and theirs are one line, or two where one would pass 8192 bytes, the limit of W3C Baggage
 --    beyond which libraries drop a line whole.
--- 3. Tells the client where the answer came from, where the gateway's record says so (`reveal`).
+-- 3. Tells the access log which rule and deployment it was.
+-- 4. Tells the client where the answer came from, where the gateway's record says so (`reveal`).
 
 local QUERY = "explicit-deployment"
 local REVEAL_DEPLOYMENT = true
@@ -76,8 +77,12 @@ local function chosen(handle)
 end
 
 function envoy_on_request(handle)
-  local _, deployment = chosen(handle)
-  if not deployment or deployment == "-" then return end
+  local rule, deployment = chosen(handle)
+  if not rule then return end
+  local said = handle:streamInfo():dynamicMetadata()
+  if rule ~= "-" then said:set("xds-server", "rule", rule) end
+  if deployment == "-" then return end
+  said:set("xds-server", "deployment", deployment)
   local headers = handle:headers()
   if QUERY ~= "" then
     local path = headers:get(":path")

@@ -41,6 +41,8 @@ class Envoy:
             "1",
             "-l",
             "warning",
+            "--file-flush-interval-msec",
+            "50",
         ]
         named = ["--service-node", node] if node else []
         self.child = Child(f"envoy-{self.admin_port}", [*command, *named], directory)

@@ -91,13 +91,21 @@ class Results:
 class Load:
     """`rate` requests a second to a port, the shots in turn, in a process of its own, until it is stopped.
 
-    HTTP/1 and HTTP/2 take turns, most over kept connections, a fifth over new ones.
+    HTTP/1 and HTTP/2 take turns, most over kept connections, a fifth over new ones. `tls`: all of them encrypted.
     """
 
-    def __init__(self, port: int, shots: Sequence[Shot], directory: Path, rate: float = RATE) -> None:
+    def __init__(
+        self, port: int, shots: Sequence[Shot], directory: Path, rate: float = RATE, *, tls: bool = False
+    ) -> None:
         self._results = directory / "load.json"
         self.child = Child("load", [sys.executable, "-m", "e2e.support.load_process"], directory, talks=True)
-        order = {"port": port, "rate": rate, "results": str(self._results), "shots": [asdict(shot) for shot in shots]}
+        order = {
+            "port": port,
+            "rate": rate,
+            "tls": tls,
+            "results": str(self._results),
+            "shots": [asdict(shot) for shot in shots],
+        }
         self.child.say(json.dumps(order))
         self.child.hear()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import sys
 import time
 from asyncio import AbstractEventLoop, TaskGroup
@@ -71,6 +72,8 @@ class Request:
 class Http1(asyncio.Protocol):
     """A connection of HTTP/1: one request at a time, and idle after it if both sides keep it."""
 
+    alpn = "http/1.1"
+
     def __init__(self, idle: list["Http1"]) -> None:
         self._idle = idle
         self._request: Request | None = None
@@ -129,6 +132,8 @@ def parse_head(head: str) -> tuple[int, dict[str, str]]:
 
 class Http2(asyncio.Protocol):
     """A connection of HTTP/2: many requests at a time, until the peer says GOAWAY."""
+
+    alpn = "h2"
 
     def __init__(self, usable: list["Http2"]) -> None:
         self._usable = usable
@@ -202,12 +207,24 @@ class Http2(asyncio.Protocol):
             self._transport.write(pending)
 
 
+def trusting(alpn: str) -> ssl.SSLContext:
+    """Takes any certificate: whether it is the right one is asked elsewhere."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols([alpn])
+    return context
+
+
+TLS = {alpn: trusting(alpn) for alpn in ("http/1.1", "h2")}
+
+
 class Generator:
     """Sends each request when it is due, over an idle connection if there is one, else over a new one."""
 
-    def __init__(self, port: int, tasks: TaskGroup) -> None:
+    def __init__(self, port: int, tasks: TaskGroup, *, tls: bool) -> None:
         self.seen = Seen()
         self._port = port
+        self._tls = tls
         self._tasks = tasks
         self._loop: AbstractEventLoop = asyncio.get_running_loop()
         self._idle: list[Http1] = []
@@ -248,7 +265,8 @@ class Generator:
 
     async def _connect(self, request: Request, wire: Http1 | Http2) -> None:
         try:
-            await self._loop.create_connection(lambda: wire, "127.0.0.1", self._port)
+            context, name = (TLS[wire.alpn], request.shot.host) if self._tls else (None, None)
+            await self._loop.create_connection(lambda: wire, "127.0.0.1", self._port, ssl=context, server_hostname=name)
         except OSError as error:
             request.finish(str(error))
         else:
@@ -263,7 +281,7 @@ async def main() -> None:
     shots = [Shot(**shot) for shot in order["shots"]]
     stop = asyncio.Event()
     async with TaskGroup() as tasks:
-        generator = Generator(order["port"], tasks)
+        generator = Generator(order["port"], tasks, tls=order["tls"])
         running = tasks.create_task(generator.run(shots, order["rate"], stop))
         before = time.process_time()
         print("started", flush=True)

@@ -43,7 +43,7 @@ class Server:
         self.child = Child("server", self._serve, self._directory)
         self.child.wait_ready(lambda: answers(self.admin, "/readyz"))
 
-    def bootstrap(self, gateway: str, mode: Mode, admin_port: int, node: str) -> dict[str, Any]:
+    def bootstrap(self, gateway: str, mode: Mode, admin_port: int, node: str, *more: str) -> dict[str, Any]:
         """What Envoy is started with, as the product's command prints it."""
         command: list[str | Path] = [
             BIN / "xds-server",
@@ -53,7 +53,7 @@ class Server:
             "--xds",
             f"127.0.0.1:{self.xds}",
         ]
-        options = ["--mode", mode, "--admin-port", str(admin_port), "--id", node]
+        options = ["--mode", mode, "--admin-port", str(admin_port), "--id", node, *more]
         printed = subprocess.run([*command, *options], check=True, stdout=subprocess.PIPE, text=True).stdout
         bootstrap: dict[str, Any] = yaml.safe_load(printed)
         return bootstrap

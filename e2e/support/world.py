@@ -79,17 +79,20 @@ class World:
         }
 
     @contextmanager
-    def another_envoy(self, node: str, gateway: str = GATEWAY) -> Iterator[Envoy]:
-        """One more Envoy, ready; beside another of its gateway, as the kernel lets Envoys share a port."""
-        with self.stranger(node, gateway) as envoy:
+    def another_envoy(self, node: str, gateway: str = GATEWAY, *options: str) -> Iterator[Envoy]:
+        """One more Envoy, ready; beside another of its gateway, as the kernel lets Envoys share a port.
+
+        `options` are those of its bootstrap.
+        """
+        with self.stranger(node, gateway, *options) as envoy:
             envoy.wait_ready()
             yield envoy
 
     @contextmanager
-    def stranger(self, node: str, gateway: str) -> Iterator[Envoy]:
+    def stranger(self, node: str, gateway: str, *options: str) -> Iterator[Envoy]:
         """One more Envoy, running; what it is told is yet to be seen."""
         (admin,) = free_ports(1)
-        bootstrap = self.server.bootstrap(gateway, self.mode, admin, node)
+        bootstrap = self.server.bootstrap(gateway, self.mode, admin, node, *options)
         with Envoy(self.version, bootstrap, self.directory) as envoy:
             envoy.wait_live()
             yield envoy

@@ -5,7 +5,7 @@ from typing import Any
 from xds_server.messages.codec import to_json
 from xds_server.messages.envoy import TypedExtensionConfig
 from xds_server.records.models import API_VERSION, Gateway
-from xds_server.resources.listeners import listener_resource, open_listeners
+from xds_server.resources.listeners import listener_resources, open_listeners
 from xds_server.snapshot import TypeUrl
 
 EXPLICIT = {"host": "{deployment}.p.test", "header": "x-explicit-deployment", "query": "explicit-deployment"}
@@ -23,10 +23,11 @@ def gateway(**spec: Any) -> Gateway:
 
 
 def listeners(record: Gateway) -> dict[str, dict[str, Any]]:
-    """What Envoy is told about every listener, by its name in the record."""
+    """What Envoy is told about every listener, by its name within the gateway."""
     return {
-        listener.name: to_json(TypeUrl.LISTENER, listener_resource(record, listener).body)
+        each.name.removeprefix("edge/"): to_json(TypeUrl.LISTENER, each.body)
         for listener in open_listeners(record, IN_FORCE)
+        for each in listener_resources(record, listener)
     }
 
 

@@ -40,7 +40,9 @@ end
 
 function run(hook, route, lines)
   local headers = setmetatable({lines = lines}, Headers)
-  local info = {routeName = function() return route end}
+  local said = {}
+  local metadata = {set = function(_, _, key, value) said[key] = value end}
+  local info = {routeName = function() return route end, dynamicMetadata = function() return metadata end}
   _G[hook]({headers = function() return headers end, streamInfo = function() return info end})
-  return headers.lines
+  return headers.lines, said
 end

@@ -11,10 +11,11 @@ Line = tuple[str, str]
 
 
 class Headers:
-    """The header map that the filter has left."""
+    """The header map that the filter has left, and what it told the access log."""
 
-    def __init__(self, lines: list[Line]) -> None:
+    def __init__(self, lines: list[Line], said: dict[str, str]) -> None:
         self.lines = lines
+        self.said = said
 
     def of(self, name: str) -> list[str]:
         return [value for each, value in self.lines if each == name]
@@ -42,5 +43,5 @@ class Filter:
 
     def _run(self, hook: str, route: str, lines: tuple[Line, ...]) -> Headers:
         table = self._lua.table_from([self._lua.table_from(line) for line in lines])
-        found = self._lua.globals().run(hook, route, table)
-        return Headers([(line[1], line[2]) for line in found.values()])
+        found, said = self._lua.globals().run(hook, route, table)
+        return Headers([(line[1], line[2]) for line in found.values()], dict(said.items()))

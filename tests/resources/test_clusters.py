@@ -36,6 +36,7 @@ def test_an_entry_component_is_a_cluster_of_its_deployment_with_the_endpoints_of
         "type": "EDS",
         "eds_cluster_config": {"eds_config": {"ads": {}, "resource_api_version": "V3"}, "service_name": "shop/web@b1"},
         "connect_timeout": "5s",
+        "metadata": {"filter_metadata": {"xds-server": {"app": "shop", "component": "web", "build": "b1"}}},
     }
 
 

@@ -150,6 +150,19 @@ def test_what_a_gateway_does_not_reveal_is_not_said() -> None:
     assert rule.answer(ROUTE).lines == [("x-served-rule", "default")]
 
 
+@pytest.mark.parametrize(
+    ("route", "said"),
+    [
+        (ROUTE, {"rule": "default", "deployment": "shop-v2"}),
+        ("explicit/-/DeploymentUnknown", {"rule": "explicit"}),
+        ("-/-/HostUnknown", {}),
+        ("", {}),
+    ],
+)
+def test_the_access_log_is_told_which_rule_and_deployment_it_was(route: str, said: dict[str, str]) -> None:
+    assert QUIET.request(route, (":path", "/"), ("x-deployment", "forged")).said == said
+
+
 # --- the selector by query, before routing
 
 

@@ -175,11 +175,19 @@ def bootstrap_gateway(
     mode: ModeOption = Mode.DELTA,
     admin_port: AdminPort = None,
     node_id: NodeId = "",
+    max_connections: Annotated[
+        int, typer.Option(min=1, help="Connections of clients; one more is closed at once.")
+    ] = 50_000,
+    max_heap_mb: Annotated[
+        int, typer.Option(min=64, help="Heap in MiB; near it Envoy stops accepting. About 80 % of its memory limit.")
+    ] = 2048,
 ) -> None:
     """Print the bootstrap of an Envoy that serves a gateway; write it to a file that ends in .json."""
     from xds_server.resources.bootstrap import ProxyNode
+    from xds_server.resources.overload import Limits
 
-    _print(replace(ProxyNode.of_gateway(name, xds), mode=mode.value, id=node_id, admin_port=admin_port))
+    node = replace(ProxyNode.of_gateway(name, xds), mode=mode.value, id=node_id, admin_port=admin_port)
+    _print(replace(node, limits=Limits(max_connections, max_heap_mb)))
 
 
 @bootstrap.command("sidecar")

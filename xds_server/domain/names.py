@@ -9,6 +9,11 @@ DEFAULT_NAMESPACE = "default"
 CONTEXT_HEADER = "x-deployment"
 BAGGAGE_KEY = "xds.deployment"
 
+METADATA = "xds-server"
+"""Under which Envoy is told what an access log shall say."""
+ACCESS_LOG_CLUSTER = "access-log"
+"""A gateway's own collector of access logs. Every other cluster of ours has a slash in its name."""
+
 EXPLICIT_RULE = "explicit"
 DEFAULT_RULE = "default"
 
@@ -53,6 +58,11 @@ def endpoints(app: Ref, component: str, build: str) -> str:
 def listener(gateway: Ref, name: str) -> str:
     """The name of a listener and of its route configuration."""
     return f"{gateway.word}/{name}"
+
+
+def http3_listener(gateway: Ref, name: str) -> str:
+    """The listener beside it that takes HTTP/3. `_` is in no name of a record, so it is nobody else's."""
+    return f"{gateway.word}/{name}_http3"
 
 
 def secret(gateway: Ref, name: str) -> str:

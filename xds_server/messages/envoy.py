@@ -67,6 +67,7 @@ from envoy_data_plane.envoy.config.core.v3 import (
     HealthStatus,
     Http1ProtocolOptions,
     Http2ProtocolOptions,
+    Http3ProtocolOptions,
     HttpProtocolOptions,
     HttpProtocolOptionsHeadersWithUnderscoresAction,
     KeepaliveSettings,
@@ -77,6 +78,7 @@ from envoy_data_plane.envoy.config.core.v3 import (
     Node,
     Pipe,
     QueryParameter,
+    QuicProtocolOptions,
     RequestMethod,
     RoutingPriority,
     RuntimeDouble,
@@ -112,13 +114,22 @@ from envoy_data_plane.envoy.config.listener.v3 import (
     FilterChainMatch,
     Listener,
     ListenerFilter,
+    UdpListenerConfig,
 )
+from envoy_data_plane.envoy.config.listener.v3 import QuicProtocolOptions as QuicListenerOptions
 from envoy_data_plane.envoy.config.metrics.v3 import (
     HistogramBucketSettings,
     StatsConfig,
     StatsMatcher,
     StatsSink,
     TagSpecifier,
+)
+from envoy_data_plane.envoy.config.overload.v3 import (
+    OverloadAction,
+    OverloadManager,
+    ResourceMonitor,
+    ThresholdTrigger,
+    Trigger,
 )
 from envoy_data_plane.envoy.config.route.v3 import (
     CookieMatcher,

@@ -12,6 +12,7 @@ from xds_server.records.record import RecordBase
 from xds_server.records.values import (
     Flag,
     HeaderName,
+    HostPort,
     HostTemplate,
     Interval,
     Label,
@@ -154,12 +155,29 @@ class Http(Model):
     ] = Underscores.REJECT
 
 
+class AccessLog(Model):
+    """Where a gateway says what became of each request."""
+
+    stdout: Annotated[
+        Flag,
+        means("A line of JSON for each request on Envoy's standard output.", False, "HttpConnectionManager.access_log"),
+    ] = True
+    otlp: Annotated[
+        HostPort | None,
+        means(
+            "An OpenTelemetry collector that takes log records over gRPC, without TLS.",
+            "otel-collector.internal:4317",
+            "OpenTelemetryAccessLogConfig.common_config.grpc_service",
+        ),
+    ] = None
+
+
 class GatewaySpec(Model):
     """What an Envoy at the edge listens on, and which selectors it reads."""
 
     listeners: Annotated[
         Listeners,
-        means("The addresses and ports to listen on.", [{"name": "http", "port": 8080}], "Listener"),
+        means("The addresses and ports to listen on.", [{"name": "http", "port": 8080}]),
     ]
     secrets: Annotated[
         dict[Label, SecretFiles],
@@ -176,7 +194,15 @@ class GatewaySpec(Model):
         ),
     ] = None
     reveal: Annotated[Reveal, means("What answers say about where they came from.", {"deployment": True})] = Reveal()
-    http: Annotated[Http, means("What is taken from clients.", {"trustedHops": 1}, "HttpConnectionManager")] = Http()
+    access_log: Annotated[
+        AccessLog,
+        means(
+            "Where each request is logged.",
+            {"otlp": "otel-collector.internal:4317"},
+            "HttpConnectionManager.access_log",
+        ),
+    ] = Field(default=AccessLog(), alias="accessLog")
+    http: Annotated[Http, means("What is taken from clients.", {"trustedHops": 1})] = Http()
 
     def https_port(self, listener: Listener) -> int:
         """Where a listener that redirects sends its clients."""
@@ -197,5 +223,5 @@ class GatewaySpec(Model):
 class Gateway(RecordBase):
     """Record: an Envoy at the edge."""
 
-    kind: Literal["Gateway"]
-    spec: GatewaySpec
+    kind: Annotated[Literal["Gateway"], means("Which record this is.", "Gateway")]
+    spec: Annotated[GatewaySpec, means("What it says.", {"listeners": [{"name": "http", "port": 8080}]})]

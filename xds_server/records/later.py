@@ -21,7 +21,7 @@ def not_in_force(record: Record) -> Iterator[Later]:
             for name in sorted(record.spec.model_fields_set):
                 yield ("spec", type(record.spec).model_fields[name].alias or name), "Nothing reads it until sidecars do"
         case Gateway():
-            yield from _gateway(record)
+            pass
 
 
 def _build(record: Build) -> Iterator[Later]:
@@ -44,9 +44,3 @@ def _release(record: Release) -> Iterator[Later]:
         yield ("spec", "rollout"), "The record's weights are used"
     if "policy" in record.spec.model_fields_set:
         yield ("spec", "policy"), "A release is active as soon as it is accepted"
-
-
-def _gateway(record: Gateway) -> Iterator[Later]:
-    for index, listener in enumerate(record.spec.listeners):
-        if listener.http3:
-            yield ("spec", "listeners", index, "http3"), "HTTP/1.1 and HTTP/2 are offered"

@@ -64,13 +64,22 @@ class RedirectPort(Model):
     ]
 
 
+class Http3Port(Model):
+    """HTTP/3 is offered, and clients find it on this port."""
+
+    port: Annotated[Port, means("Where clients find the UDP port, if something in between maps it.", 443)]
+
+
 def _form(value: object) -> str:
-    return FORM + ("port" if isinstance(value, dict | RedirectPort) else "word")
+    return FORM + ("port" if isinstance(value, dict | Model) else "word")
 
 
 Redirect = Annotated[
     Annotated[RedirectTo, Tag(FORM + "word")] | Annotated[RedirectPort, Tag(FORM + "port")], Discriminator(_form)
 ]
+
+
+Http3 = Annotated[Annotated[Flag, Tag(FORM + "word")] | Annotated[Http3Port, Tag(FORM + "port")], Discriminator(_form)]
 
 
 class Listener(Model):
@@ -92,9 +101,9 @@ class Listener(Model):
         ),
     ] = None
     http3: Annotated[
-        Flag,
+        Http3,
         means(
-            "Offer HTTP/3 too, on the UDP port of the same number. Needs tls.",
+            "Offer HTTP/3 too, on the UDP port of the same number. Needs tls. `{port: 443}`: where clients find it.",
             True,
             "Listener.udp_listener_config.quic_options",
         ),
@@ -103,6 +112,13 @@ class Listener(Model):
         Redirect | None,
         means("Send every request to https: nothing is served here in plain text.", "https", "Route.redirect"),
     ] = None
+
+    @property
+    def http3_port(self) -> int | None:
+        """Where clients find HTTP/3; None where it is not offered."""
+        if isinstance(self.http3, Http3Port):
+            return self.http3.port
+        return self.port if self.http3 else None
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:

@@ -15,6 +15,7 @@ from xds_server.records.deployments import (
 )
 from xds_server.records.gateways import (
     Access,
+    AccessLog,
     Explicit,
     Gateway,
     GatewaySpec,
@@ -31,6 +32,7 @@ __all__ = [
     "API_VERSION",
     "KINDS",
     "Access",
+    "AccessLog",
     "App",
     "AppDeployment",
     "AppDeploymentSpec",

@@ -191,6 +191,16 @@ def _dns_address(value: str) -> str:
     return value
 
 
+def _host_port(value: str) -> str:
+    host = value.rpartition(":")[0]
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if _is_ip(bare):
+        return _socket_address(value)
+    if not _is_host(host):
+        raise ValueError('must be "host:port" with a lower-case host name or an IP address, such as otel.internal:4317')
+    return _dns_address(value)
+
+
 def _port(port: str) -> int:
     if not (re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
         raise ValueError("must end in a port from 1 to 65535, such as 10.0.0.4:8080")
@@ -307,6 +317,8 @@ SocketAddress = Annotated[
 DnsAddress = Annotated[
     str, BeforeValidator(_text), AfterValidator(_dns_address), _written("host:port", rf"{_HOST}:{_PORT}")
 ]
+HostPort = Annotated[str, BeforeValidator(_text), AfterValidator(_host_port)]
+"""Where something of the operator's own listens: an IP address or a host name, and a port."""
 Ip = Annotated[str, BeforeValidator(_text), AfterValidator(_ip), _written("IP address", rf"{_IPV4}|{_IPV6}")]
 Instant = Annotated[datetime, BeforeValidator(_instant), _written("date or RFC 3339", f"{_DATE}(?:{_TIME})?")]
 Regex = Annotated[

@@ -12,6 +12,7 @@ from xds_server.records.world import AppWorld
 from xds_server.resources.branches import Try
 from xds_server.resources.clusters import clusters
 from xds_server.resources.endpoints import assignment
+from xds_server.resources.metadata import virtual_host_metadata
 from xds_server.resources.virtual_hosts import StyledDeployment, explicit_try, released_body, styled_deployment
 from xds_server.snapshot import Resource
 from xds_server.traffic.hosts import released_hosts
@@ -107,7 +108,10 @@ def styled_app(world: AppWorld, style: Style, before: StyledApp | None) -> Style
     same = before is not None and before.world.deployments is world.deployments
     explicit = before.explicit if before and same else explicit_try(style, deployments)
     released = {
-        ref: {host.host: released_body(deployments, explicit, host) for host in released_hosts(world, release)}
+        ref: {
+            host.host: released_body(deployments, explicit, host) + virtual_host_metadata(ref)
+            for host in released_hosts(world, release)
+        }
         for ref, release in world.releases.items()
     }
     return StyledApp(world, deployments, explicit, released)

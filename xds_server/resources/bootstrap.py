@@ -1,12 +1,11 @@
 """What an Envoy is started with: who it is, and where its control plane is. Everything else comes over ADS."""
 
-import ipaddress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
 from xds_server.domain.addresses import Address
-from xds_server.messages.codec import encode, pack, to_json, type_url
+from xds_server.messages.codec import encode, to_json, type_url
 from xds_server.messages.envoy import Address as EnvoyAddress
 from xds_server.messages.envoy import (
     Admin,
@@ -17,30 +16,19 @@ from xds_server.messages.envoy import (
     Bootstrap,
     BootstrapDynamicResources,
     BootstrapStaticResources,
-    Cluster,
-    ClusterDiscoveryType,
-    ClusterLoadAssignment,
     CoreRetryPolicy,
-    Endpoint,
     GrpcService,
     GrpcServiceEnvoyGrpc,
-    Http2ProtocolOptions,
-    KeepaliveSettings,
-    LbEndpoint,
-    LocalityLbEndpoints,
     Node,
     SocketAddress,
 )
-from xds_server.messages.extensions import HttpProtocolOptions, HttpProtocolOptionsExplicitHttpConfig
 from xds_server.messages.google import Struct, Value
-from xds_server.resources.clusters import HTTP_OPTIONS
+from xds_server.resources.overload import RUNTIME, Limits, overload_manager
 from xds_server.resources.sources import FROM_ADS
+from xds_server.resources.static_clusters import grpc_cluster
 
 XDS_CLUSTER = "xds-server"
 API_TYPES = {"delta": ApiConfigSourceApiType.DELTA_GRPC, "sotw": ApiConfigSourceApiType.GRPC}
-KEEPALIVE = KeepaliveSettings(interval=timedelta(seconds=10), timeout=timedelta(seconds=5))
-"""A control plane that is gone without a word is noticed within 15 s, and another replica is found."""
-
 RECONNECT = CoreRetryPolicy(
     retry_back_off=BackoffStrategy(base_interval=timedelta(milliseconds=100), max_interval=timedelta(seconds=5))
 )
@@ -52,7 +40,8 @@ class ProxyNode:
     """An Envoy, and where its control plane is.
 
     `cluster` and `metadata` say what it is (`of_gateway`, `of_sidecar`). `id` empty: it is given when Envoy is started
-    (`--service-node`). `admin_port` None: no admin interface; it listens on loopback only.
+    (`--service-node`). `admin_port` None: no admin interface; it listens on loopback only. `limits` None: whoever
+    connects is trusted.
     """
 
     cluster: str
@@ -61,11 +50,12 @@ class ProxyNode:
     mode: str = "delta"
     id: str = ""
     admin_port: int | None = None
+    limits: Limits | None = None
 
     @classmethod
     def of_gateway(cls, name: str, xds: Address) -> Self:
         """An Envoy that serves the gateway of this name."""
-        return cls(name, (("role", "gateway"),), xds)
+        return cls(name, (("role", "gateway"),), xds, limits=Limits())
 
     @classmethod
     def of_sidecar(cls, component: str, build: str, xds: Address) -> Self:
@@ -85,7 +75,9 @@ def bootstrap(node: ProxyNode) -> dict[str, object]:
     message = Bootstrap(
         node=Node(id=node.id, cluster=node.cluster, metadata=metadata),
         admin=_admin(node.admin_port),
-        static_resources=BootstrapStaticResources(clusters=[_control_plane(node.xds)]),
+        static_resources=BootstrapStaticResources(clusters=[grpc_cluster(XDS_CLUSTER, node.xds)]),
+        layered_runtime=RUNTIME if node.limits else None,
+        overload_manager=overload_manager(node.limits) if node.limits else None,
         dynamic_resources=BootstrapDynamicResources(ads_config=ads, cds_config=FROM_ADS, lds_config=FROM_ADS),
     )
     return to_json(type_url(Bootstrap), encode(message))
@@ -94,30 +86,5 @@ def bootstrap(node: ProxyNode) -> dict[str, object]:
 def _admin(port: int | None) -> Admin | None:
     if port is None:
         return None
-    return Admin(address=EnvoyAddress(socket_address=SocketAddress(address="127.0.0.1", port_value=port)))
-
-
-def _control_plane(xds: Address) -> Cluster:
-    http2 = Http2ProtocolOptions(connection_keepalive=KEEPALIVE)
-    options = HttpProtocolOptions(
-        explicit_http_config=HttpProtocolOptionsExplicitHttpConfig(http2_protocol_options=http2)
-    )
-    socket = SocketAddress(address=xds.host, port_value=xds.port)
-    endpoint = LbEndpoint(endpoint=Endpoint(address=EnvoyAddress(socket_address=socket)))
-    return Cluster(
-        name=XDS_CLUSTER,
-        type=ClusterDiscoveryType.STATIC if _is_ip(xds.host) else ClusterDiscoveryType.STRICT_DNS,
-        connect_timeout=timedelta(seconds=1),
-        load_assignment=ClusterLoadAssignment(
-            cluster_name=XDS_CLUSTER, endpoints=[LocalityLbEndpoints(lb_endpoints=[endpoint])]
-        ),
-        typed_extension_protocol_options={HTTP_OPTIONS: pack(options)},
-    )
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    address = EnvoyAddress(socket_address=SocketAddress(address="127.0.0.1", port_value=port))
+    return Admin(address=address, ignore_global_conn_limit=True)

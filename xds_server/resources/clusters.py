@@ -20,6 +20,7 @@ from xds_server.messages.extensions import HttpProtocolOptions, HttpProtocolOpti
 from xds_server.messages.google import Any
 from xds_server.records.models import AppDeployment, CircuitBreaker, LoadBalancer, Outlier, Protocol
 from xds_server.resources.content import resource
+from xds_server.resources.metadata import metadata
 from xds_server.resources.sources import FROM_ADS
 from xds_server.snapshot import Resource
 
@@ -59,6 +60,7 @@ def _cluster(deployment: AppDeployment, name: str, protocols: Mapping[BuildId, P
         circuit_breakers=_circuit_breakers(policy.circuit_breaker),
         outlier_detection=_outlier_detection(policy.outlier),
         typed_extension_protocol_options=_protocol_options(protocols.get(build, Protocol.HTTP1)),
+        metadata=metadata({"app": build.app.word, "component": name, "build": component.build}),
     )
     return resource(cluster_name, cluster, needs=(build.word,))
 

@@ -10,9 +10,12 @@ from xds_server.messages.codec import pack
 from xds_server.messages.envoy import (
     CidrRange,
     HeaderMatcher,
+    HeaderMutation,
     Http2ProtocolOptions,
+    Http3ProtocolOptions,
     HttpProtocolOptions,
     HttpProtocolOptionsHeadersWithUnderscoresAction,
+    QuicProtocolOptions,
     RedirectAction,
     RedirectActionRedirectResponseCode,
     RegexMatcher,
@@ -23,14 +26,19 @@ from xds_server.messages.envoy import (
     VirtualHost,
 )
 from xds_server.messages.extensions import (
+    HeaderMutationFilter,
     HttpConnectionManager,
+    HttpConnectionManagerCodecType,
     HttpConnectionManagerInternalAddressConfig,
     HttpConnectionManagerPathWithEscapedSlashesAction,
     HttpFilter,
+    Mutations,
     Rds,
     Router,
 )
 from xds_server.records.models import Gateway, Http, Listener, Underscores
+from xds_server.resources.access_logs import access_logs
+from xds_server.resources.headers import header
 from xds_server.resources.local_replies import local_replies
 from xds_server.resources.selectors import lua_filter, selector_first
 from xds_server.resources.sources import FROM_ADS
@@ -49,6 +57,13 @@ HTTP2 = Http2ProtocolOptions(
     initial_stream_window_size=STREAM_WINDOW,
     initial_connection_window_size=CONNECTION_WINDOW,
 )
+HTTP3 = Http3ProtocolOptions(
+    quic_protocol_options=QuicProtocolOptions(
+        max_concurrent_streams=STREAMS,
+        initial_stream_window_size=STREAM_WINDOW,
+        initial_connection_window_size=CONNECTION_WINDOW,
+    )
+)
 NOBODY = HttpConnectionManagerInternalAddressConfig(
     cidr_ranges=[CidrRange(address_prefix="255.255.255.255", prefix_len=32)]
 )
@@ -61,8 +76,10 @@ UNDERSCORES = {
 }
 
 
-def connection_manager(gateway: Gateway, listener: Listener) -> HttpConnectionManager:
-    """Serves what the gateway's releases say, or sends everything to https."""
+def connection_manager(gateway: Gateway, listener: Listener, *, quic: bool = False) -> HttpConnectionManager:
+    """Serves what the gateway's releases say, or sends everything to https. `quic`: for HTTP/3, which has a listener of
+    its own.
+    """
     name = names.listener(gateway.ref, listener.name)
     http = gateway.spec.http
     elsewhere = _redirects(name, gateway.spec.https_port(listener)) if listener.redirect is not None else None
@@ -70,9 +87,10 @@ def connection_manager(gateway: Gateway, listener: Listener) -> HttpConnectionMa
         stat_prefix=names.cluster_stat(name),
         rds=None if elsewhere else Rds(route_config_name=name, config_source=FROM_ADS),
         route_config=elsewhere,
-        http_filters=[ROUTER] if elsewhere else [lua_filter(gateway), ROUTER],
+        http_filters=[ROUTER] if elsewhere else [*_http3_offer(listener), lua_filter(gateway), ROUTER],
         early_header_mutation_extensions=[] if elsewhere else selector_first(gateway),
         local_reply_config=local_replies(),
+        access_log=access_logs(gateway, name),
         strip_any_host_port=True if elsewhere else None,
         use_remote_address=True,
         xff_num_trusted_hops=http.trusted_hops,
@@ -81,7 +99,9 @@ def connection_manager(gateway: Gateway, listener: Listener) -> HttpConnectionMa
         merge_slashes=True,
         path_with_escaped_slashes_action=HttpConnectionManagerPathWithEscapedSlashesAction.UNESCAPE_AND_REDIRECT,
         common_http_protocol_options=_common(http),
-        http2_protocol_options=HTTP2,
+        codec_type=HttpConnectionManagerCodecType.HTTP3 if quic else HttpConnectionManagerCodecType.AUTO,
+        http2_protocol_options=None if quic else HTTP2,
+        http3_protocol_options=HTTP3 if quic else None,
         max_request_headers_kb=http.headers_kb,
         request_headers_timeout=REQUEST_HEADERS_TIMEOUT,
         stream_idle_timeout=STREAM_IDLE_TIMEOUT,
@@ -92,6 +112,19 @@ def _common(http: Http) -> HttpProtocolOptions:
     return HttpProtocolOptions(
         idle_timeout=http.idle_timeout, headers_with_underscores_action=UNDERSCORES[http.underscores]
     )
+
+
+def _http3_offer(listener: Listener) -> list[HttpFilter]:
+    """Clients come by TCP first, and are told where else they may."""
+    if listener.http3_port is None:
+        return []
+    offer = header("alt-svc", f'h3=":{listener.http3_port}"; ma=86400')
+    mutations = Mutations(response_mutations=[HeaderMutation(append=offer)])
+    return [
+        HttpFilter(
+            name="envoy.filters.http.header_mutation", typed_config=pack(HeaderMutationFilter(mutations=mutations))
+        )
+    ]
 
 
 def _redirects(name: str, port: int) -> RouteConfiguration:

@@ -7,9 +7,10 @@ from immutables import Map
 
 from xds_server.domain.names import Ref
 from xds_server.records.models import Gateway
+from xds_server.resources.access_logs import access_log_clusters
 from xds_server.resources.apps import AppParts, StyledApp
 from xds_server.resources.extensions import Call, Extensions, Origin, call
-from xds_server.resources.listeners import listener_resource, open_listeners
+from xds_server.resources.listeners import listener_resources, open_listeners
 from xds_server.resources.route_configurations import Hosts, route_configuration
 from xds_server.resources.virtual_hosts import template_body, unknown_body
 from xds_server.snapshot import NOTHING, Resource, Resources, Snapshot, TypeUrl
@@ -90,7 +91,11 @@ def updated_gateway(gateway: GatewayParts, record: Gateway, changes: Changes) ->
     ]
     before = gateway.snapshot
     clusters, changed_clusters = merged(
-        before.of(TypeUrl.CLUSTER), [(old.clusters, new.clusters) for old, new in pairs]
+        before.of(TypeUrl.CLUSTER),
+        [
+            (access_log_clusters(gateway.record), access_log_clusters(record)),
+            *((old.clusters, new.clusters) for old, new in pairs),
+        ],
     )
     hosts = _merged_hosts(gateway.hosts, pairs)
     own = _listeners(record, changes.secrets, gateway)
@@ -157,8 +162,8 @@ def _listeners(record: Gateway, secrets: Resources, before: GatewayParts) -> Res
     told = before.snapshot
     if before.record is record and told is not UNTOLD and secrets is told.of(TypeUrl.SECRET):
         return before.own
-    made = (listener_resource(record, listener) for listener in open_listeners(record, secrets))
-    return NOTHING.update({each.name: each for each in made})
+    made = (listener_resources(record, listener) for listener in open_listeners(record, secrets))
+    return NOTHING.update({each.name: each for both in made for each in both})
 
 
 def _extended(record: Gateway, own: Resources, changes: Changes) -> tuple[Resources, tuple[Call, ...]]:
