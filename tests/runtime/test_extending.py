@@ -186,3 +186,14 @@ async def test_an_annotation_that_can_do_nothing_is_a_warning(store: Store, file
         [problem] = [each for each in server.control.problems if each.reason == "ExtensionUnused"]
         assert problem.severity is Severity.WARNING
         assert problem.what == f"extension patient takes a Cluster; a record {gives}"
+
+
+async def test_a_name_that_nobody_has_is_one_problem_of_the_record(store: Store) -> None:
+    async with serving(store, Patient()) as server:
+        hosts = release("shop", "shop.test", "new.test")
+        server.hears({**SHOP, "shop.yaml": asking(hosts, "unheard-of")}, complete=True)
+        await server.until_told()
+
+        [problem] = [each for each in server.control.problems if each.reason == "ExtensionFailed"]
+        assert problem.what == "extension unheard-of: this server has no such extension; it has mine:patient"
+        assert problem.fix.startswith("Start the server with --extension MODULE:unheard-of, or take it out.")

@@ -17,13 +17,25 @@ Locate = Callable[[Key], Place]
 """Where the annotation of a record is."""
 
 
-def failure_problem(call: Call, failure: Failure, locate: Locate) -> Problem:
+def failure_problem(call: Call, failure: Failure, types: Types, locate: Locate) -> Problem:
     context = call.context
     key = Key(context.kind, Ref(context.namespace, context.name))
+    if failure.extension not in types:
+        return _unknown(key, failure, locate)
     kind = kind_of(call.slot.type_url)
     where = f" ({failure.where})" if failure.where else ""
     what = f"extension {failure.extension} for {kind} {call.slot.name}: {failure.why}{where}"
     fix = f"Until it succeeds, proxies keep the {kind} that they have; one that they do not have is withheld"
+    return Problem(locate(key), Reason.EXTENSION_FAILED, what, fix, str(key))
+
+
+def _unknown(key: Key, failure: Failure, locate: Locate) -> Problem:
+    """Of the record as a whole: one problem, however many resources come from it."""
+    what = f"extension {failure.extension}: {failure.why}"
+    fix = (
+        f"Start the server with --extension MODULE:{failure.extension}, or take it out. Until then proxies keep "
+        "what they have of this record; what they do not have is withheld"
+    )
     return Problem(locate(key), Reason.EXTENSION_FAILED, what, fix, str(key))
 
 

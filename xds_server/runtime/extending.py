@@ -88,7 +88,7 @@ class Extending:
 
         types = self.known.types
         failures = (pair for pair in self._extender.failures if self.wants(pair[0]))
-        found = [failure_problem(call, failure, locate) for call, failure in failures]
+        found = [failure_problem(call, failure, types, locate) for call, failure in failures]
         at_gateways = misfits(self._compilation.world.gateways.values(), types)
         unused = chain(at_gateways, *self._misfits.values()) if types else ()
         return frozenset([*found, *(misfit_problem(each, types, locate) for each in unused)])

@@ -96,7 +96,7 @@ class Extender:
         body = call.body
         for name in call.extensions:
             if name not in self._extensions:
-                has = ", ".join(sorted(self._extensions)) or "none"
+                has = ", ".join(sorted(full for full in self._extensions if ":" in full)) or "none"
                 return Failure(name, f"this server has no such extension; it has {has}")
         for name in call.extensions:
             process, function = self._extensions[name]
