@@ -211,6 +211,15 @@ def test_a_users_header_decides_by_its_hash() -> None:
     assert len(ask(server, "http://shop.test/", "x-user:").outcomes) == 2
 
 
+def test_a_listener_without_its_certificate_is_closed() -> None:
+    files = {"cert": {"certificate": "none.pem", "privateKey": "none.key"}}
+    listeners = [{"name": "https", "port": 443, "tls": {"secret": "cert"}}]
+    server = Server({**SHOP, "edge.yaml": record("Gateway", "edge", {"listeners": listeners, "secrets": files})})
+
+    answer = only(ask(server, "https://shop.test/")).answer
+    assert answer == Answer(0, "ListenerClosed", "listener https is closed: edge/cert was never good")
+
+
 def test_what_is_no_valid_request_is_answered_before_its_host_is_looked_for() -> None:
     assert given(ask(shop(), "http://shop.test/", "host: shop test")) == ("-", "-", "BadRequest")
 

@@ -104,7 +104,8 @@ def _summary(outcome: Outcome) -> Text:
     share = "" if outcome.share == 100 else f"{outcome.share:g} %: "
     if outcome.answer is not None:
         place = f" -> {outcome.answer.location}" if outcome.answer.location else ""
-        words = f"{outcome.answer.status} {outcome.answer.reason}{place}: {outcome.answer.message}"
+        status = f"{outcome.answer.status} " if outcome.answer.status else ""
+        words = f"{status}{outcome.answer.reason}{place}: {outcome.answer.message}"
         return Text(f"{share}{words}", "bold red")
     assert outcome.destination is not None
     who = f"{outcome.destination.component} of {outcome.deployment}, by rule {outcome.rule}"

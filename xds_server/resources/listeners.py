@@ -28,9 +28,9 @@ from xds_server.messages.extensions import (
 from xds_server.records.models import Gateway, Listener
 from xds_server.resources.connection_managers import connection_manager
 from xds_server.resources.content import resource
-from xds_server.resources.secrets import secrets_of
 from xds_server.resources.sources import FROM_ADS
 from xds_server.snapshot import Resource
+from xds_server.traffic.listening import lacking, secrets_of
 
 BUFFER = 32 * 1024
 HANDSHAKE_TIMEOUT = timedelta(seconds=10)
@@ -48,12 +48,8 @@ class Transport:
 
 
 def open_listeners(gateway: Gateway, secrets: Container[str]) -> tuple[Listener, ...]:
-    """Those that are in force: one whose certificates were never good stays closed, for Envoy would wait for them."""
-    return tuple(
-        listener
-        for listener in gateway.spec.listeners
-        if all(name in secrets for name in secrets_of(gateway, listener))
-    )
+    """Those that are in force."""
+    return tuple(listener for listener in gateway.spec.listeners if not lacking(gateway, listener, secrets))
 
 
 def route_names(gateway: Gateway, listeners: tuple[Listener, ...]) -> tuple[str, ...]:

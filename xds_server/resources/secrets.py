@@ -1,12 +1,8 @@
 """Certificates and keys as Envoy asks for them (SDS)."""
 
-from collections.abc import Iterator
-
-from xds_server.domain import names
 from xds_server.messages.envoy import DataSource
 from xds_server.messages.extensions import CertificateValidationContext, TlsCertificate
 from xds_server.messages.extensions import Secret as EnvoySecret
-from xds_server.records.models import Gateway, Listener
 from xds_server.records.secrets import Secret
 from xds_server.resources.content import resource
 from xds_server.snapshot import Resource
@@ -21,9 +17,3 @@ def secret_resource(name: str, secret: Secret) -> Resource:
         private_key=DataSource(inline_string=secret.private_key),
     )
     return resource(name, EnvoySecret(name=name, tls_certificate=pair))
-
-
-def secrets_of(gateway: Gateway, listener: Listener) -> Iterator[str]:
-    """The names of what a listener shows; it stays closed until it has them all."""
-    if listener.tls is not None:
-        yield from (names.secret(gateway.ref, name) for name in listener.tls.shown)

@@ -23,19 +23,21 @@ from xds_server.traffic.conditions import Verdict
 from xds_server.traffic.decisions import Answer, Decision, Outcome, Step
 from xds_server.traffic.destinations import bound, refused
 from xds_server.traffic.domains import OfDeployment, OfNobody, OfRelease, Owner, owner_of
-from xds_server.traffic.edge import enter
+from xds_server.traffic.edge import closed, enter
 from xds_server.traffic.intents import (
     DEPLOYMENT_UNKNOWN,
     EXPLICIT_DENIED,
     AudienceIntent,
     Refusal,
 )
+from xds_server.traffic.listening import lacking
 from xds_server.traffic.requests import Request, Seen, decoded, host_of, parameters
 from xds_server.traffic.style import INTERNAL_SELECTOR, style_of
 
 
 def decide(world: World, gateway: Gateway, listener: Listener, request: Request) -> Decision:
-    entered = enter(gateway, listener, request)
+    missing = lacking(gateway, listener, world.secrets)
+    entered = closed(listener, missing) if missing else enter(gateway, listener, request)
     if isinstance(entered, Answer):
         return _decision(gateway, listener, request, (), (Outcome(100.0, "-", "-", answer=entered),))
     domain, owner = owner_of(world, gateway, host_of(request.authority))

@@ -35,7 +35,10 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a gateway says itself, so that no application is reached. `location` is where a redirect leads."""
+    """What a gateway says itself, so that no application is reached. `location` is where a redirect leads.
+
+    `status` is 0 where there is no connection.
+    """
 
     status: int
     reason: str

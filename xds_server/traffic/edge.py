@@ -25,6 +25,12 @@ def enter(gateway: Gateway, listener: Listener, request: Request) -> Seen | Answ
     return seen(replace(request, path=path.path, headers=_accepted(gateway.spec.http, request)))
 
 
+def closed(listener: Listener, missing: list[str]) -> Answer:
+    """No connection, so no status."""
+    what = ", ".join(missing)
+    return Answer(0, "ListenerClosed", f"listener {listener.name} is closed: {what} was never good")
+
+
 def _fault(http: Http, request: Request) -> str:
     if not AUTHORITY.fullmatch(request.authority):
         return "the host has characters that no host has"
