@@ -51,7 +51,7 @@ def _with_endpoints(cluster: Json, assignments: Json) -> Json:
 def _with_routes(listener: Json, routes: Json) -> Json:
     for chain in listener.get("filter_chains", []):
         for each in chain["filters"]:
-            if each["name"] == MANAGER:
-                rds = each["typed_config"].pop("rds")
+            rds = each["typed_config"].pop("rds", None) if each["name"] == MANAGER else None
+            if rds is not None:
                 each["typed_config"]["route_config"] = routes[rds["route_config_name"]] | {"validate_clusters": False}
     return listener
