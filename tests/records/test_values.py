@@ -188,6 +188,7 @@ REFUSED = [
     *(pytest.param(values.Flag, value, "bool_type", id=f"a-flag-{value}") for value in ("yes", "on", 1, None)),
     *(pytest.param(values.Whole, value, "int_type", id=f"a-whole-number-{value}") for value in ("1", True, 1.0)),
     pytest.param(values.Whole, 2**32, "value_error", id="more-than-envoy-can-be-told"),
+    pytest.param(values.Whole, -1, "value_error", id="less-than-envoy-can-be-told"),
     pytest.param(values.Number, float("nan"), "finite_number", id="not-a-number"),
 ]
 

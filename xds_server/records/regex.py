@@ -7,6 +7,9 @@ import re2
 
 LONGEST = 1000
 """Characters. Far beyond what a person writes; a bound on what one record can make Envoy compile."""
+LARGEST = 100
+"""Instructions of RE2's program: the default of Envoy's `re2.max_program_size.error_level`, beyond which it refuses
+every route of the gateway."""
 
 OPTIONS = re2.Options()
 OPTIONS.log_errors = False
@@ -17,8 +20,10 @@ def lacking(expression: str) -> str | None:
     if len(expression) > LONGEST:
         return f"is longer than {LONGEST} characters"
     try:
-        re2.compile(expression, OPTIONS)
+        size = re2.compile(expression, OPTIONS).programsize
     except re2.error as error:
         [why] = error.args
         return f"is not a regular expression of RE2: {why.decode() if isinstance(why, bytes) else why}"
+    if size > LARGEST:
+        return f"is too large for Envoy: RE2 makes {size} instructions of it, and Envoy takes {LARGEST}"
     return None

@@ -121,6 +121,8 @@ def _text(value: Any) -> Any:
 
 
 def _fits(value: int) -> int:
+    if value < 0:
+        raise ValueError("must be at least 0")
     if value > LARGEST:
         raise ValueError(f"must be at most {LARGEST}")
     return value
