@@ -12,7 +12,7 @@ from e2e.support import records
 from e2e.support.envoy import EnvoyVersion
 from e2e.support.processes import wait_until
 from e2e.support.server import Mode
-from e2e.support.wire import Application, Got, answer_to, connected, read_answer, status_of
+from e2e.support.wire import Application, Got, answer_to, status_of
 from e2e.support.world import World
 from e2e.support.world import world as new_world
 
