@@ -35,7 +35,6 @@ class Reason(StrEnum):
     UNPLACED_BUILD = "UnplacedBuild"
     EXTENSION_FAILED = "ExtensionFailed"
     EXTENSION_UNUSED = "ExtensionUnused"
-    NEVER_RETRIED = "NeverRetried"
     CERTIFICATE = "Certificate"
     CERTIFICATE_EXPIRES = "CertificateExpires"
     SHADOWED_RULE = "ShadowedRule"

@@ -149,10 +149,8 @@ from envoy_data_plane.envoy.config.route.v3 import (
     RouteAction,
     RouteActionClusterNotFoundResponseCode,
     RouteActionHashPolicy,
-    RouteActionHashPolicyConnectionProperties,
     RouteActionHashPolicyCookie,
     RouteActionHashPolicyHeader,
-    RouteActionHashPolicyQueryParameter,
     RouteActionMaxStreamDuration,
     RouteActionRequestMirrorPolicy,
     RouteActionUpgradeConfig,
@@ -189,7 +187,6 @@ from envoy_data_plane.envoy.type.matcher.v3 import (
     StringMatcher,
 )
 from envoy_data_plane.envoy.type.v3 import (
-    CodecClientType,
     FractionalPercent,
     FractionalPercentDenominatorType,
     Int64Range,

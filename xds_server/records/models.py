@@ -1,8 +1,18 @@
 """The five records, as operators write them. Frozen; nobody above asks whether a field exists."""
 
 from xds_server.records.apps import App, AppSpec, FromRelease, WithoutContext
-from xds_server.records.builds import Build, BuildSpec, Endpoint, Endpoints, HealthCheck, Protocol, UpstreamTls
-from xds_server.records.deployments import AppDeployment, AppDeploymentSpec, Component
+from xds_server.records.builds import Build, BuildSpec, Endpoint, Endpoints, HealthCheck, Protocol
+from xds_server.records.deployments import (
+    AppDeployment,
+    AppDeploymentSpec,
+    CircuitBreaker,
+    Component,
+    LoadBalancer,
+    Outlier,
+    Retries,
+    RetryOn,
+    TrafficPolicy,
+)
 from xds_server.records.gateways import (
     Access,
     AccessLog,
@@ -15,19 +25,6 @@ from xds_server.records.gateways import (
     Underscores,
 )
 from xds_server.records.listeners import Listener, ListenerTls, Redirect, RedirectPort
-from xds_server.records.policies import (
-    BackOff,
-    CircuitBreaker,
-    Hash,
-    HashCookie,
-    LoadBalancer,
-    Outlier,
-    Retries,
-    RetryBudget,
-    RetryMethods,
-    RetryOn,
-    TrafficPolicy,
-)
 from xds_server.records.record import API_VERSION, Metadata, RecordBase
 from xds_server.records.releases import Audience, Release, ReleasePolicy, ReleaseSpec, Share, Sticky
 
@@ -41,7 +38,6 @@ __all__ = [
     "AppDeploymentSpec",
     "AppSpec",
     "Audience",
-    "BackOff",
     "Build",
     "BuildSpec",
     "CircuitBreaker",
@@ -52,8 +48,6 @@ __all__ = [
     "FromRelease",
     "Gateway",
     "GatewaySpec",
-    "Hash",
-    "HashCookie",
     "HealthCheck",
     "Http",
     "Listener",
@@ -70,8 +64,6 @@ __all__ = [
     "ReleasePolicy",
     "ReleaseSpec",
     "Retries",
-    "RetryBudget",
-    "RetryMethods",
     "RetryOn",
     "Reveal",
     "SecretFiles",
@@ -79,7 +71,6 @@ __all__ = [
     "Sticky",
     "TrafficPolicy",
     "Underscores",
-    "UpstreamTls",
     "WithoutContext",
 ]
 
