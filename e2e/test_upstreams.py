@@ -69,7 +69,7 @@ def test_grpc_is_routed_by_host_and_by_metadata(world: World) -> None:
 
 
 def test_grpc_is_retried_by_its_status(world: World) -> None:
-    app, v1 = grpc_app(world, "recalls", policy={"retries": {"attempts": 2, "on": ["unavailable"]}})
+    app, v1 = grpc_app(world, "recalls", policy={"retries": {"attempts": 2, "on": ["unavailable"], "methods": "any"}})
     calls = Calls(world, explicit_host(v1))
     assert echo(calls.add(("x-test-fail", f"{world.directory.name}-a/2"))).attempt == 3
     with pytest.raises(grpc.RpcError) as failed:

@@ -83,7 +83,7 @@ def compile_world(
     by_extensions = _assigned(before, parts, apps, extensions) if extensions else before.assigned
     endpoints, changed = _endpoints(before, parts, by_extensions, apps)
     styled = {
-        style: _styled(world, style, before.styled.get(style), apps)
+        style: _styled(parts, style, before.styled.get(style), apps)
         for style in {style_of(record) for record in world.gateways.values()}
     }
     secrets = _secrets(world, before)
@@ -169,10 +169,12 @@ def _unless_same(before: Resources, after: dict[str, Resource]) -> Resources:
     return before if before == new else new
 
 
-def _styled(world: World, style: Style, before: Map[Ref, StyledApp] | None, apps: Iterable[Ref]) -> Map[Ref, StyledApp]:
+def _styled(
+    parts: Map[Ref, AppParts], style: Style, before: Map[Ref, StyledApp] | None, apps: Iterable[Ref]
+) -> Map[Ref, StyledApp]:
     styled = (before if before is not None else Map[Ref, StyledApp]()).mutate()
-    for app in apps if before is not None else world.apps:
-        found = world.apps.get(app)
+    for app in apps if before is not None else parts:
+        found = parts.get(app)
         if found is not None:
             styled[app] = styled_app(found, style, styled.get(app))
         else:

@@ -47,6 +47,14 @@ def test_an_instance(instance: Any, expected: dict[str, Any]) -> None:
     assert found == {"endpoint": {"address": address}, **expected}
 
 
+def test_a_draining_instance_is_left_out_while_there_is_another() -> None:
+    draining = {"address": "10.0.0.1:80", "draining": True}
+    [locality] = rendered(placed("a", draining), placed("b", "10.0.0.2:80"))["endpoints"]
+
+    [only] = locality["lb_endpoints"]
+    assert only["endpoint"]["address"]["socket_address"]["address"] == "10.0.0.2"
+
+
 def test_zones_are_localities_and_ipv6_has_no_brackets() -> None:
     one, other = rendered(placed("a", {"address": "[::1]:80", "zone": "b"}, "10.0.0.1:80"))["endpoints"]
 

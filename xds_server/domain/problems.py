@@ -35,6 +35,7 @@ class Reason(StrEnum):
     UNPLACED_BUILD = "UnplacedBuild"
     EXTENSION_FAILED = "ExtensionFailed"
     EXTENSION_UNUSED = "ExtensionUnused"
+    NEVER_RETRIED = "NeverRetried"
     CERTIFICATE = "Certificate"
     CERTIFICATE_EXPIRES = "CertificateExpires"
     SHADOWED_RULE = "ShadowedRule"

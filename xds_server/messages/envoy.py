@@ -149,8 +149,10 @@ from envoy_data_plane.envoy.config.route.v3 import (
     RouteAction,
     RouteActionClusterNotFoundResponseCode,
     RouteActionHashPolicy,
+    RouteActionHashPolicyConnectionProperties,
     RouteActionHashPolicyCookie,
     RouteActionHashPolicyHeader,
+    RouteActionHashPolicyQueryParameter,
     RouteActionMaxStreamDuration,
     RouteActionRequestMirrorPolicy,
     RouteActionUpgradeConfig,
@@ -187,6 +189,7 @@ from envoy_data_plane.envoy.type.matcher.v3 import (
     StringMatcher,
 )
 from envoy_data_plane.envoy.type.v3 import (
+    CodecClientType,
     FractionalPercent,
     FractionalPercentDenominatorType,
     Int64Range,

@@ -41,9 +41,12 @@ from envoy_data_plane.envoy.extensions.transport_sockets.raw_buffer.v3 import Ra
 from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
     CertificateValidationContext,
     CommonTlsContext,
+    CommonTlsContextCombinedCertificateValidationContext,
     DownstreamTlsContext,
     SdsSecretConfig,
     Secret,
+    SubjectAltNameMatcher,
+    SubjectAltNameMatcherSanType,
     TlsCertificate,
     TlsParameters,
     TlsParametersTlsProtocol,

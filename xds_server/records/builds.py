@@ -1,8 +1,9 @@
 """Record `Build`: where a build runs."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,6 +11,7 @@ from xds_server.records.record import RecordBase
 from xds_server.records.values import (
     DnsAddress,
     Flag,
+    HostName,
     Interval,
     Label,
     Model,
@@ -21,6 +23,7 @@ from xds_server.records.values import (
     Text,
     Whole,
     Word,
+    means,
 )
 
 
@@ -35,10 +38,22 @@ class Protocol(StrEnum):
 class Endpoint(Model):
     """One instance of a build. A draining one finishes what it has and gets no new request."""
 
-    address: SocketAddress
-    zone: Text = ""
-    weight: Whole = Field(default=1, ge=1, le=128)
-    draining: Flag = False
+    address: Annotated[SocketAddress, means("Where it listens.", "10.0.0.4:8080", "Endpoint.address")]
+    zone: Annotated[
+        Text,
+        means("Where it is, for statistics. It does not steer requests.", "b", "LocalityLbEndpoints.locality.zone"),
+    ] = ""
+    weight: Annotated[
+        Whole, means("Its share of requests, against the others'.", 2, "LbEndpoint.load_balancing_weight")
+    ] = Field(default=1, ge=1, le=128)
+    draining: Annotated[
+        Flag,
+        means(
+            "It finishes what it has and gets no new request, as long as another instance is there.",
+            True,
+            "LbEndpoint.health_status",
+        ),
+    ] = False
 
 
 class Endpoints(OneOf):
@@ -46,8 +61,22 @@ class Endpoints(OneOf):
 
     ways: ClassVar = ("addresses", "dns")
 
-    addresses: tuple[Annotated[Endpoint, OrPlain(SocketAddress)], ...] | None = None
-    dns: DnsAddress | None = None
+    addresses: Annotated[
+        tuple[Annotated[Endpoint, OrPlain(SocketAddress)], ...] | None,
+        means(
+            "The instances: `IP:port`, or a mapping where there is more to say of one.",
+            ["10.0.0.4:8080", {"address": "10.0.0.5:8080", "zone": "b", "weight": 2}],
+            "ClusterLoadAssignment.endpoints",
+        ),
+    ] = None
+    dns: Annotated[
+        DnsAddress | None,
+        means(
+            "A name and port: every address that the proxy's DNS gives for it is an instance.",
+            "web.internal:8080",
+            "Cluster.load_assignment",
+        ),
+    ] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -57,24 +86,135 @@ class Endpoints(OneOf):
             return {**value, "addresses": plain}
         return value
 
+    @property
+    def take_requests(self) -> bool:
+        """There is one that is not draining."""
+        return self.dns is not None or any(not each.draining for each in self.addresses or ())
+
 
 class HealthCheck(Model):
-    """How the server and Envoy ask an instance whether it is well."""
+    """How a proxy asks each instance whether it is well; one that is not gets no request.
 
-    path: Path = "/"
-    interval: Interval = timedelta(seconds=5)
-    timeout: Interval = timedelta(seconds=1)
+    By HTTP: a GET, and any 2xx is well. By gRPC's health protocol if the build speaks `grpc`. Every deployment's
+    cluster asks for itself and says which deployment it is (`x-deployment`).
+    """
+
+    path: Annotated[Path, means("What is asked for.", "/healthz", "HealthCheck.HttpHealthCheck.path")] = "/"
+    service: Annotated[
+        Text,
+        means(
+            "`grpc` only: the service that is asked about; empty: the server as a whole.",
+            "shop.Cart",
+            "HealthCheck.GrpcHealthCheck.service_name",
+        ),
+    ] = ""
+    host: Annotated[
+        HostName | None,
+        means(
+            "The Host that is sent. Absent: the TLS server name, else the DNS name, else `<component>.<app>`.",
+            "web.internal",
+            "HealthCheck.HttpHealthCheck.host",
+        ),
+    ] = None
+    interval: Annotated[
+        Interval,
+        means(
+            "How often. Healthy ones without traffic are asked three times less often.", "5s", "HealthCheck.interval"
+        ),
+    ] = timedelta(seconds=5)
+    timeout: Annotated[Interval, means("An answer later than this is none.", "1s", "HealthCheck.timeout")] = timedelta(
+        seconds=1
+    )
+    healthy_threshold: Annotated[
+        Whole,
+        means(
+            "So many good answers in a row bring an instance back. A new one needs one only.",
+            2,
+            "HealthCheck.healthy_threshold",
+        ),
+    ] = Field(default=2, alias="healthyThreshold", ge=1)
+    unhealthy_threshold: Annotated[
+        Whole, means("So many bad answers in a row take an instance out.", 2, "HealthCheck.unhealthy_threshold")
+    ] = Field(default=2, alias="unhealthyThreshold", ge=1)
+
+
+class UpstreamTls(Model):
+    """The instances are spoken to by TLS and must prove who they are."""
+
+    server_name: Annotated[
+        HostName,
+        means("The DNS name that their certificate must have; sent as SNI.", "web.internal", "UpstreamTlsContext.sni"),
+    ] = Field(alias="serverName")
+    ca: Annotated[
+        Text | None,
+        means(
+            "PEM file of the authorities that may have signed it, relative to the records. "
+            "Absent: those that the proxy's machine trusts (/etc/ssl/certs/ca-certificates.crt).",
+            "certs/ca.pem",
+            "CertificateValidationContext.trusted_ca",
+        ),
+    ] = Field(default=None, min_length=1)
+    certificate: Annotated[
+        Text | None,
+        means(
+            "PEM file of the certificate that the proxy shows them.",
+            "certs/edge.pem",
+            "TlsCertificate.certificate_chain",
+        ),
+    ] = Field(default=None, min_length=1)
+    private_key: Annotated[
+        Text | None, means("PEM file of its key.", "certs/edge.key", "TlsCertificate.private_key")
+    ] = Field(default=None, alias="privateKey", min_length=1)
+
+    @model_validator(mode="after")
+    def _a_pair(self) -> Self:
+        if (self.certificate is None) != (self.private_key is None):
+            raise ValueError("must have certificate and privateKey, or neither")
+        return self
 
 
 class BuildSpec(Model):
     """A component of an app at one content hash, and where it runs."""
 
-    app: Word
-    component: Label
-    build: Quoted
-    protocol: Protocol = Protocol.HTTP1
-    endpoints: Endpoints
-    health_check: HealthCheck | None = Field(default=None, alias="healthCheck")
+    app: Annotated[Word, means("The app that it is a part of.", "shop")]
+    component: Annotated[Label, means("Which part.", "web")]
+    build: Annotated[Quoted, means("Its content identity: image digest, git or artifact hash, quoted.", "9f1c2d7e")]
+    protocol: Annotated[
+        Protocol, means("What its instances speak.", "http1", "HttpProtocolOptions.explicit_http_config")
+    ] = Protocol.HTTP1
+    endpoints: Annotated[
+        Endpoints, means("Where it runs: `addresses` or `dns`.", {"addresses": ["10.0.0.4:8080"]}, "Cluster.type")
+    ]
+    health_check: Annotated[
+        HealthCheck | None,
+        means(
+            "How instances are asked whether they are well. Absent: they are not.",
+            {"path": "/healthz"},
+            "Cluster.health_checks",
+        ),
+    ] = Field(default=None, alias="healthCheck")
+    tls: Annotated[
+        UpstreamTls | None,
+        means("TLS to the instances. Absent: none.", {"serverName": "web.internal"}, "Cluster.transport_socket"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _a_check_that_it_understands(self) -> Self:
+        said = self.health_check.model_fields_set if self.health_check else frozenset[str]()
+        wrong = "path" if self.protocol is Protocol.GRPC else "service"
+        if wrong in said:
+            raise ValueError(f"must have no healthCheck.{wrong}: its protocol is {self.protocol}")
+        return self
+
+    @property
+    def agreed(self) -> Mapping[str, object]:
+        """What all records of one build must say alike, by field: the clusters of the build are made from it."""
+        return {
+            "protocol": self.protocol,
+            "endpoints": "dns" if self.endpoints.dns is not None else "addresses",
+            "healthCheck": self.health_check,
+            "tls": self.tls,
+        }
 
 
 class Build(RecordBase):

@@ -24,15 +24,18 @@ class Finding(NamedTuple):
 def build_findings(record: Build, older: Iterator[Build]) -> Iterator[Finding]:
     """`older`: the other records of the same build that have the say."""
     for other in older:
-        if other.spec.protocol != record.spec.protocol:
-            what = f"protocol {record.spec.protocol} is not that of {other.ref.word}, {other.spec.protocol}, "
-            yield Finding(
-                ("spec", "protocol"),
-                Reason.BUILD_CONFLICT,
-                what + f"which places the same build {build_id(record).word}",
-                "Give both records one protocol, or another build hash",
-            )
-            return
+        theirs = other.spec.agreed
+        for field, said in record.spec.agreed.items():
+            if said != theirs[field]:
+                mine, yours = (f" {each}" if isinstance(each, str) else "" for each in (said, theirs[field]))
+                yield Finding(
+                    ("spec", field),
+                    Reason.BUILD_CONFLICT,
+                    f"{field}{mine} is not that of {other.ref.word},{yours}{',' if yours else ''} "
+                    f"which places the same build {build_id(record).word}",
+                    f"Give both records one {field}, or another build hash",
+                )
+                return
 
 
 def deployment_findings(record: AppDeployment, before: AppDeployment | None) -> Iterator[Finding]:
@@ -186,7 +189,7 @@ def _without_endpoints(path: FieldPath, deployment: AppDeployment, app: AppWorld
 def entries_without_endpoints(deployment: AppDeployment, app: AppWorld) -> Iterator[str]:
     for name in deployment.spec.entries:
         placed = app.placed(name, deployment.spec.components[name].build)
-        if not any(not each.draining for record in placed for each in record.spec.endpoints.addresses or ()):
+        if not any(record.spec.endpoints.take_requests for record in placed):
             yield name
 
 

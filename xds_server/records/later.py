@@ -11,8 +11,6 @@ Later = tuple[tuple[str | int, ...], str]
 def not_in_force(record: Record) -> Iterator[Later]:
     """Only what the operator wrote: a default promises nothing."""
     match record:
-        case Build():
-            yield from _build(record)
         case AppDeployment():
             yield from _deployment(record)
         case Release():
@@ -22,13 +20,8 @@ def not_in_force(record: Record) -> Iterator[Later]:
                 yield ("spec", type(record.spec).model_fields[name].alias or name), "Nothing reads it until sidecars do"
         case Gateway():
             pass
-
-
-def _build(record: Build) -> Iterator[Later]:
-    if record.spec.health_check is not None:
-        yield ("spec", "healthCheck"), "Instances are taken to be healthy"
-    if record.spec.endpoints.dns is not None:
-        yield ("spec", "endpoints", "dns"), "Until then the build has no endpoints: write its addresses"
+        case Build():
+            pass
 
 
 def _deployment(record: AppDeployment) -> Iterator[Later]:

@@ -1,18 +1,8 @@
 """The five records, as operators write them. Frozen; nobody above asks whether a field exists."""
 
 from xds_server.records.apps import App, AppSpec, FromRelease, WithoutContext
-from xds_server.records.builds import Build, BuildSpec, Endpoint, Endpoints, HealthCheck, Protocol
-from xds_server.records.deployments import (
-    AppDeployment,
-    AppDeploymentSpec,
-    CircuitBreaker,
-    Component,
-    LoadBalancer,
-    Outlier,
-    Retries,
-    RetryOn,
-    TrafficPolicy,
-)
+from xds_server.records.builds import Build, BuildSpec, Endpoint, Endpoints, HealthCheck, Protocol, UpstreamTls
+from xds_server.records.deployments import AppDeployment, AppDeploymentSpec, Component
 from xds_server.records.gateways import (
     Access,
     AccessLog,
@@ -25,6 +15,19 @@ from xds_server.records.gateways import (
     Underscores,
 )
 from xds_server.records.listeners import Listener, ListenerTls, Redirect, RedirectPort
+from xds_server.records.policies import (
+    BackOff,
+    CircuitBreaker,
+    Hash,
+    HashCookie,
+    LoadBalancer,
+    Outlier,
+    Retries,
+    RetryBudget,
+    RetryMethods,
+    RetryOn,
+    TrafficPolicy,
+)
 from xds_server.records.record import API_VERSION, Metadata, RecordBase
 from xds_server.records.releases import Audience, Release, ReleasePolicy, ReleaseSpec, Share, Sticky
 
@@ -38,6 +41,7 @@ __all__ = [
     "AppDeploymentSpec",
     "AppSpec",
     "Audience",
+    "BackOff",
     "Build",
     "BuildSpec",
     "CircuitBreaker",
@@ -48,6 +52,8 @@ __all__ = [
     "FromRelease",
     "Gateway",
     "GatewaySpec",
+    "Hash",
+    "HashCookie",
     "HealthCheck",
     "Http",
     "Listener",
@@ -64,6 +70,8 @@ __all__ = [
     "ReleasePolicy",
     "ReleaseSpec",
     "Retries",
+    "RetryBudget",
+    "RetryMethods",
     "RetryOn",
     "Reveal",
     "SecretFiles",
@@ -71,6 +79,7 @@ __all__ = [
     "Sticky",
     "TrafficPolicy",
     "Underscores",
+    "UpstreamTls",
     "WithoutContext",
 ]
 

@@ -6,6 +6,7 @@ stays. It is saved with the records in force, and is in no log and no report.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from immutables import Map
 
 from xds_server.domain import names
 from xds_server.domain.names import Ref
-from xds_server.records.models import Gateway, Record
+from xds_server.records.models import Build, Gateway, Record
 from xds_server.records.pem import KeyFault, PemFault, check_authorities, check_pair
 from xds_server.records.reading import Readable, Unreadable
 from xds_server.records.yaml import FieldPath
@@ -62,6 +63,8 @@ class SecretFault(NamedTuple):
 
 def uses(record: Record) -> tuple[Use, ...]:
     """The secrets that a record names."""
+    if isinstance(record, Build):
+        return tuple(_of_build(record))
     if isinstance(record, Gateway):
         return tuple(
             Use(
@@ -74,6 +77,15 @@ def uses(record: Record) -> tuple[Use, ...]:
             for name, files in sorted(record.spec.secrets.items())
         )
     return ()
+
+
+def _of_build(record: Build) -> Iterator[Use]:
+    tls = record.spec.tls
+    if tls is not None and tls.ca is not None:
+        yield Use(names.trust(record.ref), ("spec", "tls"), authorities=tls.ca)
+    if tls is not None and tls.certificate is not None and tls.private_key is not None:
+        pair = tls.certificate, tls.private_key
+        yield Use(names.identity(record.ref), ("spec", "tls"), *pair)
 
 
 def read(use: Use, files: Files, now: datetime) -> Secret | SecretFault:

@@ -178,7 +178,7 @@ class Turn:
         return (
             isinstance(wanted, Build)
             and build_id(wanted) == build_id(record)
-            and wanted.spec.protocol == record.spec.protocol
+            and wanted.spec.agreed == record.spec.agreed
         )
 
     def _refused(self, key: Key, document: Document, findings: Iterable[checks.Finding]) -> bool:

@@ -60,14 +60,16 @@ class OneOf(Model):
         said = [name for name in self.ways if getattr(self, name) is not None]
         if len(said) != 1:
             found = f", not {' and '.join(said)}" if said else ""
-            raise ValueError(f"must have exactly one of {', '.join(self.ways)}{found}")
+            ways = ", ".join(type(self).model_fields[name].alias or name for name in self.ways)
+            raise ValueError(f"must have exactly one of {ways}{found}")
         return self
 
     @override
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         found = handler(schema)
-        handler.resolve_ref_schema(found)["oneOf"] = [{"required": [name]} for name in cls.ways]
+        written = [cls.model_fields[name].alias or name for name in cls.ways]
+        handler.resolve_ref_schema(found)["oneOf"] = [{"required": [name]} for name in written]
         return found
 
 
@@ -135,7 +137,11 @@ def _duration(value: Any) -> timedelta:
     seconds = sum(float(number) * UNITS[unit] for number, unit in parts)
     if seconds > LONGEST.total_seconds():
         raise ValueError(f"must be at most {LONGEST.days}d")
-    return timedelta(seconds=seconds)
+    if abs(seconds * 1000 - round(seconds * 1000)) > 1e-6:
+        raise ValueError(
+            "must be in whole milliseconds"
+        )  # Envoy cuts the rest off: half of one would be no time at all
+    return timedelta(milliseconds=round(seconds * 1000))
 
 
 def _positive(value: timedelta) -> timedelta:
@@ -158,6 +164,12 @@ def _hundredths(value: Any) -> int:
 def _host(value: str) -> str:
     if not _is_host(value.removeprefix("*.")):
         raise ValueError("must be a lower-case host name without a port, such as shop.example.com or *.example.com")
+    return value
+
+
+def _host_name(value: str) -> str:
+    if not _is_host(value):
+        raise ValueError("must be a lower-case host name without a port, such as web.internal")
     return value
 
 
@@ -243,6 +255,12 @@ def _regex(value: str) -> str:
     return value
 
 
+def _upgrade(value: str) -> str:
+    if value.lower() in ("connect", "connect-udp", "h2c"):
+        raise ValueError(f"may not be {value!r}, which asks a proxy for something else")
+    return value.lower()
+
+
 def _prefix(value: str) -> str:
     """Whole segments: `/api/` and `/api` mean the same, as in the Gateway API."""
     return value.rstrip("/") or "/"
@@ -252,6 +270,7 @@ LABEL_PATTERN = rf"^{LABEL}$"
 WORD_PATTERN = rf"^(?:{LABEL}\.)?{LABEL}$"
 HASH_PATTERN = r"^[A-Za-z0-9][-A-Za-z0-9._:+]{0,127}$"
 TOKEN_PATTERN = rf"^{TOKEN}$"
+UPGRADE_PATTERN = rf"^{TOKEN}(?:/{TOKEN})?$"
 PATH_PATTERN = r"^/[^?#\s\x00-\x1f\x7f]*$"
 PARAMETER_PATTERN = r"^[A-Za-z0-9._~-]{1,256}$"
 PATTERNS = {
@@ -259,6 +278,7 @@ PATTERNS = {
     WORD_PATTERN: "a record's name, or namespace.name",
     HASH_PATTERN: "letters, digits and any of - . _ : +, at most 128",
     TOKEN_PATTERN: "a name that HTTP allows, such as x-early-adopter",
+    UPGRADE_PATTERN: "a protocol that a connection can switch to, such as websocket",
     PATH_PATTERN: "a path that begins with / and has no ?, # or white space",
     PARAMETER_PATTERN: "letters, digits and any of - . _ ~",
 }
@@ -285,6 +305,13 @@ Parameter = Annotated[
 ]
 """The name of a query parameter that is a selector: what needs no encoding."""
 HeaderName = Annotated[Token, AfterValidator(str.lower), _word("header name")]
+Upgrade = Annotated[
+    str,
+    StringConstraints(pattern=UPGRADE_PATTERN),
+    BeforeValidator(_text),
+    AfterValidator(_upgrade),
+    _word("upgrade protocol"),
+]
 Flag = Annotated[bool, Strict()]
 Whole = Annotated[int, Strict(), AfterValidator(_fits)]
 """A limit of its own is written on the field: pydantic keeps the last `le` alone, and ours would be the last."""
@@ -303,6 +330,9 @@ Weight = Annotated[
 ]
 Host = Annotated[
     str, BeforeValidator(_text), AfterValidator(_host), _written("host", rf"(?:\*\.)?{_HOST}", maxLength=255)
+]
+HostName = Annotated[
+    str, BeforeValidator(_text), AfterValidator(_host_name), _written("host name", _HOST, maxLength=253)
 ]
 HostTemplate = Annotated[
     str,

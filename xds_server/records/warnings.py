@@ -9,6 +9,7 @@ from xds_server.domain.problems import Place, Problem, Reason, Severity
 from xds_server.records.checks import Finding, entries_without_endpoints
 from xds_server.records.documents import Key
 from xds_server.records.models import AppDeployment, Gateway, Release
+from xds_server.records.policies import GRPC_STATUS
 from xds_server.records.shadows import never_given, never_routed
 from xds_server.records.world import AppWorld
 from xds_server.records.yaml import FieldPath
@@ -20,6 +21,7 @@ def app_warnings(app: AppWorld, gateways: Map[Ref, Gateway], place: PlaceOf) -> 
     placed = {(each.spec.component, each.spec.build) for each in app.builds.values()}
     for _, deployment in sorted(app.deployments.items()):
         yield from _unplaced(deployment, placed, place)
+        yield from _found(Key("AppDeployment", deployment.ref), _never_retried(deployment), place)
         yield from _found(Key("AppDeployment", deployment.ref), never_routed(deployment), place)
     for _, release in sorted(app.releases.items()):
         for name in release.spec.deployments:
@@ -39,6 +41,20 @@ def _unplaced(deployment: AppDeployment, placed: Set[tuple[str, str]], place: Pl
             what = f"component {name} is at build {component.build}, which no Build record places"
             fix = "Add a Build record with its endpoints; until then requests to it are answered 503"
             yield Problem(place(key, ()), Reason.UNPLACED_BUILD, what, fix, str(key), Severity.WARNING)
+
+
+def _never_retried(deployment: AppDeployment) -> Iterator[Finding]:
+    """A gRPC call is a POST: on its status it is tried again only where the record says that it may."""
+    for name, component in sorted(deployment.spec.components.items()):
+        retries = component.policy.retries
+        if retries is not None and retries.careful and not GRPC_STATUS.isdisjoint(retries.on):
+            said = ", ".join(each for each in retries.on if each in GRPC_STATUS)
+            yield Finding(
+                ("spec", "components", name, "policy", "retries", "on"),
+                Reason.NEVER_RETRIED,
+                f"component {name} is to be retried on {said}, but a gRPC call is a POST, which is not idempotent",
+                "Write retries.methods: any if its calls may be repeated, or take the condition out",
+            )
 
 
 def _released(release: Release, deployment: AppDeployment, app: AppWorld, place: PlaceOf) -> Iterator[Problem]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
 from xds_server.graph import builds_of, distil
-from xds_server.records.models import Build, Protocol
+from xds_server.records.models import AppDeployment, Build, Protocol
 from xds_server.records.world import AppWorld
 from xds_server.resources.branches import Try
 from xds_server.resources.clusters import clusters
 from xds_server.resources.endpoints import assignment
 from xds_server.resources.metadata import virtual_host_metadata
+from xds_server.resources.upstreams import Upstream, upstream
 from xds_server.resources.virtual_hosts import StyledDeployment, explicit_try, released_body, styled_deployment
 from xds_server.snapshot import Resource
 from xds_server.traffic.hosts import released_hosts
@@ -23,26 +24,36 @@ Placed = tuple[Build, ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AppParts:
-    """The endpoints of an app's live builds and the clusters of its deployments."""
+    """The endpoints of an app's live builds and the clusters of its deployments. Builds in DNS have no endpoints here.
+
+    `grpc`: the builds that speak it, which is all that routes have to know of them; the same object while it is equal.
+    """
 
     world: AppWorld
     placed: Mapping[BuildId, Placed]
     endpoints: Mapping[str, Resource]
     clusters: Mapping[Ref, tuple[Resource, ...]]
-    protocols: Mapping[BuildId, Protocol]
+    upstreams: Mapping[BuildId, Upstream]
+    grpc: frozenset[BuildId]
 
 
 def app_parts(world: AppWorld, before: AppParts | None) -> AppParts:
     live = distil(world.deployments.values())
     records = _records(world)
     placed = {build: tuple(records.get(build, ())) for build in live}
-    protocols = {build: found[0].spec.protocol for build, found in placed.items() if found}
+    upstreams = {build: upstream(found) for build, found in placed.items() if found}
+    grpc = frozenset(build for build, each in upstreams.items() if each.protocol is Protocol.GRPC)
     return AppParts(
         world=world,
         placed=placed,
-        endpoints={build.word: _assignment(build, found, before) for build, found in placed.items()},
-        clusters=_clusters(world, protocols, before),
-        protocols=protocols,
+        endpoints={
+            build.word: _assignment(build, found, before)
+            for build, found in placed.items()
+            if build not in upstreams or not upstreams[build].dns
+        },
+        clusters=_clusters(world, upstreams, before),
+        upstreams=upstreams,
+        grpc=before.grpc if before is not None and before.grpc == grpc else grpc,
     )
 
 
@@ -64,24 +75,22 @@ def _same(one: Placed, other: Placed) -> bool:
 
 
 def _clusters(
-    world: AppWorld, protocols: Mapping[BuildId, Protocol], before: AppParts | None
+    world: AppWorld, upstreams: Mapping[BuildId, Upstream], before: AppParts | None
 ) -> Mapping[Ref, tuple[Resource, ...]]:
-    """A deployment's clusters are reused unless it, or the protocol of a build that it names, is another."""
+    """A deployment's clusters are reused unless it, or how a build that it names is spoken to, is another."""
     made: dict[Ref, tuple[Resource, ...]] = {}
-    moved = _differing(before.protocols, protocols) if before else set[BuildId]()
+    moved = _differing(before.upstreams, upstreams) if before else set[BuildId]()
     for ref, record in world.deployments.items():
         same = before is not None and before.world.deployments.get(ref) is record
         if before is not None and same and moved.isdisjoint(builds_of(record) if moved else ()):
             made[ref] = before.clusters[ref]
         else:
-            made[ref] = clusters(record, protocols)
+            made[ref] = clusters(record, upstreams)
     return made
 
 
-def _differing(one: Mapping[BuildId, Protocol], other: Mapping[BuildId, Protocol]) -> set[BuildId]:
-    return {build for build in (one.keys() & other.keys()) if one[build] is not other[build]} | (
-        one.keys() ^ other.keys()
-    )
+def _differing(one: Mapping[BuildId, Upstream], other: Mapping[BuildId, Upstream]) -> set[BuildId]:
+    return {build for build in one.keys() | other.keys() if one.get(build) != other.get(build)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,20 +101,23 @@ class StyledApp:
     """
 
     world: AppWorld
+    grpc: frozenset[BuildId]
     deployments: Mapping[Ref, StyledDeployment]
     explicit: Try | None
     released: Mapping[Ref, Mapping[str, bytes]]
 
 
-def styled_app(world: AppWorld, style: Style, before: StyledApp | None) -> StyledApp:
-    if before is not None and _same_routing(before.world, world):
+def styled_app(parts: AppParts, style: Style, before: StyledApp | None) -> StyledApp:
+    world = parts.world
+    same = before is not None and before.grpc is parts.grpc
+    if before is not None and same and _same_routing(before.world, world):
         return before
     kept = before.deployments if before else {}
     deployments = {
-        ref: kept[ref] if ref in kept and kept[ref].record is record else styled_deployment(style, record)
+        ref: _styled_deployment(style, record, _grpc(record, parts.grpc), kept.get(ref))
         for ref, record in sorted(world.deployments.items())
     }
-    same = before is not None and before.world.deployments is world.deployments
+    same = same and before is not None and before.world.deployments is world.deployments
     explicit = before.explicit if before and same else explicit_try(style, deployments)
     released = {
         ref: {
@@ -114,7 +126,19 @@ def styled_app(world: AppWorld, style: Style, before: StyledApp | None) -> Style
         }
         for ref, release in world.releases.items()
     }
-    return StyledApp(world, deployments, explicit, released)
+    return StyledApp(world, parts.grpc, deployments, explicit, released)
+
+
+def _styled_deployment(
+    style: Style, record: AppDeployment, grpc: frozenset[str], kept: StyledDeployment | None
+) -> StyledDeployment:
+    if kept is not None and kept.record is record and kept.grpc == grpc:
+        return kept
+    return styled_deployment(style, record, grpc)
+
+
+def _grpc(record: AppDeployment, grpc: frozenset[BuildId]) -> frozenset[str]:
+    return frozenset(build.component for build in builds_of(record) & grpc) if grpc else frozenset()
 
 
 def _same_routing(one: AppWorld, other: AppWorld) -> bool:

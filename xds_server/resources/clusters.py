@@ -9,22 +9,32 @@ from xds_server.messages.codec import pack
 from xds_server.messages.envoy import (
     CircuitBreakers,
     CircuitBreakersThresholds,
+    CircuitBreakersThresholdsRetryBudget,
     Cluster,
+    ClusterCommonLbConfig,
     ClusterDiscoveryType,
+    ClusterDnsLookupFamily,
     ClusterEdsClusterConfig,
     ClusterLbPolicy,
     Http2ProtocolOptions,
     OutlierDetection,
+    Percent,
 )
 from xds_server.messages.extensions import HttpProtocolOptions, HttpProtocolOptionsExplicitHttpConfig
 from xds_server.messages.google import Any
-from xds_server.records.models import AppDeployment, CircuitBreaker, LoadBalancer, Outlier, Protocol
+from xds_server.records.models import AppDeployment, CircuitBreaker, LoadBalancer, Outlier, TrafficPolicy
 from xds_server.resources.content import resource
+from xds_server.resources.endpoints import resolved
+from xds_server.resources.health_checks import health_checks
 from xds_server.resources.metadata import metadata
 from xds_server.resources.sources import FROM_ADS
+from xds_server.resources.upstream_tls import transport_socket
+from xds_server.resources.upstreams import UNPLACED, Upstream
 from xds_server.snapshot import Resource
 
 CONNECT_TIMEOUT = timedelta(seconds=5)
+PANIC = 50
+"""Envoy's own threshold."""
 LB_POLICY = {
     LoadBalancer.ROUND_ROBIN: ClusterLbPolicy.ROUND_ROBIN,
     LoadBalancer.LEAST_REQUEST: ClusterLbPolicy.LEAST_REQUEST,
@@ -40,53 +50,87 @@ HTTP2 = pack(
 )
 
 
-def clusters(deployment: AppDeployment, protocols: Mapping[BuildId, Protocol]) -> tuple[Resource, ...]:
+def clusters(deployment: AppDeployment, upstreams: Mapping[BuildId, Upstream]) -> tuple[Resource, ...]:
     """A cluster for each component that a gateway may send requests to."""
-    return tuple(_cluster(deployment, component, protocols) for component in deployment.spec.entries)
+    return tuple(_cluster(deployment, component, upstreams) for component in deployment.spec.entries)
 
 
-def _cluster(deployment: AppDeployment, name: str, protocols: Mapping[BuildId, Protocol]) -> Resource:
+def _cluster(deployment: AppDeployment, name: str, upstreams: Mapping[BuildId, Upstream]) -> Resource:
     component = deployment.spec.components[name]
     build = BuildId(deployment.refer(deployment.spec.app), name, component.build)
+    upstream = upstreams.get(build, UNPLACED)
     cluster_name = names.cluster(deployment.ref, name)
     policy = component.policy
+    eds = ClusterEdsClusterConfig(eds_config=FROM_ADS, service_name=build.word)
     cluster = Cluster(
         name=cluster_name,
         alt_stat_name=names.cluster_stat(cluster_name),
-        type=ClusterDiscoveryType.EDS,
-        eds_cluster_config=ClusterEdsClusterConfig(eds_config=FROM_ADS, service_name=build.word),
+        type=ClusterDiscoveryType.STRICT_DNS if upstream.dns else ClusterDiscoveryType.EDS,
+        eds_cluster_config=None if upstream.dns else eds,
+        load_assignment=resolved(cluster_name, upstream.dns) if upstream.dns else None,
+        respect_dns_ttl=bool(upstream.dns),
+        dns_lookup_family=ClusterDnsLookupFamily.V4_PREFERRED if upstream.dns else ClusterDnsLookupFamily.AUTO,
         connect_timeout=CONNECT_TIMEOUT,
         lb_policy=LB_POLICY[policy.load_balancer],
-        circuit_breakers=_circuit_breakers(policy.circuit_breaker),
+        common_lb_config=_common_lb(policy, upstream),
+        circuit_breakers=_circuit_breakers(policy),
         outlier_detection=_outlier_detection(policy.outlier),
-        typed_extension_protocol_options=_protocol_options(protocols.get(build, Protocol.HTTP1)),
+        health_checks=health_checks(deployment.ref, build, upstream),
+        ignore_health_on_host_removal=upstream.health_check is not None,
+        transport_socket=transport_socket(upstream),
+        typed_extension_protocol_options=_protocol_options(upstream),
         metadata=metadata({"app": build.app.word, "component": name, "build": component.build}),
     )
-    return resource(cluster_name, cluster, needs=(build.word,))
+    return resource(cluster_name, cluster, needs=() if upstream.dns else (build.word,))
 
 
-def _protocol_options(protocol: Protocol) -> dict[str, Any]:
-    return {} if protocol is Protocol.HTTP1 else {HTTP_OPTIONS: HTTP2}
+def _protocol_options(upstream: Upstream) -> dict[str, Any]:
+    return {HTTP_OPTIONS: HTTP2} if upstream.http2 else {}
 
 
-def _circuit_breakers(limits: CircuitBreaker | None) -> CircuitBreakers | None:
-    if limits is None:
+def _common_lb(policy: TrafficPolicy, upstream: Upstream) -> ClusterCommonLbConfig | None:
+    """New instances that were not asked yet do not count as unhealthy: twice as many are no reason to panic."""
+    if policy.panic_threshold == PANIC and upstream.health_check is None:
+        return None
+    return ClusterCommonLbConfig(
+        healthy_panic_threshold=Percent(value=float(policy.panic_threshold)),
+        ignore_new_hosts_until_first_hc=upstream.health_check is not None,
+    )
+
+
+def _circuit_breakers(policy: TrafficPolicy) -> CircuitBreakers | None:
+    limits, budget = policy.circuit_breaker or CircuitBreaker(), policy.budget
+    if policy.circuit_breaker is None and budget is None:
         return None
     threshold = CircuitBreakersThresholds(
         max_connections=limits.max_connections,
         max_pending_requests=limits.max_pending_requests,
         max_requests=limits.max_requests,
         max_retries=limits.max_retries,
+        retry_budget=None
+        if budget is None
+        else CircuitBreakersThresholdsRetryBudget(
+            budget_percent=Percent(value=budget.percent), min_retry_concurrency=budget.min_concurrency
+        ),
     )
     return CircuitBreakers(thresholds=[threshold])
 
 
 def _outlier_detection(outlier: Outlier | None) -> OutlierDetection | None:
+    """Only what the record says: Envoy's statistics over success rates eject nobody."""
     if outlier is None:
         return None
     return OutlierDetection(
         consecutive_5xx=outlier.consecutive_5xx,
+        consecutive_gateway_failure=outlier.consecutive_gateway_failure,
+        enforcing_consecutive_gateway_failure=100,
+        split_external_local_origin_errors=True,
+        consecutive_local_origin_failure=outlier.consecutive_local_origin_failure,
+        enforcing_success_rate=0,
+        enforcing_local_origin_success_rate=0,
         interval=outlier.interval,
         base_ejection_time=outlier.base_ejection,
+        max_ejection_time=max(outlier.max_ejection, outlier.base_ejection),
         max_ejection_percent=outlier.max_ejection_percent,
+        always_eject_one_host=outlier.max_ejection_percent > 0,
     )

@@ -1,31 +1,28 @@
 """The routes of one deployment under one rule, as an encoded `RouteList`. Each list ends with a catch-all 404."""
 
 import json
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 
 from xds_server.domain import names
 from xds_server.domain.names import Ref
-from xds_server.messages.codec import encode, pack
+from xds_server.messages.codec import encode
 from xds_server.messages.envoy import (
     DataSource,
     DirectResponseAction,
     HeaderMatcher,
     QueryParameterMatcher,
     RegexMatcher,
-    RetryPolicy,
-    RetryPolicyRetryHostPredicate,
     Route,
-    RouteAction,
     RouteMatch,
     StringMatcher,
 )
-from xds_server.messages.extensions import PreviousHostsPredicate
 from xds_server.messages.fields import message_field, text_field
 from xds_server.records.matches import HeaderMatch, QueryMatch, RouteRule
-from xds_server.records.models import Retries, TrafficPolicy
+from xds_server.resources.actions import IDEMPOTENT, ways
 from xds_server.resources.headers import header
-from xds_server.traffic.intents import NO_ROUTE, DeploymentRoutes, Refusal
+from xds_server.traffic.intents import NO_ROUTE, DeploymentRoutes, Refusal, RouteIntent
 
 NAME = 14
 """The field number of `Route.name`, and its last field here: what comes before it is the same under every rule."""
@@ -42,23 +39,23 @@ class EncodedRoutes:
     routes: tuple[tuple[str, bytes], ...]
 
 
-def encoded_routes(listed: DeploymentRoutes) -> EncodedRoutes:
-    deployment = listed.deployment
-    context = [header(names.CONTEXT_HEADER, deployment.word)]
-    routes = tuple(
-        (
-            each.id,
-            encode(
-                Route(
-                    match=route_match(each.rule),
-                    route=_action(names.cluster(deployment, each.component), each.policy),
-                    request_headers_to_add=context,
-                )
-            ),
-        )
-        for each in listed.routes
+def encoded_routes(listed: DeploymentRoutes, grpc: Collection[str] = ()) -> EncodedRoutes:
+    """`grpc`: the components that speak it."""
+    return EncodedRoutes(
+        listed.deployment,
+        tuple((each.id, fields) for each in listed.routes for fields in _encoded(listed.deployment, each, grpc)),
     )
-    return EncodedRoutes(deployment, routes)
+
+
+def _encoded(deployment: Ref, intent: RouteIntent, grpc: Collection[str]) -> Iterator[bytes]:
+    cluster = names.cluster(deployment, intent.component)
+    for way in ways(cluster, intent.policy, grpc=intent.component in grpc):
+        route = Route(
+            match=route_match(intent.rule, (IDEMPOTENT,) if way.idempotent_only else ()),
+            route=way.action,
+            request_headers_to_add=[header(names.CONTEXT_HEADER, deployment.word)],
+        )
+        yield encode(route)
 
 
 def route_list(rule: str, listed: EncodedRoutes, set_cookie: bytes = b"") -> bytes:
@@ -102,31 +99,9 @@ def _answer(refusal: Refusal) -> bytes:
     )
 
 
-def _action(cluster: str, policy: TrafficPolicy) -> RouteAction:
-    return RouteAction(
-        cluster=cluster,
-        timeout=policy.timeout,
-        retry_policy=_retry_policy(policy.retries) if policy.retries and policy.retries.attempts else None,
-    )
-
-
-@lru_cache(maxsize=256)
-def _retry_policy(retries: Retries) -> RetryPolicy:
-    """Tried again on another instance: up to three draws to find one that was not tried before."""
-    other = RetryPolicyRetryHostPredicate(
-        name="envoy.retry_host_predicates.previous_hosts", typed_config=pack(PreviousHostsPredicate())
-    )
-    return RetryPolicy(
-        retry_on=",".join(retries.on),
-        num_retries=retries.attempts,
-        per_try_timeout=retries.per_try_timeout,
-        retry_host_predicate=[other],
-        host_selection_retry_max_attempts=3,
-    )
-
-
-def route_match(rule: RouteRule) -> RouteMatch:
-    headers = [_header_matcher(match) for match in rule.headers]
+def route_match(rule: RouteRule, more: Iterable[HeaderMatcher] = ()) -> RouteMatch:
+    """`more`: what a request must meet besides."""
+    headers = [*map(_header_matcher, rule.headers), *more]
     if rule.methods:
         headers.append(_method_matcher(rule))
     query = [_query_matcher(match) for match in rule.query]

@@ -41,6 +41,7 @@ class StyledDeployment:
     """A deployment's routes; where explicit requests are served, their encoded list and its own virtual host."""
 
     record: AppDeployment
+    grpc: frozenset[str]
     routes: EncodedRoutes
     explicit: Branch | None
     host: bytes | None
@@ -49,13 +50,14 @@ class StyledDeployment:
 Deployments = Mapping[Ref, StyledDeployment]
 
 
-def styled_deployment(style: Style, record: AppDeployment) -> StyledDeployment:
-    routes = encoded_routes(deployment_routes(record))
+def styled_deployment(style: Style, record: AppDeployment, grpc: frozenset[str]) -> StyledDeployment:
+    """`grpc`: its components that speak it."""
+    routes = encoded_routes(deployment_routes(record), grpc)
     if not style.serves_explicit:
-        return StyledDeployment(record, routes, None, None)
+        return StyledDeployment(record, grpc, routes, None, None)
     explicit = branches.routes(route_list(EXPLICIT_RULE, routes))
     domain = style.host_of(record.ref)
-    return StyledDeployment(record, routes, explicit, branches.virtual_host(domain, explicit) if domain else None)
+    return StyledDeployment(record, grpc, routes, explicit, branches.virtual_host(domain, explicit) if domain else None)
 
 
 def released_body(app: Deployments, explicit: Try | None, host: ReleasedHost) -> bytes:

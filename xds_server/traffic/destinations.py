@@ -1,9 +1,11 @@
 """A request that is bound to a deployment: which of its routes it takes, and where that leads."""
 
+from collections.abc import Iterator
+
 from xds_server.domain import names
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
-from xds_server.records.models import AppDeployment
+from xds_server.records.models import AppDeployment, Build
 from xds_server.records.world import AppWorld
 from xds_server.traffic import conditions
 from xds_server.traffic.decisions import Answer, Destination, Instance, Outcome, Step
@@ -45,9 +47,13 @@ def _destination(app: AppWorld, record: AppDeployment, rule: str, intent: RouteI
 
 
 def _instances(app: AppWorld, component: str, build: str) -> tuple[Instance, ...]:
-    found = {
-        each.address: Instance(each.address, each.zone, each.weight, each.draining)
-        for record in sorted(app.placed(component, build), key=lambda record: record.ref)
-        for each in record.spec.endpoints.addresses or ()
-    }
+    records = sorted(app.placed(component, build), key=lambda record: record.ref)
+    found = {each.address: each for record in records for each in _placed(record)}
     return tuple(found[address] for address in sorted(found))
+
+
+def _placed(record: Build) -> Iterator[Instance]:
+    if record.spec.endpoints.dns is not None:
+        yield Instance(record.spec.endpoints.dns, "", 1, draining=False)
+    for each in record.spec.endpoints.addresses or ():
+        yield Instance(each.address, each.zone, each.weight, each.draining)

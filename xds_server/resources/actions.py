@@ -1,0 +1,104 @@
+"""How a route carries a request to its cluster: timeouts, retries, hashing, upgrades.
+
+On a condition under which an application may have seen a request, it is only tried again if its method is idempotent,
+or if the record says that any may be. Where a policy has conditions of both kinds, a rule becomes two routes: the first
+for idempotent methods has all conditions, the second for all others has those that are safe for every method.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import lru_cache
+from typing import NamedTuple
+
+from xds_server.messages.codec import pack
+from xds_server.messages.envoy import (
+    HeaderMatcher,
+    RegexMatcher,
+    RetryPolicy,
+    RetryPolicyRetryBackOff,
+    RetryPolicyRetryHostPredicate,
+    RouteAction,
+    RouteActionHashPolicy,
+    RouteActionHashPolicyConnectionProperties,
+    RouteActionHashPolicyCookie,
+    RouteActionHashPolicyHeader,
+    RouteActionHashPolicyQueryParameter,
+    RouteActionMaxStreamDuration,
+    RouteActionUpgradeConfig,
+    StringMatcher,
+)
+from xds_server.messages.extensions import PreviousHostsPredicate
+from xds_server.records.models import Hash, Retries, RetryOn, TrafficPolicy
+from xds_server.records.policies import TIMEOUT
+
+NO_TIME = timedelta(0)
+IDEMPOTENT = HeaderMatcher(
+    name=":method",
+    string_match=StringMatcher(safe_regex=RegexMatcher(regex="GET|HEAD|OPTIONS|TRACE|PUT|DELETE")),
+)
+
+
+class Way(NamedTuple):
+    """How a route carries requests: all, or those whose method is idempotent."""
+
+    idempotent_only: bool
+    action: RouteAction
+
+
+def ways(cluster: str, policy: TrafficPolicy, *, grpc: bool) -> Iterator[Way]:
+    """In their order; the last is for all requests."""
+    retries = policy.retries
+    if retries is None or not retries.attempts or not retries.on:
+        yield Way(False, _action(cluster, policy, None, grpc=grpc))
+    elif retries.careful and retries.unseen:
+        yield Way(True, _action(cluster, policy, _retry_policy(retries, retries.on), grpc=grpc))
+        yield Way(False, _action(cluster, policy, _retry_policy(retries, retries.unseen), grpc=grpc))
+    else:
+        yield Way(
+            False, _action(cluster, policy, _retry_policy(retries, retries.on, careful=retries.careful), grpc=grpc)
+        )
+
+
+def _action(cluster: str, policy: TrafficPolicy, retries: RetryPolicy | None, *, grpc: bool) -> RouteAction:
+    """A gRPC call ends when its client says (`grpc-timeout`), but not after a timeout that is written."""
+    usual = NO_TIME if grpc else TIMEOUT
+    stated = policy.timeout or NO_TIME
+    return RouteAction(
+        cluster=cluster,
+        timeout=usual if policy.timeout is None else policy.timeout,
+        idle_timeout=policy.idle_timeout,
+        max_stream_duration=RouteActionMaxStreamDuration(grpc_timeout_header_max=stated) if grpc else None,
+        retry_policy=retries,
+        hash_policy=[] if policy.hash is None else [_hash_policy(policy.hash)],
+        upgrade_configs=[RouteActionUpgradeConfig(upgrade_type=each) for each in policy.upgrades],
+    )
+
+
+@lru_cache(maxsize=256)
+def _retry_policy(retries: Retries, on: tuple[RetryOn, ...], *, careful: bool = False) -> RetryPolicy:
+    """Tried again on another instance: up to three draws to find one that was not tried before."""
+    other = RetryPolicyRetryHostPredicate(
+        name="envoy.retry_host_predicates.previous_hosts", typed_config=pack(PreviousHostsPredicate())
+    )
+    return RetryPolicy(
+        retry_on=",".join(on),
+        num_retries=retries.attempts,
+        per_try_timeout=retries.per_try_timeout,
+        retry_back_off=RetryPolicyRetryBackOff(base_interval=retries.back_off.base, max_interval=retries.back_off.max),
+        retriable_request_headers=[IDEMPOTENT] if careful else [],
+        retry_host_predicate=[other],
+        host_selection_retry_max_attempts=3,
+    )
+
+
+def _hash_policy(by: Hash) -> RouteActionHashPolicy:
+    if by.header is not None:
+        return RouteActionHashPolicy(header=RouteActionHashPolicyHeader(header_name=by.header))
+    if by.query is not None:
+        return RouteActionHashPolicy(query_parameter=RouteActionHashPolicyQueryParameter(name=by.query))
+    if by.cookie is not None:
+        path = "/" if by.cookie.max_age is not None else ""
+        return RouteActionHashPolicy(
+            cookie=RouteActionHashPolicyCookie(name=by.cookie.name, ttl=by.cookie.max_age, path=path)
+        )
+    return RouteActionHashPolicy(connection_properties=RouteActionHashPolicyConnectionProperties(source_ip=True))

@@ -1,0 +1,73 @@
+"""How Envoy asks the instances of a cluster whether they are well."""
+
+from xds_server.domain import names
+from xds_server.domain.builds import BuildId
+from xds_server.domain.names import Ref
+from xds_server.messages.envoy import (
+    CodecClientType,
+    HealthCheckGrpcHealthCheck,
+    HealthCheckHttpHealthCheck,
+    Int64Range,
+)
+from xds_server.messages.envoy import HealthCheck as EnvoyHealthCheck
+from xds_server.records.models import HealthCheck, Protocol
+from xds_server.resources.headers import header
+from xds_server.resources.upstreams import Upstream
+
+WELL = Int64Range(start=200, end=300)
+ANY_STATUS = Int64Range(start=100, end=600)
+"""Any other status counts towards the threshold; unless told, Envoy takes an instance out at the first."""
+NO_TRAFFIC = 3
+"""Healthy instances that nobody uses are asked so many times less often: most deployments have no traffic."""
+JITTER = 10
+"""Percent: so that the proxies of a fleet do not ask in step."""
+
+
+def health_checks(deployment: Ref, build: BuildId, upstream: Upstream) -> list[EnvoyHealthCheck]:
+    check = upstream.health_check
+    if check is None:
+        return []
+    grpc = upstream.protocol is Protocol.GRPC
+    return [
+        EnvoyHealthCheck(
+            interval=check.interval,
+            interval_jitter_percent=JITTER,
+            no_traffic_interval=check.interval,
+            no_traffic_healthy_interval=check.interval * NO_TRAFFIC,
+            timeout=check.timeout,
+            healthy_threshold=check.healthy_threshold,
+            unhealthy_threshold=check.unhealthy_threshold,
+            http_health_check=None if grpc else _http(deployment, build, upstream, check),
+            grpc_health_check=_grpc(deployment, build, upstream, check) if grpc else None,
+        )
+    ]
+
+
+def _http(deployment: Ref, build: BuildId, upstream: Upstream, check: HealthCheck) -> HealthCheckHttpHealthCheck:
+    return HealthCheckHttpHealthCheck(
+        host=_host(build, upstream, check),
+        path=check.path,
+        request_headers_to_add=[header(names.CONTEXT_HEADER, deployment.word)],
+        expected_statuses=[WELL],
+        retriable_statuses=[ANY_STATUS],
+        codec_client_type=CodecClientType.HTTP2 if upstream.http2 else CodecClientType.HTTP1,
+    )
+
+
+def _grpc(deployment: Ref, build: BuildId, upstream: Upstream, check: HealthCheck) -> HealthCheckGrpcHealthCheck:
+    return HealthCheckGrpcHealthCheck(
+        service_name=check.service,
+        authority=_host(build, upstream, check),
+        initial_metadata=[header(names.CONTEXT_HEADER, deployment.word)],
+    )
+
+
+def _host(build: BuildId, upstream: Upstream, check: HealthCheck) -> str:
+    """Envoy's own default is the cluster's name, which is no host."""
+    if check.host is not None:
+        return check.host
+    if upstream.tls is not None:
+        return upstream.tls.server_name
+    if upstream.dns:
+        return upstream.dns[0].rpartition(":")[0]
+    return f"{build.component}.{build.app.word}"
