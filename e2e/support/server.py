@@ -68,6 +68,13 @@ class Server:
                 sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
         return sums
 
+    def problems(self) -> list[dict[str, Any]]:
+        """What is wrong, as `GET /problems` says."""
+        reply = answers(self.admin, "/problems")
+        assert reply is not None, "/problems does not answer"
+        found: list[dict[str, Any]] = reply.json
+        return found
+
     def log(self) -> str:
         """Everything that was logged, by every process of this server since the first."""
         return self.child.log.read_text()

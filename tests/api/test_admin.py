@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from tests.records.folder import SHOP, Server
 from xds_server.api.admin import Readiness, admin_app
+from xds_server.api.problems import Standing
 
 
 async def ask(app: FastAPI, path: str, method: str = "GET", sent_body: bytes = b"") -> tuple[int, str, str]:
@@ -75,8 +76,8 @@ async def test_there_is_nothing_else(path: str) -> None:
     ],
 )
 async def test_a_request_is_explained_by_what_is_in_force(question: dict[str, str], status: int, said: str) -> None:
-    admission = Server(SHOP).admission
-    explaining = admin_app(lambda: Readiness(ready=True, because=""), CollectorRegistry(), lambda: admission)
+    standing = Standing(Server(SHOP).admission.world)
+    explaining = admin_app(lambda: Readiness(ready=True, because=""), CollectorRegistry(), lambda: standing)
 
     code, kind, body = await ask(explaining, "/explain", "POST", json.dumps(question).encode())
 

@@ -3,12 +3,17 @@ from pydantic import ValidationError
 
 from tests.records.folder import SHOP, Server, release
 from xds_server.api.explain import Question, explained
+from xds_server.api.problems import Standing
 from xds_server.traffic.requests import CannotExplain
+
+
+def standing(server: Server) -> Standing:
+    return Standing(server.admission.world, server.admission.problems)
 
 
 def test_a_question_is_answered_by_what_is_in_force() -> None:
     question = Question.model_validate({"url": "http://shop.test/", "headers": ["x-a: 1"], "requestId": "0001"})
-    decision = explained(Server(SHOP).admission, question)
+    decision = explained(standing(Server(SHOP)), question)
 
     assert (decision.method, decision.gateway, decision.listener) == ("GET", "edge", "http")
     assert [each.deployment for each in decision.outcomes] == ["v1"]
@@ -16,16 +21,16 @@ def test_a_question_is_answered_by_what_is_in_force() -> None:
 
 def test_what_has_no_answer_says_why() -> None:
     with pytest.raises(CannotExplain, match="no gateway 'inner'"):
-        explained(Server(SHOP).admission, Question(url="http://shop.test/", gateway="inner"))
+        explained(standing(Server(SHOP)), Question(url="http://shop.test/", gateway="inner"))
 
 
 def test_what_is_wrong_with_the_records_that_decided_is_said_beside_it() -> None:
     server = Server(SHOP)
     server.hears({"shop.yaml": release("shop", "shop.test", to="v9"), "bad.yaml": release("bad", "bad.test", to="v8")})
 
-    [problem] = explained(server.admission, Question(url="http://shop.test/")).problems
+    [problem] = explained(standing(server), Question(url="http://shop.test/")).problems
     assert "Release/default/shop: app shop has no deployment 'v9'" in problem
-    assert len(explained(server.admission, Question(url="http://bad.test/")).problems) == 2
+    assert len(explained(standing(server), Question(url="http://bad.test/")).problems) == 2
 
 
 @pytest.mark.parametrize("wrong", [{}, {"url": 1}, {"url": "http://a/", "path": "/"}, {"url": "/", "headers": "x"}])

@@ -208,7 +208,7 @@ def test_what_is_counted(store: Store) -> None:
 
     assert server.metric("xds_server_records", kind="AppDeployment") == 3
     assert server.metric("xds_server_records", kind="Release") == 1
-    assert server.metric("xds_server_problems", severity="error", reason="Malformed") == 1
+    assert server.metric("xds_server_problems", severity="error", reason="Malformed", record="") == 1
     assert server.metric("xds_server_admission_seconds_count") == 4
     server.hears({"bad.yaml": None})
     assert server.metric("xds_server_problems", severity="error", reason="Malformed") is None

@@ -1,9 +1,13 @@
+from time import perf_counter
+
+from immutables import Map
 from prometheus_client import generate_latest
 
+from xds_server.domain.names import Ref
 from xds_server.domain.problems import Place, Problem, Reason, Severity
 from xds_server.protocol.events import Acked, Nacked, Node, Send, Stuck
-from xds_server.runtime.metrics import Metrics
-from xds_server.snapshot import Resource, TypeUrl
+from xds_server.runtime.metrics import NAMED, Metrics
+from xds_server.snapshot import Resource, Snapshot, TypeUrl
 
 NODE = Node("edge-1", "edge", "gateway")
 
@@ -38,15 +42,72 @@ def test_what_happens_on_streams_is_counted() -> None:
     assert value("xds_server_nacks_total", type="RouteConfiguration") == 1
 
 
-def test_problems_are_counted_by_severity_and_reason_and_go_again() -> None:
+def test_problems_are_counted_by_record_and_go_again() -> None:
     metrics = Metrics()
-    problem = Problem(Place("a"), Reason.WEIGHTS, "", "")
+    problem = Problem(Place("a"), Reason.WEIGHTS, "", "", "Release/default/shop")
     warning = Problem(Place("a"), Reason.NOT_IN_FORCE, "", "", severity=Severity.WARNING)
 
     metrics.problems([problem, warning, warning])
     text = generate_latest(metrics.registry).decode()
-    assert 'xds_server_problems{reason="Weights",severity="error"} 1.0' in text
-    assert 'xds_server_problems{reason="NotInForce",severity="warning"} 2.0' in text
+    assert 'xds_server_problems{reason="Weights",record="Release/default/shop",severity="error"} 1.0' in text
+    assert 'xds_server_problems{reason="NotInForce",record="",severity="warning"} 2.0' in text
 
     metrics.problems([])
     assert "Weights" not in generate_latest(metrics.registry).decode()
+
+
+def test_a_storm_of_problems_is_a_bounded_number_of_series() -> None:
+    metrics = Metrics()
+    metrics.problems(Problem(Place("a"), Reason.WEIGHTS, "", "", f"Release/default/{n:04}") for n in range(NAMED + 7))
+
+    series = [
+        line for line in generate_latest(metrics.registry).decode().splitlines() if "xds_server_problems{" in line
+    ]
+    assert len(series) == NAMED + 1
+    assert 'xds_server_problems{reason="Weights",record="other",severity="error"} 7.0' in series
+
+
+EDGE = Ref("default", "edge")
+
+
+def snapshot(version: str) -> Snapshot:
+    routes = Map({"edge/http": Resource("edge/http", version, b"")})
+    return Snapshot({TypeUrl.ROUTES: routes}, changed={TypeUrl.ROUTES: frozenset({"edge/http"})})
+
+
+def acked(version: str, nonce: str = "1") -> Acked:
+    return Acked(TypeUrl.ROUTES, nonce, (Resource("edge/http", version, b""),), ())
+
+
+def test_a_flip_ends_when_a_proxy_that_was_there_accepts_it() -> None:
+    metrics = Metrics()
+
+    def flips() -> float | None:
+        return metrics.registry.get_sample_value("xds_server_flip_seconds_count")
+
+    metrics.opened(NODE, "delta")
+    metrics.told(EDGE, snapshot("1"), 3, perf_counter())
+    metrics.opened(Node("late-1", "edge", "gateway"), "delta")
+    for node, answer in (
+        (NODE, acked("0")),
+        (NODE, acked("1", nonce="")),
+        (Node("late-1", "edge", "gateway"), acked("1")),
+        (NODE, Acked(TypeUrl.CLUSTER, "1", (Resource("edge/http", "1", b""),), ())),
+    ):
+        metrics.acked(node, answer)
+    assert flips() == 0
+
+    metrics.acked(NODE, acked("1"))
+    assert flips() == 1
+
+
+def test_what_a_gateway_can_be_told_is_counted_while_there_is_such_a_gateway() -> None:
+    metrics = Metrics()
+
+    def held(kind: str) -> float | None:
+        return metrics.registry.get_sample_value("xds_server_resources", {"gateway": "edge", "type": kind})
+
+    metrics.told(EDGE, snapshot("1"), 3, 0.0)
+    assert (held("RouteConfiguration"), held("VirtualHost"), held("Cluster")) == (1, 3, 0)
+    metrics.gone(EDGE)
+    assert held("VirtualHost") is None

@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `/metrics`, for probes and Prometheus; `/explain`, for people."""
+"""`/healthz`, `/readyz` and `/metrics`, for probes and Prometheus; `/problems` and `/explain`, for people."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from xds_server import __version__
 from xds_server.api.explain import Question, explained
-from xds_server.records.admitted import Admission
+from xds_server.api.problems import ProblemReport, Standing, problem_report
 from xds_server.traffic.decisions import Decision
 from xds_server.traffic.requests import CannotExplain
 
@@ -22,9 +22,9 @@ class Readiness(BaseModel):
 
 
 def admin_app(
-    readiness: Callable[[], Readiness], registry: CollectorRegistry, admission: Callable[[], Admission] = Admission
+    readiness: Callable[[], Readiness], registry: CollectorRegistry, standing: Callable[[], Standing] = Standing
 ) -> FastAPI:
-    """`admission` is what is in force, and what is wrong."""
+    """`standing` is asked anew each time."""
     app = FastAPI(title="xds-server", version=__version__, docs_url=None, redoc_url=None)
 
     @app.get("/healthz")
@@ -44,11 +44,16 @@ def admin_app(
         """Prometheus' text format."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
+    @app.get("/problems")
+    async def problems() -> list[ProblemReport]:
+        """Everything that is wrong now: with records, certificates and extensions, and what proxies refuse."""
+        return [problem_report(each) for each in standing().problems]
+
     @app.post("/explain", response_model=Decision)
     def explain(question: Question) -> Decision | JSONResponse:
         """What a gateway does with a request, and why; 400 if that cannot be told. Runs beside the event loop."""
         try:
-            return explained(admission(), question)
+            return explained(standing(), question)
         except CannotExplain as error:
             return JSONResponse({"error": str(error)}, 400)
 

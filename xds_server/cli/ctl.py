@@ -216,6 +216,7 @@ def explain(
     requests, itself (refused, redirected, no endpoint); 1: it cannot be told; 2: wrong use.
     """
     from xds_server.api.explain import Question, explained
+    from xds_server.api.problems import Standing
     from xds_server.cli import explain as asking
     from xds_server.traffic.requests import CannotExplain
 
@@ -229,7 +230,11 @@ def explain(
         request_id=request_id or None,
     )
     try:
-        decision = asking.ask(server, question) if server else explained(_admitted(_folder(place)), question)
+        if server:
+            decision = asking.ask(server, question)
+        else:
+            admission = _admitted(_folder(place))
+            decision = explained(Standing(admission.world, admission.problems), question)
     except CannotExplain as error:
         typer.echo(f"xdsctl: {error}", err=True)
         raise typer.Exit(1) from None

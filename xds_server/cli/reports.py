@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from xds_server.api.problems import problem_report
 from xds_server.difference.builds import Bound, bound
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
@@ -47,20 +48,7 @@ def problem_line(problem: Problem) -> Text:
 
 
 def problems_data(problems: Iterable[Problem]) -> list[dict[str, Any]]:
-    return [
-        {
-            "file": each.where.file,
-            "document": each.where.document,
-            "line": each.where.line,
-            "path": each.where.path,
-            "record": each.record,
-            "severity": each.severity.value,
-            "reason": each.reason.value,
-            "what": each.what,
-            "fix": each.fix,
-        }
-        for each in problems
-    ]
+    return [problem_report(each).model_dump(mode="json") for each in problems]
 
 
 def rendered(snapshot: Snapshot) -> dict[str, list[dict[str, Any]]]:

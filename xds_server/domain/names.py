@@ -14,6 +14,8 @@ METADATA = "xds-server"
 ACCESS_LOG_CLUSTER = "access-log"
 """A gateway's own collector of access logs. Every other cluster of ours has a slash in its name."""
 
+HTTP3 = "_http3"
+
 EXPLICIT_RULE = "explicit"
 DEFAULT_RULE = "default"
 
@@ -62,7 +64,13 @@ def listener(gateway: Ref, name: str) -> str:
 
 def http3_listener(gateway: Ref, name: str) -> str:
     """The listener beside it that takes HTTP/3. `_` is in no name of a record, so it is nobody else's."""
-    return f"{gateway.word}/{name}_http3"
+    return f"{gateway.word}/{name}{HTTP3}"
+
+
+def owner(name: str) -> tuple[Ref, str]:
+    """Of the name of a cluster, a listener or a gateway's secret: whose it is, and which of theirs."""
+    word, _, own = name.partition("/")
+    return ref(word), own.removesuffix(HTTP3)
 
 
 def secret(gateway: Ref, name: str) -> str:

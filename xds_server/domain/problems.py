@@ -33,6 +33,7 @@ class Reason(StrEnum):
     NOT_IN_FORCE = "NotInForce"
     MUTABLE_RELEASED = "MutableReleased"
     UNPLACED_BUILD = "UnplacedBuild"
+    REFUSED = "Refused"
     EXTENSION_FAILED = "ExtensionFailed"
     EXTENSION_UNUSED = "ExtensionUnused"
     NEVER_RETRIED = "NeverRetried"

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
+from time import perf_counter
 
 import structlog
 from typing_extensions import override
@@ -18,11 +19,13 @@ from xds_server.records.documents import Key
 from xds_server.records.reading import Batch, Unreadable
 from xds_server.records.world import World
 from xds_server.resources.extensions import Call
+from xds_server.resources.gateways import GatewayParts
 from xds_server.runtime.extending import Extending
 from xds_server.runtime.extensions import Caller, Extender
 from xds_server.runtime.metrics import Metrics
+from xds_server.runtime.refusals import Refusals
 from xds_server.runtime.worlds import GatewayWorlds
-from xds_server.snapshot import Snapshot
+from xds_server.snapshot import Resource, TypeUrl
 from xds_server.state.extended import extended_in, extended_key, extended_row
 from xds_server.state.store import Store
 
@@ -51,8 +54,10 @@ class Control(Caller):
         self._metrics = metrics
         self._compilation = EMPTY
         self._told = Admission()
+        self._heard = perf_counter()
         self._extending = Extending(extender or Extender())
-        self._extension_problems: frozenset[Problem] = frozenset()
+        self.refusals = Refusals(self._wanted, self._report)
+        self._found: frozenset[Problem] = frozenset()
         rows = store.load()
         self._admission = restore(rows, clock())
         self._extending.recall(extended_in(rows))
@@ -65,11 +70,12 @@ class Control(Caller):
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Everything that is wrong, by place."""
-        return tuple(sorted({*self._admission.problems, *self._extension_problems}))
+        """Everything that is wrong, by place: with records, extensions, and what proxies refuse."""
+        return tuple(sorted({*self._admission.problems, *self._found}))
 
     def hear(self, said: Batch | Unreadable) -> None:
         """The source has said something."""
+        self._heard = perf_counter()
         if isinstance(said, Unreadable):
             self._turn(unreadable(self._admission, self._folder, said.why), compile_it=False)
             if self.waiting_for is not None:
@@ -82,6 +88,7 @@ class Control(Caller):
 
     def tick(self) -> None:
         """Time has passed: audiences may have ended."""
+        self._heard = perf_counter()
         self._turn(tick(self._admission, clock()), compile_it=self.waiting_for is None)
 
     def _turn(self, after: Admission, *, compile_it: bool = True) -> None:
@@ -95,10 +102,9 @@ class Control(Caller):
         self._count(before)
         if compile_it:
             self._follow(compiled)
-        self._report()
-        if compile_it:
             self.waiting_for = None
             self._log(before.world, self._publish(compiled))
+        self._report()
 
     def _count(self, before: Admission) -> None:
         after = self._admission
@@ -113,8 +119,9 @@ class Control(Caller):
     def _publish(self, compiled: Compilation) -> list[Ref]:
         """Tell who it concerns, and say who that was. Before the first complete read nobody is told (R7)."""
         self._compilation = compiled
-        self.worlds.forget(set(compiled.gateways))
-        return [ref for ref, parts in compiled.gateways.items() if self._tell(ref, parts.snapshot)]
+        for gone in self.worlds.forget(set(compiled.gateways)):
+            self._metrics.gone(gone)
+        return [ref for ref, parts in compiled.gateways.items() if self._tell(ref, parts)]
 
     def _log(self, before: World, concerned: list[Ref]) -> None:
         touched = self._admission.touched
@@ -132,11 +139,14 @@ class Control(Caller):
         if unused:
             self._store.save((), map(extended_key, unused))
 
-    def _tell(self, gateway: Ref, snapshot: Snapshot) -> bool:
+    def _tell(self, gateway: Ref, parts: GatewayParts) -> bool:
         if self._extending.holds(gateway):
             self.worlds.expect(gateway)
             return False
-        return self.worlds.publish(gateway, snapshot)
+        news = self.worlds.publish(gateway, parts.snapshot)
+        if news:
+            self._metrics.told(gateway, parts.snapshot, len(parts.hosts.bodies), self._heard)
+        return news
 
     @override
     def wants(self, call: Call) -> bool:
@@ -145,29 +155,34 @@ class Control(Caller):
     @override
     def extended(self, call: Call) -> None:
         """Something has come of a call of extensions."""
+        self._heard = perf_counter()
         made = self._extending.settle(call)
         if made is not None:
             self._store.save([extended_row(call.slot, made, clock())], ())
         apps = frozenset[Ref]() if call.app is None else frozenset([call.app])
         compiled = compile_world(self._admission.world, self._compilation, apps, self._extending.known)
         self._extending.follow(compiled, apps)
-        self._report()
         concerned = self._publish(compiled)
         if concerned:
             log.info("extended", resource=call.slot.name, gateways=_few(frozenset(concerned)))
+        self._report()
+
+    def _wanted(self, gateway: Ref, type_url: TypeUrl, name: str) -> Resource | None:
+        snapshot = self.worlds.told(gateway)
+        return snapshot.of(type_url).get(name) if snapshot is not None else None
 
     def _report(self) -> None:
         """Each problem is logged when it comes and when it goes."""
-        by_extensions = self._extending.problems(self._admission)
-        if self._admission.has_problems_of(self._told) and by_extensions == self._extension_problems:
+        found = self._extending.problems(self._admission) | frozenset(self.refusals.problems(self._admission))
+        if self._admission.has_problems_of(self._told) and found == self._found:
             return
-        before, after = {*self._told.problems, *self._extension_problems}, {*self._admission.problems, *by_extensions}
+        before, after = {*self._told.problems, *self._found}, {*self._admission.problems, *found}
         for problem in sorted(after - before):
             tell = log.warning if problem.severity is Severity.ERROR else log.info
             tell("problem", reason=problem.reason.value, record=problem.record, problem=str(problem))
         for problem in sorted(before - after):
             log.info("problem gone", reason=problem.reason.value, record=problem.record, where=str(problem.where))
-        self._told, self._extension_problems = self._admission, by_extensions
+        self._told, self._found = self._admission, found
         self._metrics.problems(after)
 
 

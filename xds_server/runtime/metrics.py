@@ -2,16 +2,21 @@
 
 from collections import Counter as Tally
 from collections.abc import Iterable
+from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from typing_extensions import override
 
 from xds_server import __version__
+from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem
 from xds_server.ports import Observer
 from xds_server.protocol.events import Acked, Nacked, Node, Send, Stuck
+from xds_server.snapshot import Snapshot, TypeUrl
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+NAMED = 100
+"""Records with problems that have a name in the metrics; those of all others are counted together, as `other`."""
 
 
 class Metrics(Observer):
@@ -36,8 +41,21 @@ class Metrics(Observer):
         self._acks = Counter("xds_server_acks", "Responses accepted.", ["type"], registry=registry)
         self._nacks = Counter("xds_server_nacks", "Responses refused.", ["type"], registry=registry)
         self._stuck = Counter("xds_server_stuck_clusters", "Clusters that did not warm in time.", registry=registry)
-        self._problems = Gauge("xds_server_problems", "Faults in records.", ["severity", "reason"], registry=registry)
+        self._problems = Gauge(
+            "xds_server_problems", "What is wrong.", ["severity", "reason", "record"], registry=registry
+        )
         self._records = Gauge("xds_server_records", "Records in force.", ["kind"], registry=registry)
+        self._resources_held = Gauge(
+            "xds_server_resources", "What the proxies of a gateway can be told.", ["gateway", "type"], registry=registry
+        )
+        self._flips = Histogram(
+            "xds_server_flip_seconds",
+            "From hearing of a change of routes to each connected proxy's ACK of it.",
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self._connected: dict[str, float] = {}
+        self._flipping: dict[str, tuple[str, float]] = {}
         self.admission = Histogram(
             "xds_server_admission_seconds",
             "From a change of files to what is in force.",
@@ -54,17 +72,38 @@ class Metrics(Observer):
             self._records.labels(kind).inc(change)
 
     def problems(self, problems: Iterable[Problem]) -> None:
+        found = Tally((each.severity.value, each.reason.value, each.record) for each in problems)
+        named = {*sorted({record for _, _, record in found})[:NAMED]}
         self._problems.clear()
-        for (severity, reason), count in Tally((each.severity.value, each.reason.value) for each in problems).items():
-            self._problems.labels(severity, reason).set(count)
+        for (severity, reason, record), count in found.items():
+            self._problems.labels(severity, reason, record if record in named else "other").inc(count)
+
+    def told(self, gateway: Ref, snapshot: Snapshot, virtual_hosts: int, heard: float) -> None:
+        """A gateway's proxies are told of another world, because of what was heard at that `perf_counter()`."""
+        for kind in TypeUrl:
+            self._resources_held.labels(gateway.word, _short(kind)).set(len(snapshot.of(kind)))
+        self._resources_held.labels(gateway.word, "VirtualHost").set(virtual_hosts)
+        for name in snapshot.changed.get(TypeUrl.ROUTES, ()):
+            routes = snapshot.of(TypeUrl.ROUTES).get(name)
+            if routes is not None:
+                self._flipping[name] = routes.version, heard
+            else:
+                self._flipping.pop(name, None)
+
+    def gone(self, gateway: Ref) -> None:
+        """There is no such gateway any more."""
+        for kind in (*map(_short, TypeUrl), "VirtualHost"):
+            self._resources_held.remove(gateway.word, kind)
 
     @override
     def opened(self, node: Node, mode: str) -> None:
         self._streams.labels(mode).inc()
+        self._connected[node.id] = perf_counter()
 
     @override
     def closed(self, node: Node, mode: str) -> None:
         self._streams.labels(mode).dec()
+        self._connected.pop(node.id, None)
 
     @override
     def unknown(self, node: Node) -> None:
@@ -86,6 +125,12 @@ class Metrics(Observer):
     def acked(self, node: Node, acked: Acked) -> None:
         if acked.nonce:
             self._acks.labels(_short(acked.type_url)).inc()
+        if acked.nonce and acked.type_url == TypeUrl.ROUTES:
+            for routes in acked.resources:
+                version, heard = self._flipping.get(routes.name, ("", 0.0))
+                # Who connected later was not waited for.
+                if routes.version == version and self._connected.get(node.id, heard) <= heard:
+                    self._flips.observe(perf_counter() - heard)
 
     @override
     def nacked(self, node: Node, nacked: Nacked) -> None:

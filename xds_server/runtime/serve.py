@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from xds_server.api.admin import Readiness, admin_app
+from xds_server.api.problems import Standing
 from xds_server.domain.addresses import Address
 from xds_server.domain.errors import XdsServerError, leaves
 from xds_server.ports import Observer
@@ -84,9 +85,9 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         extender = await stack.enter_async_context(extender_of(settings.extensions, settings.extension_timeout))
         folder = str(settings.records)
         control = Control(folder, store, metrics, allow_empty=settings.allow_empty, extender=extender)
-        xds = XdsServer(control.worlds, Everyone(metrics, *observers))
+        xds = XdsServer(control.worlds, Everyone(metrics, control.refusals, *observers))
         await _start(xds, settings)
-        admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: control.admission))
+        admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: _standing(control)))
         log.info("serving", xds=str(settings.xds), admin=str(settings.admin), records=str(settings.records))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -127,6 +128,10 @@ def _readiness(control: Control) -> Readiness:
     if control.waiting_for is None:
         return Readiness(ready=True, because="records are in force")
     return Readiness(ready=False, because=f"waiting for {control.waiting_for}")
+
+
+def _standing(control: Control) -> Standing:
+    return Standing(control.admission.world, control.problems)
 
 
 async def _follow(source: FileSource, control: Control, changed: asyncio.Event) -> None:

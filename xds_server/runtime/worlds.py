@@ -40,10 +40,16 @@ class GatewayWorlds(Worlds):
         cell.put(snapshot)
         return True
 
-    def forget(self, gateways: set[Ref]) -> None:
-        """Only these are left. Proxies of a gateway that is gone keep what they were told."""
-        for gone in self._served.keys() - gateways:
-            del self._served[gone]
+    def told(self, gateway: Ref) -> Snapshot | None:
+        """What the gateway's proxies should have, if there is such a gateway."""
+        return self._served[gateway].value if gateway in self._served else None
+
+    def forget(self, gateways: set[Ref]) -> set[Ref]:
+        """Only these are left: say which are gone. Their proxies keep what they were told."""
+        gone = self._served.keys() - gateways
+        for each in gone:
+            del self._served[each]
+        return gone
 
     def _cell(self, gateway: Ref) -> Latest[Snapshot]:
         cell = self._cells.get(gateway)

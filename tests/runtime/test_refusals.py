@@ -1,0 +1,105 @@
+"""A refusal is a problem for as long as it stands: heard from proxies, told to operators."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.records.folder import SHOP, gateway
+from tests.runtime.test_control import Server
+from xds_server.protocol.events import Acked, Nacked, Node
+from xds_server.snapshot import Resource, TypeUrl
+from xds_server.state.store import Store
+
+ONE, TWO = Node("edge-1", "edge", "gateway"), Node("edge-2", "edge", "gateway")
+NAME = "edge/http"
+REFUSED = ("warning", "problem", "Gateway/default/edge")
+SETTLED = ("info", "problem gone", "Gateway/default/edge")
+
+
+class Fleet(Server):
+    """A server and what its proxies say."""
+
+    def listener(self) -> Resource:
+        snapshot = self.snapshot()
+        assert snapshot is not None
+        return snapshot.of(TypeUrl.LISTENER)[NAME]
+
+    def refuses(self, node: Node, resource: Resource | None = None, why: str = "cannot bind") -> list[tuple[str, ...]]:
+        refused = resource or self.listener()
+        with capture_logs() as logged:
+            self.control.refusals.nacked(node, Nacked(TypeUrl.LISTENER, "1", why, {refused.name: refused.version}))
+        return [(each["log_level"], each["event"], each["record"]) for each in logged]
+
+    def accepts(self, node: Node, *resources: Resource, removed: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+        with capture_logs() as logged:
+            self.control.refusals.acked(node, Acked(TypeUrl.LISTENER, "1", resources, removed))
+        return [(each["log_level"], each["event"], each["record"]) for each in logged]
+
+    @property
+    def refusals(self) -> list[str]:
+        return [each.what for each in self.control.problems if each.reason == "Refused"]
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    with Store.open(tmp_path / "state") as store:
+        fleet = Fleet(store)
+        fleet.hears(SHOP, complete=True)
+        for node in (ONE, TWO):
+            fleet.control.refusals.opened(node, "delta")
+        yield fleet
+
+
+def test_it_is_told_once_and_ends_when_the_proxy_accepts(fleet: Fleet) -> None:
+    assert fleet.refuses(ONE) == [REFUSED]
+    assert fleet.refuses(ONE) == [], "tried again, refused again: no news"
+    assert fleet.refusals == ["proxy edge-1 refuses Listener edge/http: cannot bind"]
+    assert fleet.metric("xds_server_problems", severity="error", reason="Refused", record="Gateway/default/edge") == 1
+
+    assert fleet.accepts(ONE, fleet.listener()) == [SETTLED]
+    assert fleet.refusals == []
+
+
+def test_a_fleet_that_refuses_is_one_problem(fleet: Fleet) -> None:
+    fleet.refuses(ONE)
+    assert fleet.refuses(TWO) == [REFUSED, SETTLED], "it is told anew that it is several"
+    assert fleet.refusals == ["proxy edge-1 and others refuse Listener edge/http: cannot bind"]
+
+    fleet.accepts(ONE, fleet.listener())
+    assert fleet.refusals == ["proxy edge-2 refuses Listener edge/http: cannot bind"]
+
+
+def test_another_content_ends_it_even_if_the_proxy_has_that_already(fleet: Fleet) -> None:
+    before = fleet.listener()
+    fleet.hears({"edge.yaml": gateway().replace("8080", "80")})
+    fleet.refuses(ONE)
+    fleet.hears({"edge.yaml": gateway()})
+
+    assert fleet.listener() == before
+    assert fleet.refusals == []
+
+
+def test_what_is_refused_too_late_is_no_problem(fleet: Fleet) -> None:
+    before = fleet.listener()
+    fleet.hears({"edge.yaml": gateway().replace("8080", "80")})
+
+    assert fleet.refuses(ONE, before) == []
+
+
+def test_it_stays_while_others_are_accepted_and_goes_with_the_resource(fleet: Fleet) -> None:
+    fleet.refuses(ONE)
+    assert fleet.accepts(ONE, Resource("edge/other", "1", b"")) == []
+    assert fleet.accepts(TWO, fleet.listener()) == []
+    assert fleet.accepts(ONE, removed=(NAME,)) == [SETTLED]
+
+
+def test_a_proxy_that_is_gone_refuses_nothing(fleet: Fleet) -> None:
+    fleet.control.refusals.opened(ONE, "delta")
+    fleet.refuses(ONE)
+
+    fleet.control.refusals.closed(ONE, "delta")
+    assert fleet.refusals, "its other stream is still there"
+    fleet.control.refusals.closed(ONE, "delta")
+    assert fleet.refusals == []

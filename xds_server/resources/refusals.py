@@ -1,0 +1,89 @@
+"""What an operator hears when proxies refuse a resource: on the record that it comes from, in Envoy's own words."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from xds_server.domain import names
+from xds_server.domain.names import Ref
+from xds_server.domain.problems import Problem, Reason
+from xds_server.records.admitted import Admission
+from xds_server.records.documents import Key
+from xds_server.records.extensions import extensions_of
+from xds_server.records.models import Gateway
+from xds_server.records.wants import place_in
+from xds_server.records.world import build_id
+from xds_server.records.yaml import FieldPath
+from xds_server.resources.results import kind_of
+from xds_server.snapshot import TypeUrl
+
+LONGEST = 400
+"""Characters of what a proxy says."""
+
+
+class Refusal(NamedTuple):
+    """Proxies of a gateway that refuse a resource. `proxy` is one of them; `alone`: it is the only one."""
+
+    gateway: Ref
+    type_url: str
+    name: str
+    proxy: str
+    alone: bool
+    why: str
+
+
+def refusal_problems(refusal: Refusal, admission: Admission) -> Iterator[Problem]:
+    """One for each record in force that the resource comes from."""
+    who = f"proxy {refusal.proxy} refuses" if refusal.alone else f"proxy {refusal.proxy} and others refuse"
+    why = " ".join(refusal.why.split())
+    what = f"{who} {kind_of(refusal.type_url)} {refusal.name}: {why[:LONGEST] or 'no reason given'}".rstrip(".")
+    for key, path in _sources(refusal, admission):
+        entry = admission.in_force.get(key)
+        if entry is not None:
+            extensions = ", ".join(extensions_of(entry.record))
+            made = f". What it refuses was made by extensions: {extensions}" if extensions else ""
+            yield Problem(place_in(admission, key, path), Reason.REFUSED, what, _fix(refusal) + made, str(key))
+
+
+def _fix(refusal: Refusal) -> str:
+    kind = kind_of(refusal.type_url)
+    if refusal.type_url == TypeUrl.LISTENER:
+        return (
+            "Free what it says is taken, or change the record: it keeps the Listener that it had, if any, and is sent "
+            "this one again until it takes it"
+        )
+    if refusal.type_url == TypeUrl.ROUTES:
+        return "Undo the last change of a record that has routes there: until then all of its routes stay as they were"
+    return f"Change the record: until then it keeps the {kind} that it had, if any"
+
+
+def _sources(refusal: Refusal, admission: Admission) -> Iterator[tuple[Key, FieldPath]]:
+    gateway = Key("Gateway", refusal.gateway)
+    match refusal.type_url:
+        case TypeUrl.CLUSTER if refusal.name == names.ACCESS_LOG_CLUSTER:
+            yield gateway, ("spec", "accessLog")
+        case TypeUrl.CLUSTER:
+            deployment, component = names.owner(refusal.name)
+            yield Key("AppDeployment", deployment), ("spec", "components", component)
+        case TypeUrl.ENDPOINTS:
+            yield from _builds(refusal.name, admission)
+        case TypeUrl.SECRET:
+            for key, uses in sorted(admission.keeping.uses.items()):
+                yield from ((key, use.path) for use in uses if use.name == refusal.name)
+        case _:
+            yield gateway, _listener_path(refusal, admission)
+
+
+def _builds(assignment: str, admission: Admission) -> Iterator[tuple[Key, FieldPath]]:
+    app, _ = names.owner(assignment)
+    for ref, record in sorted(admission.world.app(app).builds.items()):
+        if build_id(record).word == assignment:
+            yield Key("Build", ref), ("spec", "endpoints")
+
+
+def _listener_path(refusal: Refusal, admission: Admission) -> FieldPath:
+    """Listeners and their route configurations have the same name."""
+    entry = admission.in_force.get(Key("Gateway", refusal.gateway))
+    _, name = names.owner(refusal.name)
+    listeners = entry.record.spec.listeners if entry and isinstance(entry.record, Gateway) else ()
+    found = [index for index, each in enumerate(listeners) if each.name == name]
+    return ("spec", "listeners", *found[:1])
