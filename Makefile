@@ -5,7 +5,7 @@ BIN = .venv/bin
 export UV_PROJECT_ENVIRONMENT = .venv
 export UV_LINK_MODE ?= copy
 
-.PHONY: help setup demo test check fast e2e golden bench fuzz clean
+.PHONY: help setup demo test check fast e2e golden bench fuzz since clean
 
 help:  ## Say what there is.
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,5 +50,8 @@ bench: setup  ## The figures of docs/performance.md.
 fuzz: setup .envoy-1.36/bin/envoy  ## Ten minutes of records that nobody wrote: text by text and world by world.
 	$(BIN)/python -W ignore -m bench.fuzz
 
+since: setup  ## Write anew which Envoy knows which field, from the binaries of all supported versions.
+	$(BIN)/python -W ignore -m e2e.known_since
+
 clean:  ## Remove what setup and the tests made.
-	rm -rf .venv .envoy-1.36 .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .envoy-1.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -54,7 +54,7 @@ def test_a_proxy_of_an_unknown_gateway_is_told_nothing_until_there_is_one(world:
     counted, logged = world.server.metrics()[counter], len(world.server.log())
     with world.stranger("lost-1", "nowhere") as envoy:
         wait_until(lambda: world.server.metrics()[counter] == counted + 1, "the proxy is counted")
-        assert "nothing is known about this proxy" in world.server.log()[logged:]
+        assert "this proxy is told nothing" in world.server.log()[logged:]
         app = world.app("meanwhile")
         v1 = app.deploy("v1", V1)
         assert envoy.stat(CONNECTED) == 1

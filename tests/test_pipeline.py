@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.conftest import Golden
 from xds_server.cli.reports import rendered
 from xds_server.domain.names import Ref
+from xds_server.messages.since import news
 from xds_server.pipeline import EMPTY, Compilation, compile_world
 from xds_server.records.admission import admit
 from xds_server.records.admitted import Admission
@@ -70,6 +71,15 @@ def said(compilation: Compilation) -> dict[Ref, dict[TypeUrl, dict[str, tuple[st
         ref: {t: {name: (r.version, r.body) for name, r in parts.snapshot.of(t).items()} for t in TypeUrl}
         for ref, parts in compilation.gateways.items()
     }
+
+
+@pytest.mark.parametrize("folder", cases())
+def test_the_oldest_supported_envoy_knows_all_that_comes_from_records(folder: Path):
+    """It drops a field that it does not know, and what the field would have narrowed is then for everybody."""
+    for parts in compile_world(admitted(files_of(folder)).world).gateways.values():
+        for kind in TypeUrl:
+            for resource in parts.snapshot.of(kind).values():
+                assert news(kind, resource.body) == ()
 
 
 @pytest.mark.parametrize("folder", cases())

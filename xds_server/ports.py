@@ -17,11 +17,11 @@ class World(Protocol):
 class Worlds(Protocol):
     """Which world a proxy is to be told of."""
 
-    def knows(self, node: Node) -> bool:
-        """There are records for the gateway, or whatever else, that this proxy says it is."""
+    def objection(self, node: Node) -> str:
+        """Why this proxy is told nothing; empty if it is told what its gateway's proxies are."""
 
     def world_of(self, node: Node) -> World:
-        """The proxy's world; one that stays empty as long as nothing is known about the proxy."""
+        """The proxy's world; one that stays empty as long as the proxy is told nothing."""
 
 
 class Observer(Protocol):
@@ -35,7 +35,7 @@ class Observer(Protocol):
     def closed(self, node: Node, mode: str) -> None: ...
 
     def unknown(self, node: Node) -> None:
-        """No record speaks of this proxy. Its stream stays open and it is told nothing until one does."""
+        """This proxy is told nothing, perhaps because no record speaks of it yet. Its stream stays open."""
 
     def duplicate(self, node: Node) -> None:
         """Another live stream has the same node id. Both are served: it may be a half-open one that is dying."""

@@ -1,11 +1,13 @@
 """What a proxy could be told: encoded once, versioned by content, and what changed since the last time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from immutables import Map
 from typing_extensions import override
+
+from xds_server.domain.versions import OLDEST, Minor
 
 
 class TypeUrl(StrEnum):
@@ -25,10 +27,11 @@ class Resource:
     `version` is a hash of the content alone: equal versions mean equal bodies, on every replica.
     `needs` names what Envoy will ask for because of it: a cluster's endpoints, a listener's route configuration.
     `occupies` is what only one resource of its type can have: a listener's addresses.
+    `since` is the oldest Envoy that knows all that it says; `older` is what proxies before that get in its place.
     Immutable; two resources are equal if their names and versions are.
     """
 
-    __slots__ = ("_body", "name", "needs", "occupies", "version")
+    __slots__ = ("_body", "name", "needs", "occupies", "older", "since", "version")
 
     def __init__(
         self,
@@ -42,6 +45,8 @@ class Resource:
         self.version = version
         self.needs = needs
         self.occupies = occupies
+        self.since = OLDEST
+        self.older: Resource | None = None
         self._body = body
 
     @property
@@ -49,6 +54,19 @@ class Resource:
         if not isinstance(self._body, bytes):
             self._body = self._body()
         return self._body
+
+    def for_envoys(self, since: Minor, older: "Resource | None" = None) -> "Resource":
+        """The same for Envoys from this version on, and another one, or nothing, for those before."""
+        made = Resource(self.name, self.version, self._body, self.needs, self.occupies)
+        made.since, made.older = since, older
+        return made
+
+    def known_to(self, envoy: Minor) -> "Resource | None":
+        """What a proxy of this version gets."""
+        found: Resource | None = self
+        while found is not None and found.since > envoy:
+            found = found.older
+        return found
 
     @override
     def __eq__(self, other: object) -> bool:
@@ -73,12 +91,35 @@ class Snapshot:
 
     `changed` names, for each type, what differs from the snapshot whose `serial` is `since`; a stream that holds
     another snapshot compares everything. Serials order the snapshots of one server process and are never sent.
+    `newer` names what not every supported Envoy knows whole.
     """
 
     resources: Mapping[TypeUrl, Resources]
     serial: int = 0
     since: int = -1
     changed: Mapping[TypeUrl, frozenset[str]] = field(default_factory=dict)
+    newer: Mapping[TypeUrl, frozenset[str]] = field(default_factory=dict)
+    _known: dict[Minor, "Snapshot"] = field(default_factory=dict, repr=False)
 
     def of(self, type_url: TypeUrl) -> Resources:
         return self.resources.get(type_url, NOTHING)
+
+    def known_to(self, envoy: Minor) -> "Snapshot":
+        """What proxies of this version could be told: this very snapshot, unless there is something newer in it."""
+        if not any(self.newer.values()):
+            return self
+        if envoy not in self._known:
+            resources = {kind: _known(found, self.newer.get(kind, ()), envoy) for kind, found in self.resources.items()}
+            self._known[envoy] = Snapshot(resources, self.serial, self.since, self.changed)
+        return self._known[envoy]
+
+
+def _known(resources: Resources, newer: Iterable[str], envoy: Minor) -> Resources:
+    known = resources.mutate()
+    for name in newer:
+        found = resources[name].known_to(envoy)
+        if found is None:
+            del known[name]
+        else:
+            known[name] = found
+    return known.finish()

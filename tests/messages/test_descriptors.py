@@ -1,20 +1,17 @@
 """Our definitions against those that Envoy itself was built from: its binary holds them."""
 
-import re
 from importlib import resources
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.descriptor_database import DescriptorDatabase
-from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 
 from tests.messages.arbitrary import MessageType, types_in_use
+from tests.messages.binary import definitions
 from xds_server.messages.descriptors import Definitions, full_name
-
-NAME_FIELD = 0x0A
-LENGTH_DELIMITED = 2
 
 
 class Essence(NamedTuple):
@@ -45,28 +42,12 @@ def values(field: FieldDescriptor) -> set[tuple[int, str]]:
 
 @pytest.fixture(scope="module")
 def envoy() -> DescriptorPool:
-    binary = resources.files("envoy").joinpath("_bin", "envoy").read_bytes()
-    files: dict[str, FileDescriptorProto] = {}
-    for name in re.finditer(rb"\n([\x0a-\x7f])[a-z0-9_/]+\.proto", binary):
-        if len(name[0]) == 2 + name[1][0]:
-            file = FileDescriptorProto.FromString(binary[name.start() : end_of_file(binary, name.start())])
-            files.setdefault(file.name, file)  # Envoy has most files twice, with other options
+    binary = resources.files("envoy").joinpath("_bin", "envoy")
+    assert isinstance(binary, Path)
     database = DescriptorDatabase()
-    for file in files.values():
+    for file in definitions(binary).values():
         database.Add(file)
     return DescriptorPool(database)
-
-
-def end_of_file(binary: bytes, start: int) -> int:
-    """The fields of a `FileDescriptorProto` that Envoy has are length-delimited and ascend, after one name."""
-    end, last = start, NAME_FIELD
-    while binary[end] & 7 == LENGTH_DELIMITED and last <= binary[end] and (end == start or binary[end] != NAME_FIELD):
-        last = binary[end]
-        size, shift, end = 0, 0, end + 1
-        while binary[end] & 0x80:
-            size, shift, end = size | (binary[end] & 0x7F) << shift, shift + 7, end + 1
-        end += 1 + (size | binary[end] << shift)
-    return end
 
 
 @pytest.fixture(scope="module")

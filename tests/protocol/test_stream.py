@@ -74,6 +74,7 @@ class Conversation(RuleBasedStateMachine):
         self.dialled += 1
         self.stream = self.connection(f"{self.dialled}-")
         self.timers: list[str] = []
+        self.newest_retry = ""
         self.sent: dict[str, Send] = {}
         self.unanswered: dict[str, str] = {}
         self.refused: dict[tuple[str, str], str] = {}
@@ -140,7 +141,7 @@ class Conversation(RuleBasedStateMachine):
         token = self.timers.pop(0)
         if token == INTRODUCTION:
             self.deliver()  # it is long enough for what a client has to say
-        if token.startswith(RETRY):
+        if token == self.newest_retry:  # an older one was for a world that is over
             self.listeners_are_tried_again()
         self.hear(self.stream.elapsed(token))
 
@@ -155,6 +156,8 @@ class Conversation(RuleBasedStateMachine):
         if not remembers:
             self.excused.clear()
         self.dial(remembers=remembers)
+        # A client that reconnects says that it has a cluster whose name is still being resolved, as if it were warm.
+        self.excused.update(self.envoy.warming)
 
     @rule()
     def all_is_delivered(self) -> None:
@@ -166,7 +169,8 @@ class Conversation(RuleBasedStateMachine):
         assert not self.unanswered
         self.check_quiet()
         self.unsure = self.unsure and bool(self.refused)
-        self.excused &= self.dangling()
+        # Routes may come to name a refused cluster later: the server has said that it goes on without it.
+        self.excused &= self.dangling() | {name for kind, name in self.refused if kind == CDS}
 
     @invariant()
     def no_route_names_a_cluster_that_is_not_held(self) -> None:
@@ -196,12 +200,11 @@ class Conversation(RuleBasedStateMachine):
                     self.hear_response(effect)
                 case Wake():
                     self.timers.append(effect.token)
+                    self.newest_retry = effect.token if effect.token.startswith(RETRY) else self.newest_retry
                 case Stuck():
                     self.excused.update(effect.clusters)
                 case Acked():
-                    if effect.type_url == LDS and effect.nonce:
-                        self.listeners_are_tried_again()
-                    self.accepted.update({(effect.type_url, each.name): each.version for each in effect.resources})
+                    self.hear_acceptance(effect)
                 case Nacked():
                     self.hear_refusal(effect)
 
@@ -216,6 +219,14 @@ class Conversation(RuleBasedStateMachine):
         self.sent[send.nonce] = send
         self.unanswered[send.type_url] = send.nonce
         self.envoy.inbox.append(send)
+
+    def hear_acceptance(self, acked: Acked) -> None:
+        """Only another change of listeners may have made room for one that was refused."""
+        gone = [self.accepted.pop((acked.type_url, name), None) for name in acked.removed]
+        news = {(acked.type_url, each.name): each.version for each in acked.resources}
+        if acked.type_url == LDS and acked.nonce and (any(gone) or not news.items() <= self.accepted.items()):
+            self.listeners_are_tried_again()
+        self.accepted.update(news)
 
     def hear_refusal(self, nacked: Nacked) -> None:
         one = len(self.sent[nacked.nonce].resources) < 2
@@ -369,3 +380,30 @@ def test_a_change_costs_what_it_is_not_what_there_is() -> None:  # publish looks
     looked_at.clear()
     asked.publish(second)
     assert set(looked_at) == {"c7"}
+
+
+CLUSTERS = [
+    written("a", "2").for_envoys((1, 39), written("a", "1")),
+    written("b", "1").for_envoys((1, 37)),
+    written("c", "1"),
+]
+
+
+@pytest.mark.parametrize("mode", FIRST)
+@pytest.mark.parametrize("early", [False, True], ids=["world-first", "client-first"])
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [("1.40.0", "a2 b1 c1"), ("1.38.3", "a1 b1 c1"), ("1.36.4", "a1 c1"), ("", "a1 c1")],
+)
+def test_a_proxy_is_told_what_its_version_knows_whole(mode: str, early: bool, version: str, told: str) -> None:
+    asked, world = stream(mode), snapshot_of({CDS: CLUSTERS})
+    world = replace(world, newer={CDS: frozenset("ab")})
+    first = replace(FIRST[mode], node=replace(NODE, version=version))
+
+    effects = [] if early else asked.publish(world)
+    effects += asked.receive(first)
+    effects += asked.publish(world) if early else []
+
+    [send] = effects
+    assert isinstance(send, Send)
+    assert " ".join(f"{each.name}{each.version}" for each in send.resources) == told

@@ -7,6 +7,17 @@ import pytest
 
 from tests.records.folder import NOON, SHOP, build, deployment, gateway, release
 from xds_server.domain.names import Ref
+from xds_server.domain.versions import Minor
+from xds_server.messages.codec import encode
+from xds_server.messages.envoy import (
+    Cluster,
+    CookieMatcher,
+    OutlierDetection,
+    Route,
+    RouteMatch,
+    StringMatcher,
+    VirtualHost,
+)
 from xds_server.pipeline import EMPTY, Compilation, compile_world
 from xds_server.records.admission import admit
 from xds_server.records.admitted import Admission
@@ -226,3 +237,45 @@ def test_nothing_is_extended_for_whoever_has_no_extensions():
     plain = Shop().hears(FILES)
 
     assert said(compile_world(shop.admission.world)) == said(plain.compiled)
+
+
+COOKIE = CookieMatcher(name="a", string_match=StringMatcher(exact="b"))
+BY_COOKIE = encode(VirtualHost(domains=["shop.test"], routes=[Route(match=RouteMatch(prefix="/", cookies=[COOKIE]))]))
+DEGRADED = encode(Cluster(name="v1/web", outlier_detection=OutlierDetection(detect_degraded_hosts=True)))
+
+
+def known_to(shop: Shop, envoy: Minor, kind: TypeUrl, name: str) -> bytes | None:
+    found = shop.snapshot.known_to(envoy).of(kind).get(name)
+    return found.body if found is not None else None
+
+
+def test_a_host_that_older_envoys_would_widen_is_refused_by_name_there():
+    shop = Shop().hears(FILES | asking(PLAIN["host"], "host")).settles(BY_COOKIE)
+
+    new, old = (known_to(shop, envoy, TypeUrl.ROUTES, "edge/http") for envoy in ((1, 37), (1, 36)))
+    assert new is not None
+    assert BY_COOKIE in new
+    assert old is not None
+    assert BY_COOKIE not in old
+    assert b"too old" in old
+
+    shop.hears(PLAIN["host"])
+    assert shop.snapshot.known_to((1, 36)) is shop.snapshot
+
+
+def test_a_release_elsewhere_leaves_older_envoys_their_refusal():
+    shop = Shop().hears(FILES | asking(PLAIN["host"], "host")).settles(BY_COOKIE)
+    shop.hears({"other.yaml": release("other", "other.test")})
+
+    old = known_to(shop, (1, 36), TypeUrl.ROUTES, "edge/http")
+    assert old is not None
+    assert b"too old" in old
+    assert b"other.test" in old
+
+
+def test_a_cluster_that_older_envoys_would_know_in_part_is_withheld_there():
+    shop = Shop().hears(FILES | asking(PLAIN["cluster"], "cluster")).settles(DEGRADED)
+
+    assert known_to(shop, (1, 37), TypeUrl.CLUSTER, "v1/web") is None
+    assert known_to(shop, (1, 38), TypeUrl.CLUSTER, "v1/web") == DEGRADED
+    assert known_to(shop, (1, 36), TypeUrl.LISTENER, "edge/http") is not None

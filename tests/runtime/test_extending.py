@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from tests.records.folder import SHOP, deployment, gateway, record, release
-from xds_server.domain.problems import Severity
+from xds_server.domain.problems import Reason, Severity
 from xds_server.extension import Context
 from xds_server.messages.codec import decode, encode
 from xds_server.messages.envoy import Cluster
@@ -108,7 +109,7 @@ async def test_the_first_that_proxies_are_told_is_extended(store: Store) -> None
     async with serving(store, Patient()) as server:
         server.hears(ASKING, complete=True)
         assert server.snapshot is None
-        assert server.control.worlds.knows(Node("n", "edge", "gateway"))
+        assert not server.control.worlds.objection(Node("n", "edge", "gateway"))
 
         await server.until_told()
         assert server.stat_name == "v1/web extended"
@@ -197,3 +198,30 @@ async def test_a_name_that_nobody_has_is_one_problem_of_the_record(store: Store)
         [problem] = [each for each in server.control.problems if each.reason == "ExtensionFailed"]
         assert problem.what == "extension unheard-of: this server has no such extension; it has mine:patient"
         assert problem.fix.startswith("Start the server with --extension MODULE:unheard-of, or take it out.")
+
+
+class Degrading(Patient):
+    """Uses what not every Envoy knows."""
+
+    @override
+    async def change(self, _function: str, body: bytes, _context: Context) -> Outcome:
+        cluster = decode(Cluster, body)
+        cluster.outlier_detection.detect_degraded_hosts.value = True
+        return encode(cluster)
+
+
+async def test_what_only_newer_envoys_know_is_a_warning_while_it_is_made(store: Store) -> None:
+    async with serving(store, Degrading()) as server:
+        server.hears(ASKING, complete=True)
+        await server.until_told()
+
+        [problem] = [each for each in server.control.problems if each.reason is Reason.NEWER_ENVOY]
+        assert str(problem) == (
+            "v1.yaml:1 (document 1): warning: AppDeployment/default/v1: extension patient gives Cluster v1/web what "
+            "Envoys before 1.38 do not know (config.cluster.v3.OutlierDetection.detect_degraded_hosts): those do not "
+            "get it, and answer 503 for its requests. Run Envoy 1.38 or later at every gateway, or leave it out. "
+            "[NewerEnvoy]"
+        )
+
+        server.hears({"v1.yaml": SHOP["v1.yaml"]})
+        assert not [each for each in server.control.problems if each.reason is Reason.NEWER_ENVOY]

@@ -29,7 +29,7 @@ async def test_a_gateways_proxies_follow_its_snapshots() -> None:
     worlds.publish(EDGE, ONE)
     following = worlds.world_of(node()).follow()
 
-    assert worlds.knows(node())
+    assert not worlds.objection(node())
     assert await soon(following) is ONE
     worlds.publish(EDGE, TWO)
     assert await soon(following) is TWO
@@ -50,7 +50,7 @@ async def test_what_was_told_is_not_told_again() -> None:
 async def test_an_unknown_gateway_waits_and_is_served_when_it_appears() -> None:
     worlds = GatewayWorlds()
     following = worlds.world_of(node("prod.edge")).follow()
-    assert not worlds.knows(node("prod.edge"))
+    assert worlds.objection(node("prod.edge"))
 
     async with asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(soon(following))
@@ -68,10 +68,10 @@ async def test_proxies_of_a_gateway_that_is_gone_keep_what_they_have_and_see_it_
     await soon(following)
 
     worlds.forget(set())
-    assert not worlds.knows(node())
+    assert worlds.objection(node())
     worlds.publish(EDGE, TWO)
 
-    assert worlds.knows(node())
+    assert not worlds.objection(node())
     assert await soon(following) is TWO
 
 
@@ -93,6 +93,19 @@ def test_what_is_no_gateway_is_told_nothing_of_one() -> None:
     worlds = GatewayWorlds()
     worlds.publish(EDGE, ONE)
 
-    assert not worlds.knows(node(role="sidecar"))
+    assert worlds.objection(node(role="sidecar"))
     assert worlds.world_of(node(role="sidecar")) is not worlds.world_of(node())
-    assert worlds.knows(node(role=""))
+    assert not worlds.objection(node(role=""))
+
+
+def test_an_envoy_that_would_understand_half_of_it_is_told_nothing() -> None:
+    worlds = GatewayWorlds()
+    worlds.publish(EDGE, ONE)
+    old, oldest = (Node("edge-1", "edge", "gateway", version=version) for version in ("1.35.7", "1.36.0"))
+
+    assert worlds.objection(old) == (
+        "Envoy 1.35.7 would drop fields that decide who gets what: 1.36 is the oldest served"
+    )
+    assert worlds.world_of(old).value is None
+    assert not worlds.objection(oldest)
+    assert worlds.world_of(oldest).value is ONE

@@ -42,8 +42,8 @@ class Gateways(Worlds):
     known: set[str] = field(default_factory=set)
 
     @override
-    def knows(self, node: Node) -> bool:
-        return node.cluster in self.known
+    def objection(self, node: Node) -> str:
+        return "" if node.cluster in self.known else "there is no such gateway"
 
     @override
     def world_of(self, node: Node) -> Latest[Snapshot]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from xds_server.domain.versions import Minor, minor
 from xds_server.snapshot import Resource
 
 
@@ -15,6 +16,11 @@ class Node:
     role: str = ""
     build: str = ""
     version: str = ""
+
+    @property
+    def envoy(self) -> Minor:
+        """What it understands."""
+        return minor(self.version)
 
 
 @dataclass(frozen=True, slots=True)

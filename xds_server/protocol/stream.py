@@ -23,7 +23,7 @@ from itertools import count
 from typing import Generic, TypeVar
 
 from xds_server.domain.errors import PeerMisbehaved
-from xds_server.protocol.channel import Channel, Response
+from xds_server.protocol.channel import FULL_STATE, Channel, Response
 from xds_server.protocol.events import Acked, DeltaRequest, Effect, Nacked, Node, Send, SotwRequest, Stuck, Wake
 from xds_server.protocol.plan import Plan
 from xds_server.protocol.retries import Retries
@@ -55,6 +55,8 @@ class Stream(ABC, Generic[Request]):
         self._world: Snapshot | None = None
         self._early: list[Request] = []
         self._refresh: set[str] = set()
+        self._brought: set[str] = set()
+        self._brings = False
 
     def receive(self, request: Request) -> list[Effect]:
         """The client subscribes, changes its subscription, accepts or refuses."""
@@ -66,6 +68,7 @@ class Stream(ABC, Generic[Request]):
 
     def publish(self, snapshot: Snapshot) -> list[Effect]:
         """There is a newer world. Costs as much as what changed, if it follows the world that the stream has."""
+        snapshot = self._understood(snapshot)
         before, self._world = self._world, snapshot
         follows = before is not None and snapshot.since == before.serial
         for channel in self._channels.values():
@@ -114,8 +117,12 @@ class Stream(ABC, Generic[Request]):
                 raise PeerMisbehaved("the first request of a stream must carry a node")  # R2
         elif self.node is None:
             self.node = request.node
+            self._world = self._understood(self._world) if self._world is not None else None
         elif request.node != self.node:
             raise PeerMisbehaved(f"the stream of node {self.node.id} now claims to be of another: {request.node.id}")
+
+    def _understood(self, snapshot: Snapshot) -> Snapshot:
+        return snapshot if self.node is None else snapshot.known_to(self.node.envoy)
 
     def _serve(self, request: Request) -> list[Effect]:
         channel = self._channels.get(request.type_url)
@@ -167,6 +174,10 @@ class Stream(ABC, Generic[Request]):
         response = Response(next(self._nonces), news)
         send = self._write(channel, response)
         channel.sent(response)
+        if channel.kind in FULL_STATE and any(news.values()):
+            self._brings = True
+        if channel.kind is TypeUrl.LISTENER:
+            self._brought.update(need for resource in news.values() if resource is not None for need in resource.needs)
         if channel.kind is TypeUrl.CLUSTER:
             changed = news.keys() | channel.doubtful
             self._send_endpoints_again(cluster for cluster in send.resources if cluster.name in changed)

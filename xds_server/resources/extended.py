@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from immutables import Map
 
 from xds_server.domain.names import Ref
+from xds_server.domain.versions import OLDEST
+from xds_server.messages.since import since
 from xds_server.records.extensions import extensions_of
 from xds_server.records.models import AppDeployment
 from xds_server.resources.apps import AppParts, StyledApp
@@ -69,7 +71,9 @@ def extended(made: Contribution, parts: AppParts, styled: StyledApp, scope: Scop
     for release in releases:
         origin = Origin(release, parts.world.app, scope.gateway.word)
         calls += _extend_hosts(hosts, styled.released[release.ref], origin, scope)
-    return Contribution(clusters, hosts, tuple(calls))
+    mine = (each.slot.name for each in calls if each.slot.type_url == VIRTUAL_HOST)
+    newer = {host: found for host in mine if (found := since(VIRTUAL_HOST, hosts[host])) > OLDEST}
+    return Contribution(clusters, hosts, tuple(calls), newer)
 
 
 def _extend_clusters(

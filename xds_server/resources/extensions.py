@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from xds_server.domain.names import Ref
 from xds_server.extension import Context
+from xds_server.messages.since import since
 from xds_server.records.extensions import extensions_of
 from xds_server.records.models import Record
 from xds_server.resources.content import digest, version
@@ -104,7 +105,8 @@ class Extensions:
             return made if body is not None else None
         if before is not None and body == before.body:
             return before
-        return Resource(made.name, version(body), body, made.needs)
+        extended = Resource(made.name, version(body), body, made.needs, made.occupies)
+        return extended.for_envoys(since(call.slot.type_url, body))
 
 
 class Origin(NamedTuple):

@@ -1,11 +1,12 @@
 """What each app contributes to a gateway, and the snapshot that they make together."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from immutables import Map
 
 from xds_server.domain.names import Ref
+from xds_server.domain.versions import OLDEST, Minor
 from xds_server.records.models import Gateway
 from xds_server.resources.access_logs import access_log_clusters
 from xds_server.resources.apps import AppParts, StyledApp
@@ -20,11 +21,12 @@ from xds_server.traffic.style import Style, style_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contribution:
-    """What a gateway has because of one app."""
+    """What a gateway has because of one app. `newer`: hosts that not every supported Envoy knows whole."""
 
     clusters: Mapping[str, Resource]
     hosts: Mapping[str, bytes]
     calls: tuple[Call, ...] = ()
+    newer: Mapping[str, Minor] = field(default_factory=dict)
 
 
 NO_CONTRIBUTION = Contribution({}, {})
@@ -56,6 +58,7 @@ class GatewayParts:
     calls: tuple[Call, ...] = ()
 
 
+NONE: frozenset[str] = frozenset()
 UNTOLD = Snapshot({}, serial=-1)
 
 
@@ -117,7 +120,8 @@ def updated_gateway(gateway: GatewayParts, record: Gateway, changes: Changes) ->
     }
     snapshot = before
     if before is UNTOLD or any(changed.values()):
-        snapshot = Snapshot(resources, changes.serial, before.serial, changed)
+        newer = {kind: _newer(before.newer.get(kind, NONE), changed[kind], found) for kind, found in resources.items()}
+        snapshot = Snapshot(resources, changes.serial, before.serial, changed, newer)
     contributions = _kept(gateway.contributions, changes.contributions)
     return GatewayParts(record, gateway.style, contributions, hosts, snapshot, own, calls)
 
@@ -150,11 +154,13 @@ def merged(
 
 def _merged_hosts(before: Hosts, pairs: Iterable[tuple[Contribution, Contribution]]) -> Hosts:
     changes: dict[str, bytes | None] = {}
+    newer: dict[str, Minor] = {}
     for old, new in pairs:
         changes.update(dict.fromkeys(old.hosts.keys() - new.hosts.keys()))
     for _, new in pairs:
         changes.update((host, body) for host, body in new.hosts.items() if before.bodies.get(host) != body)
-    return before.replaced(changes.items()) if changes else before
+        newer.update(new.newer)
+    return before.replaced(changes.items(), newer) if changes else before
 
 
 def _listeners(record: Gateway, secrets: Resources, before: GatewayParts) -> Resources:
@@ -186,6 +192,12 @@ def _routes(listeners: Resources, hosts: Hosts, before: GatewayParts) -> Resourc
         return told.of(TypeUrl.ROUTES)
     names = {name for each in listeners.values() for name in each.needs}
     return NOTHING.update({name: route_configuration(name, before.style, hosts) for name in names})
+
+
+def _newer(before: frozenset[str], changed: frozenset[str], resources: Resources) -> frozenset[str]:
+    """Those that not every supported Envoy knows whole. Looks at what changed only."""
+    found = {name for name in changed if name in resources and resources[name].since > OLDEST}
+    return before - changed | found if before or found else NONE
 
 
 def _difference(before: Resources, after: Resources) -> frozenset[str]:

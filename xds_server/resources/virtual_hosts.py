@@ -26,6 +26,7 @@ from xds_server.traffic.intents import (
     DEPLOYMENT_UNKNOWN,
     EXPLICIT_DENIED,
     HOST_UNKNOWN,
+    TOO_OLD,
     WITHHELD,
     DefaultIntent,
     Refusal,
@@ -94,6 +95,11 @@ def template_body(style: Style) -> bytes:
 def unknown_body() -> bytes:
     """Every host that no other virtual host has."""
     return branches.virtual_host("*", _refuse(HOST_UNKNOWN))
+
+
+def too_new_body(host: str) -> bytes:
+    """A host that this proxy would understand in part only, and serve to more than it should."""
+    return branches.virtual_host(host, _refuse(TOO_OLD))
 
 
 def withheld_body(host: str) -> bytes:

@@ -5,6 +5,7 @@ from itertools import chain
 
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Place, Problem
+from xds_server.messages.since import News, news
 from xds_server.pipeline import EMPTY, Compilation
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
@@ -15,6 +16,7 @@ from xds_server.resources.extension_problems import (
     failure_problem,
     misfit_problem,
     misfits,
+    newer_problem,
     records_of,
 )
 from xds_server.resources.extensions import Call, Extensions, Slot
@@ -29,6 +31,7 @@ class Extending:
         self._compilation = EMPTY
         self._openings: dict[Ref, set[bytes]] = {}
         self._misfits: dict[Ref, tuple[Misfit, ...]] = {}
+        self._newer: dict[Slot, tuple[Call, tuple[News, ...]]] = {}
 
     @property
     def known(self) -> Extensions:
@@ -58,6 +61,10 @@ class Extending:
         for keys in self._openings.values():
             keys.discard(call.key)
         outcome = self.known.outcomes.get(call.key)
+        found = news(call.slot.type_url, outcome) if isinstance(outcome, bytes) else ()
+        self._newer.pop(call.slot, None)
+        if found:
+            self._newer[call.slot] = call, found
         if not isinstance(outcome, bytes) or outcome == self.known.good.get(call.slot):
             return None
         self._extender.remember(call.slot, outcome)
@@ -89,6 +96,7 @@ class Extending:
         types = self.known.types
         failures = (pair for pair in self._extender.failures if self.wants(pair[0]))
         found = [failure_problem(call, failure, types, locate) for call, failure in failures]
+        found += [newer_problem(*each, locate) for each in self._newer.values() if self.wants(each[0])]
         at_gateways = misfits(self._compilation.world.gateways.values(), types)
         unused = chain(at_gateways, *self._misfits.values()) if types else ()
         return frozenset([*found, *(misfit_problem(each, types, locate) for each in unused)])

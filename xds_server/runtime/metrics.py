@@ -29,7 +29,9 @@ class Metrics(Observer):
         Gauge("xds_server_build_info", "Always 1.", ["version"], registry=registry).labels(__version__).set(1)
         self._streams = Gauge("xds_server_streams", "Open xDS streams.", ["mode"], registry=registry)
         self._unknown = Counter(
-            "xds_server_unknown_proxies", "Streams of proxies that no record speaks of.", registry=registry
+            "xds_server_unknown_proxies",
+            "Streams of proxies that are told nothing: of no known gateway, or too old.",
+            registry=registry,
         )
         self._duplicates = Counter(
             "xds_server_duplicate_node_ids", "Streams whose node id another live stream has.", registry=registry

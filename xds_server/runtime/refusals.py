@@ -41,7 +41,7 @@ class _Refused:
 class Refusals(Nobody):
     """A refusal stands until the proxy accepts the resource or is gone, or until it should have another content.
 
-    `wanted` gives what a gateway's proxies should have; `changed` is called when `problems` may have.
+    `wanted` gives what a gateway's newest proxies should have; `changed` is called when `problems` may have.
     """
 
     def __init__(self, wanted: Callable[[Ref, TypeUrl, str], Resource | None], changed: Callable[[], None]) -> None:
@@ -78,7 +78,7 @@ class Refusals(Nobody):
         """Of what is refused and still wanted; the rest is forgotten."""
         for subject, refused in list(self._refused.items()):
             wanted = self._wanted(subject.gateway, TypeUrl(subject.type_url), subject.name)
-            if wanted is None or wanted.version != refused.version:
+            if refused.version not in _versions(wanted):
                 del self._refused[subject]
             else:
                 why, proxy, alone = refused.summary
@@ -106,3 +106,10 @@ class Refusals(Nobody):
                 del self._refused[subject]
         if found:
             self._changed()
+
+
+def _versions(resource: Resource | None) -> Iterator[str]:
+    """What newer and older proxies should have."""
+    while resource is not None:
+        yield resource.version
+        resource = resource.older

@@ -5,12 +5,24 @@ from weakref import WeakValueDictionary
 from typing_extensions import override
 
 from xds_server.domain.names import Ref, ref
+from xds_server.domain.versions import OLDEST, written
 from xds_server.latest import Latest
 from xds_server.ports import Worlds
 from xds_server.protocol.events import Node
 from xds_server.snapshot import Snapshot
 
 GATEWAY_ROLES = ("gateway", "")
+
+
+def _never(node: Node) -> str:
+    """Why this proxy is told nothing, whatever the records say."""
+    if node.role not in GATEWAY_ROLES:
+        return f"role {node.role!r} is not served: only gateways are"
+    if node.envoy < OLDEST:
+        return (
+            f"Envoy {node.version} would drop fields that decide who gets what: {written(OLDEST)} is the oldest served"
+        )
+    return ""
 
 
 class GatewayWorlds(Worlds):
@@ -21,12 +33,14 @@ class GatewayWorlds(Worlds):
         self._cells: WeakValueDictionary[Ref, Latest[Snapshot]] = WeakValueDictionary()
 
     @override
-    def knows(self, node: Node) -> bool:
-        return node.role in GATEWAY_ROLES and ref(node.cluster) in self._served
+    def objection(self, node: Node) -> str:
+        never = _never(node)
+        known = ref(node.cluster) in self._served
+        return never or ("" if known else f"there is no Gateway {node.cluster!r} yet (its node.cluster)")
 
     @override
     def world_of(self, node: Node) -> Latest[Snapshot]:
-        return self._cell(ref(node.cluster)) if node.role in GATEWAY_ROLES else Latest()
+        return Latest() if _never(node) else self._cell(ref(node.cluster))
 
     def expect(self, gateway: Ref) -> None:
         """There is such a gateway; its proxies wait for what they will be told."""

@@ -34,6 +34,7 @@ HOST_UNKNOWN = Refusal(RefusalReason.HOST_UNKNOWN, "no release at this gateway h
 DEPLOYMENT_UNKNOWN = Refusal(RefusalReason.DEPLOYMENT_UNKNOWN, "no deployment that may be asked for here has this name")
 EXPLICIT_DENIED = Refusal(RefusalReason.EXPLICIT_DENIED, "this gateway does not serve deployments by name", status=403)
 WITHHELD = Refusal(RefusalReason.WITHHELD, "an extension that this host needs has not succeeded", status=503)
+TOO_OLD = Refusal(RefusalReason.WITHHELD, "this proxy is too old for what an extension made of this host", status=503)
 NO_ROUTE = Refusal(RefusalReason.NO_ROUTE, "no route of this deployment matches")
 
 

@@ -112,8 +112,9 @@ class Session(Generic[Request]):
             log.warning("node id is on two streams", node=node.id)
             here.observer.duplicate(node)
         here.live[node.id] += 1
-        if not here.worlds.knows(node):
-            log.warning("nothing is known about this proxy", node=node.id, cluster=node.cluster, role=node.role)
+        objection = here.worlds.objection(node)
+        if objection:
+            log.warning("this proxy is told nothing", node=node.id, cluster=node.cluster, because=objection)
             here.observer.unknown(node)
         self._tasks.create_task(self._follow(node))
 
