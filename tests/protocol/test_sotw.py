@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.protocol.dialogue import NODE, Accepted, Dialogue, Refused, Sent
-from tests.protocol.worlds import CDS, EDS, LDS, RDS, RUNTIME, version, world
+from tests.protocol.worlds import CDS, EDS, LDS, RDS, RUNTIME, SDS, version, world
 from xds_server.messages.codec import decode
 from xds_server.messages.envoy import DiscoveryResponse
 from xds_server.protocol.events import Acked, Send, SotwRequest, Wake
@@ -416,3 +416,29 @@ def test_the_version_is_of_all_that_the_client_will_hold() -> None:  # R15
     assert response.version_info == version("x", "y=2")
     assert [(each.type_url, each.value) for each in response.resources] == [(EDS, b"y=2")]
     assert (response.type_url, response.nonce) == (EDS, "2")
+
+
+def test_routes_are_sent_with_the_listener_that_needs_them_whatever_version_is_stated() -> None:  # R5
+    """The client may have let go of them with the listener, and would wait for them for ever."""
+    (
+        Dialogue(SotwStream())
+        >> world(listeners=["l>r"], routes=["r"])
+        >> ask(LDS) << Sent(LDS, "1", "l=1")
+        >> SotwRequest(RDS, ("r",), version("r"), "old") << Sent(RDS, "2", "r=1")
+    )  # fmt: skip
+
+
+def test_routes_that_a_client_asks_for_by_itself_are_those_that_it_states() -> None:  # R5
+    (
+        Dialogue(SotwStream())
+        >> world(listeners=["l>r"], routes=["r"])
+        >> SotwRequest(LDS, (), version("l"), "old") << None
+        >> SotwRequest(RDS, ("r",), version("r"), "old") << None
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("brought", "sent"), [("a", None), ("a=2", Sent(SDS, "2", "s=1"))])
+def test_secrets_are_sent_with_what_needs_them_whatever_version_is_stated(brought: str, sent: Sent | None) -> None:
+    dialogue = Dialogue(SotwStream()) >> world(clusters=[brought], secrets=["s"])
+    dialogue >> SotwRequest(CDS, (), version("a"), "old") << (Sent(CDS, "1", "a=2") if sent else None)
+    dialogue >> SotwRequest(SDS, ("s",), version("s"), "old") << sent

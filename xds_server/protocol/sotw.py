@@ -22,7 +22,7 @@ from xds_server.protocol.channel import FULL_STATE, Channel, Response
 from xds_server.protocol.events import Effect, Send, SotwRequest
 from xds_server.protocol.stream import Stream
 from xds_server.protocol.subscription import Change
-from xds_server.snapshot import Resource
+from xds_server.snapshot import Resource, TypeUrl
 
 BITS = 128
 
@@ -98,12 +98,20 @@ class SotwStream(Stream[SotwRequest]):
         wanted = channel.target if channel.subscription.everything else channel.subscription.names
         content = [resource for name in sorted(wanted) if (resource := channel.content(name)) is not None]
         assert isinstance(channel, SotwChannel)
-        if request.version == version_of(content):
+        if request.version == version_of(content) and self._has_kept(channel):
             channel.states(request.version)
             return self._claimed(channel, content)
         channel.unknown_past = bool(request.version)
         channel.change(change)
         return self._claimed(channel, ())
+
+    def _has_kept(self, channel: Channel) -> bool:
+        """A version says what the client had last, even if it has let go of it since. It has the routes and secrets
+        that it asks for by itself; of those that it asks for because of what this stream has brought, nobody knows.
+        """
+        if channel.kind is TypeUrl.SECRET:
+            return not self._brings
+        return channel.kind is not TypeUrl.ROUTES or not any(map(channel.subscription.covers, self._brought))
 
     @override
     def _edit(self, channel: Channel, request: SotwRequest) -> Change:
