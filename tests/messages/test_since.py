@@ -1,86 +1,97 @@
 """What older Envoys would drop is found wherever it is in a message."""
 
+from typing import Any
+
 import pytest
-from envoy_data_plane.envoy.config.accesslog.v3 import (
-    AccessLog,
-    AccessLogFilter,
-    ComparisonFilter,
-    ComparisonFilterOp,
-    StatusCodeFilter,
-)
-from envoy_data_plane.envoy.config.cluster.v3 import Cluster, OutlierDetection
-from envoy_data_plane.envoy.config.core.v3 import Metadata
-from envoy_data_plane.envoy.config.listener.v3 import Filter, FilterChain, Listener
-from envoy_data_plane.envoy.config.route.v3 import CookieMatcher, Route, RouteMatch, VirtualHost
-from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpConnectionManager
-from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
-from envoy_data_plane.google.protobuf import Any, Struct, Value
+from google.protobuf import json_format
+from google.protobuf.message_factory import GetMessageClass
 
-from xds_server.domain.versions import OLDEST
-from xds_server.messages.descriptors import URL_PREFIX, full_name
-from xds_server.messages.since import News, news, since
+from xds_server.domain.versions import OLDEST, Minor
+from xds_server.messages.bridge import POOL
+from xds_server.messages.descriptors import URL_PREFIX
+from xds_server.messages.since import news, since
 
-COOKIES = "envoy.config.route.v3.RouteMatch.cookies"
-JITTER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.drain_timeout_jitter"
-NOT_EQUAL = "envoy.config.accesslog.v3.ComparisonFilter.op=NE"
+CLUSTER = "envoy.config.cluster.v3.Cluster"
+LISTENER = "envoy.config.listener.v3.Listener"
+MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+VIRTUAL_HOST = "envoy.config.route.v3.VirtualHost"
 
 
-def by_cookie() -> VirtualHost:
-    cookie = CookieMatcher(name="a", string_match=StringMatcher(exact="b"))
-    return VirtualHost(routes=[Route(match=RouteMatch(prefix="/", cookies=[cookie]))])
+def encoded(name: str, document: dict[str, Any]) -> bytes:
+    """The message that Envoy's documentation would write so."""
+    message: Any = GetMessageClass(POOL.FindMessageTypeByName(name))()
+    json_format.ParseDict(document, message, descriptor_pool=POOL)
+    body: bytes = message.SerializeToString()
+    return body
 
 
-def packed() -> Listener:
-    manager = HttpConnectionManager(drain_timeout_jitter={"value": 1.0})  # type: ignore[arg-type]
-    return Listener(filter_chains=[FilterChain(filters=[Filter(typed_config=Any.pack(manager))])])
+def packed(**manager: Any) -> dict[str, Any]:
+    """A listener with an HTTP connection manager."""
+    filters = [{"name": "http", "typed_config": {"@type": URL_PREFIX + MANAGER, **manager}}]
+    return {"filter_chains": [{"filters": filters}]}
 
 
-def compared(op: ComparisonFilterOp) -> Listener:
-    by_status = AccessLogFilter(status_code_filter=StatusCodeFilter(comparison=ComparisonFilter(op=op)))
-    return Listener(access_log=[AccessLog(filter=by_status)])
+def compared(operator: str) -> dict[str, Any]:
+    return {"access_log": [{"filter": {"status_code_filter": {"comparison": {"op": operator}}}}]}
 
 
-def found(message: VirtualHost | Listener | Cluster) -> tuple[News, ...]:
-    return news(URL_PREFIX + full_name(type(message)), bytes(message))
+BY_COOKIE = {"prefix": "/", "cookies": [{"name": "a", "string_match": {"exact": "b"}}]}
 
 
 @pytest.mark.parametrize(
-    ("message", "expected"),
+    ("name", "document", "expected"),
     [
-        pytest.param(by_cookie(), [((1, 37), COOKIES)], id="field-of-a-repeated-message"),
-        pytest.param(compared(ComparisonFilterOp.NE), [((1, 37), NOT_EQUAL)], id="value-of-an-enum"),
-        pytest.param(compared(ComparisonFilterOp.GE), [], id="older-value-of-the-enum"),
         pytest.param(
-            Cluster(outlier_detection=OutlierDetection(detect_degraded_hosts=True)),
+            VIRTUAL_HOST,
+            {"routes": [{"match": {"prefix": "/"}}, {"match": BY_COOKIE}]},
+            [((1, 37), "envoy.config.route.v3.RouteMatch.cookies")],
+            id="field-of-a-repeated-message",
+        ),
+        pytest.param(
+            CLUSTER,
+            {"outlier_detection": {"detect_degraded_hosts": True}},
             [((1, 38), "envoy.config.cluster.v3.OutlierDetection.detect_degraded_hosts")],
             id="field-of-a-message",
         ),
         pytest.param(
-            Cluster(metadata=Metadata(filter_metadata={"a": Struct(fields={"b": Value(string_value="c")})})),
-            [],
-            id="maps-of-messages-have-nothing-new",
+            LISTENER,
+            packed(drain_timeout_jitter={"value": 1}) | {"tcp_keepalive": {}},
+            [((1, 39), f"{MANAGER}.drain_timeout_jitter"), ((1, 37), f"{LISTENER}.tcp_keepalive")],
+            id="packed-newest-first",
         ),
-        pytest.param(Cluster(name="a"), [], id="nothing"),
+        pytest.param(
+            LISTENER,
+            compared("NE"),
+            [((1, 37), "envoy.config.accesslog.v3.ComparisonFilter.op=NE")],
+            id="value-of-an-enum",
+        ),
+        pytest.param(
+            LISTENER,
+            packed(
+                http_filters=[
+                    {"name": "a", "typed_config": {"@type": f"{URL_PREFIX}envoy.extensions.filters.http.mcp.v3.Mcp"}}
+                ]
+            ),
+            [],
+            id="packed-and-old-enough",
+        ),
+        pytest.param(LISTENER, compared("LE"), [], id="older-value-of-the-enum"),
+        pytest.param(CLUSTER, {"metadata": {"filter_metadata": {"a": {"b": "c"}}}}, [], id="maps"),
     ],
 )
-def test_what_older_envoys_would_drop(
-    message: VirtualHost | Listener | Cluster, expected: list[tuple[tuple[int, int], str]]
-) -> None:
-    assert list(found(message)) == expected
+def test_what_older_envoys_would_drop(name: str, document: dict[str, Any], expected: list[tuple[Minor, str]]) -> None:
+    found = news(URL_PREFIX + name, encoded(name, document))
+
+    assert list(found) == expected
+    assert since(URL_PREFIX + name, encoded(name, document)) == (expected[0][0] if expected else OLDEST)
 
 
-def test_what_is_packed_counts_too() -> None:
-    assert JITTER in [name for _, name in found(packed())]
-    assert since(URL_PREFIX + full_name(Listener), bytes(packed())) == (1, 39)
+def test_a_message_that_is_new_itself_is_told_where_it_is_packed() -> None:
+    name = "envoy.extensions.filters.http.mcp_router.v3.McpRouter"
+
+    assert (since(URL_PREFIX + name, b""), [each.name for each in news(URL_PREFIX + name, b"")]) == ((1, 37), [name])
 
 
-@pytest.mark.parametrize(
-    ("type_url", "encoded"),
-    [
-        (URL_PREFIX + "envoy.unheard.v9.Of", b""),
-        (URL_PREFIX + full_name(Cluster), b"\xff"),
-        (URL_PREFIX + full_name(Listener), bytes(Listener(name="a"))),
-    ],
-)
-def test_what_nobody_understands_is_left_to_envoy(type_url: str, encoded: bytes) -> None:
-    assert since(type_url, encoded) == OLDEST
+@pytest.mark.parametrize(("name", "body"), [("envoy.unheard.v9.Of", b""), (CLUSTER, b"\xff"), (LISTENER, b"")])
+def test_what_nobody_understands_is_left_to_envoy(name: str, body: bytes) -> None:
+    assert since(URL_PREFIX + name, body) == OLDEST
