@@ -127,6 +127,13 @@ def a_build_of_two_protocols(town: Town) -> str:
     return "BuildConflict"
 
 
+def a_regex_that_re2_refuses(town: Town) -> str:
+    match = {"headers": [{"name": "x-a", "regex": "(?=lookahead)"}]}
+    audience = {"name": "bad", "match": match, "deployment": "broken-v2"}
+    town.broken.release("broken-v2", audiences=[audience])
+    return "InvalidField"
+
+
 def without_endpoints(town: Town) -> str:
     spec = {"web": {"build": "nowhere", "routes": [{"pathPrefix": "/"}]}}
     town.broken.write(records.deployment("broken", "v3", spec))
@@ -145,6 +152,7 @@ BREAKS: tuple[Callable[[Town], str], ...] = (
     a_host_that_is_taken,
     a_release_in_two_files,
     a_build_of_two_protocols,
+    a_regex_that_re2_refuses,
     without_endpoints,
 )
 

@@ -6,6 +6,7 @@ import pytest
 
 from e2e.support import records
 from e2e.support.load import Legal, Shot, lost
+from e2e.support.processes import wait_until
 from e2e.support.records import Build
 from e2e.support.world import V1, V2, World, explicit_host
 
@@ -15,6 +16,7 @@ FLIPS = 200
 TURNS = 60
 REQUESTS = 5
 """As many are answered at least between one change and the next."""
+MEASURED = "xds_server_flip_seconds_count"
 UNCHANGED = (
     "listener_manager.lds.update_success",
     "listener_manager.listener_added",
@@ -39,6 +41,7 @@ def test_flips_under_load_lose_nothing_and_push_routes_only(world: World) -> Non
         Shot("v2", f"acme.{app.host}"),
     ]
     before, faults, taken = world.envoy.stats(), world.faults(), world.updates()
+    measured = world.server.metrics()[MEASURED]
     timeline = []
     with world.load(shots) as load:
         since = 0.0
@@ -63,6 +66,7 @@ def test_flips_under_load_lose_nothing_and_push_routes_only(world: World) -> Non
     after = world.envoy.stats()
     assert {name: after[name] for name in UNCHANGED} == {name: before[name] for name in UNCHANGED}
     assert world.updates()["routes"] - taken["routes"] == FLIPS
+    wait_until(lambda: world.server.metrics()[MEASURED] == measured + FLIPS, "the server has measured each flip")
 
 
 def test_versions_that_replace_each_other_whole_lose_nothing(world: World) -> None:
