@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from xds_server.domain.problems import Place, Problem, Reason, Severity
@@ -28,3 +31,11 @@ def test_problems_are_in_the_order_of_their_places() -> None:
     problems = [Problem(place, Reason.WEIGHTS, "", "") for place in places]
 
     assert [each.where for each in sorted(problems)] == list(reversed(places))
+
+
+def test_every_reason_is_explained() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "problems.md").read_text("utf-8")
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    explained = [reason for row in rows for reason in re.findall(r"`(\w+)`", row)]
+
+    assert sorted(explained) == sorted(reason.value for reason in Reason)
