@@ -190,6 +190,18 @@ def test_a_rollback_needs_no_new_call():
     assert shop.hears(asking(PLAIN["host"], "host")).told("host") == first
 
 
+def test_a_build_in_dns_has_no_assignment_that_could_be_extended():
+    in_dns = asking({"web-1.yaml": build("web-1", "b1", endpoints={"dns": "web.internal:80"})}, "endpoints")
+    shop = Shop().hears(FILES | in_dns)
+
+    assert (shop.calls, shop.told("endpoints")) == ([], None)
+    assert (shop.told("cluster") or b"").count(b"web.internal") == 1
+
+    shop.hears(asking(PLAIN["endpoints"], "endpoints"))
+    [call] = shop.calls
+    assert shop.settles().told("endpoints") == changed(call)
+
+
 def test_what_extensions_are_given_says_where_the_resource_comes_from():
     [call] = Shop().hears(FILES | asking(PLAIN["host"], "host")).calls
 

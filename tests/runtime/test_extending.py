@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
-from tests.records.folder import SHOP, deployment, gateway, record, release
+from tests.records.folder import SHOP, build, deployment, gateway, record, release
 from xds_server.domain.problems import Reason, Severity
 from xds_server.extension import Context
 from xds_server.messages.codec import decode, encode
@@ -177,6 +177,8 @@ async def test_a_change_elsewhere_calls_nobody(store: Store) -> None:
     [
         ("edge.yaml", gateway(), "Gateway gives Listener"),
         ("shop.yaml", release("shop", "shop.test"), "Release gives VirtualHost"),
+        ("web.yaml", build("web-9"), "Build gives ClusterLoadAssignment"),
+        ("web.yaml", build("web-9", "b9", endpoints={"dns": "web.internal:80"}), "Build with dns gives nothing"),
         ("app.yaml", record("App", "shop", {}), "App gives nothing"),
     ],
 )

@@ -29,14 +29,17 @@ class Assigned:
 
 
 def assigned(parts: AppParts, before: Resources, extensions: Extensions) -> Assigned | None:
-    """None if no record asks for extensions. Of several records of a build, the first one's is the context."""
+    """None if no record asks for extensions. Of several records of a build, the first one's is the context.
+
+    A build in DNS has no assignment, so there is nothing to extend.
+    """
     endpoints = dict(parts.endpoints)
     calls = []
     for build, records in parts.placed.items():
         wanted = [(record, extensions.wanted(record, TypeUrl.ENDPOINTS)) for record in records]
         names = tuple(dict.fromkeys(name for _, found in wanted for name in found))
-        if names:
-            made = endpoints.pop(build.word)
+        made = endpoints.pop(build.word, None) if names else None
+        if made is not None:
             record = next(record for record, found in wanted if found)
             calls.append(call((TypeUrl.ENDPOINTS, made.name), made.body, names, Origin(record, parts.world.app)))
             told = extensions.resource(calls[-1], made, before.get(made.name))

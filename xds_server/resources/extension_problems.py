@@ -8,9 +8,9 @@ from xds_server.domain.versions import written
 from xds_server.messages.since import News
 from xds_server.records.documents import Key
 from xds_server.records.extensions import ANNOTATION, extensions_of
-from xds_server.records.models import Record
+from xds_server.records.models import Build, Record
 from xds_server.records.world import AppWorld
-from xds_server.resources.extensions import GIVES, VIRTUAL_HOST, Call, Failure, Types
+from xds_server.resources.extensions import VIRTUAL_HOST, Call, Failure, Types, gives
 from xds_server.resources.results import kind_of
 from xds_server.snapshot import TypeUrl
 
@@ -73,14 +73,15 @@ def misfits(records: Iterable[Record], types: Types) -> Iterator[Misfit]:
     """Extensions that take nothing of what comes from the record that names them."""
     for record in records:
         for name in extensions_of(record):
-            if name in types and types[name] not in GIVES[record.kind]:
+            if name in types and types[name] not in gives(record):
                 yield record, name
 
 
 def misfit_problem(misfit: Misfit, types: Types, locate: Locate) -> Problem:
     record, name = misfit
-    takes, gives = kind_of(types[name]), ", ".join(map(kind_of, GIVES[record.kind])) or "nothing"
-    what = f"extension {name} takes a {takes}; a record {record.kind} gives {gives}"
+    takes, given = kind_of(types[name]), ", ".join(map(kind_of, gives(record))) or "nothing"
+    which = f"{record.kind} with dns" if isinstance(record, Build) and not gives(record) else record.kind
+    what = f"extension {name} takes a {takes}; a record {which} gives {given}"
     fix = f"Name it on a record that gives a {takes}"
     key = Key(record.kind, record.ref)
     return Problem(locate(key), Reason.EXTENSION_UNUSED, what, fix, str(key), Severity.WARNING)

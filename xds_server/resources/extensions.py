@@ -19,7 +19,7 @@ from xds_server.domain.names import Ref
 from xds_server.extension import Context
 from xds_server.messages.since import since
 from xds_server.records.extensions import extensions_of
-from xds_server.records.models import Record
+from xds_server.records.models import Build, Record
 from xds_server.resources.content import digest, version
 from xds_server.snapshot import Resource, TypeUrl
 
@@ -35,7 +35,13 @@ GIVES: Mapping[str, tuple[str, ...]] = {
     "Build": (TypeUrl.ENDPOINTS.value,),
     "App": (),
 }
-"""Which resources come from a record, and are given to the extensions that it names."""
+"""Which resources come from a record of a kind, and are given to the extensions that it names."""
+
+
+def gives(record: Record) -> tuple[str, ...]:
+    """As `GIVES`, but what a proxy resolves by itself is not sent to it."""
+    resolved = isinstance(record, Build) and record.spec.endpoints.dns is not None
+    return () if resolved else GIVES[record.kind]
 
 
 class Slot(NamedTuple):
