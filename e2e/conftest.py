@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from e2e.support.applications import Applications
 from e2e.support.envoy import EnvoyVersion
 from e2e.support.server import Mode
 from e2e.support.world import World
@@ -42,3 +43,20 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         worlds = (value for value in item.funcargs.values() if isinstance(value, World))
         report.sections.extend(words for each in worlds for words in each.last_words())
     return report
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(Mode.DELTA, EnvoyVersion.CURRENT), (Mode.SOTW, EnvoyVersion.FLOOR)],
+    ids=["current", "floor"],
+)
+def pair_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """For what Envoy does by itself once it is told: one mode on each version is enough."""
+    with new_world(*request.param, tmp_path_factory.mktemp("pair-world")) as ready:
+        yield ready
+
+
+@pytest.fixture(scope="module")
+def applications() -> Iterator[Applications]:
+    with Applications() as running:
+        yield running

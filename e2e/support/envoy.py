@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,12 @@ class Envoy:
     """One Envoy with the bootstrap `bootstrap`, whose admin interface listens on the port that is named there."""
 
     def __init__(
-        self, version: EnvoyVersion, bootstrap: Mapping[str, Any], directory: Path, node: str | None = None
+        self,
+        version: EnvoyVersion,
+        bootstrap: Mapping[str, Any],
+        directory: Path,
+        node: str | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
         self.admin_port = int(bootstrap["admin"]["address"]["socket_address"]["port_value"])
         config = directory / f"envoy-{self.admin_port}.json"
@@ -45,7 +50,7 @@ class Envoy:
             "50",
         ]
         named = ["--service-node", node] if node else []
-        self.child = Child(f"envoy-{self.admin_port}", [*command, *named], directory)
+        self.child = Child(f"envoy-{self.admin_port}", [*command, *named, *arguments], directory)
         self._admin = Client(self.admin_port)
 
     def wait_live(self) -> None:

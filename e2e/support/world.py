@@ -97,6 +97,16 @@ class World:
             envoy.wait_live()
             yield envoy
 
+    @contextmanager
+    def hasty(self, node: str, gateway: str, drain: int) -> Iterator[Envoy]:
+        """One more Envoy, ready, which gives connections of a listener that goes so many seconds."""
+        (admin,) = free_ports(1)
+        bootstrap = self.server.bootstrap(gateway, self.mode, admin, node)
+        options = ["--drain-time-s", str(drain)]
+        with Envoy(self.version, bootstrap, self.directory, arguments=options) as envoy:
+            envoy.wait_ready()
+            yield envoy
+
     def wait_connected(self) -> None:
         """Envoy's stream to the server is up."""
         wait_until(lambda: self.envoy.stat("control_plane.connected_state") == 1, "Envoy is connected", within=40)
