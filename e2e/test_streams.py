@@ -205,19 +205,19 @@ def test_streams_end_when_nothing_moves_for_the_idle_timeout(pair_world: World, 
     events.close()
 
 
-def test_a_timeout_ends_answers_but_nothing_that_the_client_still_sends(
+def test_a_timeout_that_is_written_ends_answers_and_grpc_but_nothing_else_that_the_client_still_sends(
     pair_world: World, shop: Shop, streams: Streams
 ) -> None:
     shop.app.released(shop.deploy("v1", {"timeout": "1s"}))
     streams.open(pair_world.port, shop.app.host)
     begun = time.monotonic()
-    watch, events = Watch(pair_world.port, shop.app.host), streams.each.pop("events")
+    events, grpc = streams.each.pop("events"), streams.each.pop("grpc")
 
-    assert (watch.end(), events.end()) == ("INTERNAL", "closed")
+    assert (events.end(), grpc.end()) == ("closed", "INTERNAL")
     assert 0.8 < time.monotonic() - begun < 4
     streams.answered_by(f"{shop.app.name}-v1")
-    watch.close()
     events.close()
+    grpc.close()
 
 
 def test_the_usual_timeout_of_15_seconds_ends_events_but_no_grpc_stream(

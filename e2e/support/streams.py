@@ -220,7 +220,11 @@ class Grpc:
         """Who answers so many more calls that are made at once."""
         call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self.channel.unary_unary("/echo.Echo/Unary")
         made = [call.future(b"", timeout=WITHIN) for _ in range(count)]
-        return [str({each.key: each.value for each in call.initial_metadata()}["x-name"]) for call in made if call.result() == b""]
+        return [
+            str({each.key: each.value for each in call.initial_metadata()}["x-name"])
+            for call in made
+            if call.result() == b""
+        ]
 
     def end(self, within: float = WITHIN) -> str:
         return _ended(self._call, within)

@@ -261,8 +261,8 @@ class TrafficPolicy(Model):
     timeout: Annotated[
         Duration | None,
         means(
-            "How long the whole answer may take once the request is there; `0s`: as long as it likes. "
-            "Absent: 15s, and for gRPC what the client asks for.",
+            "How long the whole answer may take once the request is there, a gRPC call from its beginning; "
+            "`0s`: as long as it likes. Absent: 15s, and for gRPC what the client asks for.",
             "15s",
             "RouteAction.timeout",
         ),

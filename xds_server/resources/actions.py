@@ -60,18 +60,23 @@ def ways(cluster: str, policy: TrafficPolicy, *, grpc: bool) -> Iterator[Way]:
 
 
 def _action(cluster: str, policy: TrafficPolicy, retries: RetryPolicy | None, *, grpc: bool) -> RouteAction:
-    """A gRPC call ends when its client says (`grpc-timeout`), but not after a timeout that is written."""
     usual = NO_TIME if grpc else TIMEOUT
-    stated = policy.timeout or NO_TIME
     return RouteAction(
         cluster=cluster,
         timeout=usual if policy.timeout is None else policy.timeout,
         idle_timeout=policy.idle_timeout,
-        max_stream_duration=RouteActionMaxStreamDuration(grpc_timeout_header_max=stated) if grpc else None,
+        max_stream_duration=_grpc_duration(policy.timeout or NO_TIME) if grpc else None,
         retry_policy=retries,
         hash_policy=[] if policy.hash is None else [_hash_policy(policy.hash)],
         upgrade_configs=[RouteActionUpgradeConfig(upgrade_type=each) for each in policy.upgrades],
     )
+
+
+def _grpc_duration(stated: timedelta) -> RouteActionMaxStreamDuration:
+    """A gRPC call ends when its client says (`grpc-timeout`), but not after a timeout that is written: where this is
+    set, Envoy looks at no other, so it has to hold for clients that say nothing too. 0: without a limit.
+    """
+    return RouteActionMaxStreamDuration(grpc_timeout_header_max=stated, max_stream_duration=stated)
 
 
 @lru_cache(maxsize=256)
