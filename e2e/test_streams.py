@@ -1,4 +1,4 @@
-"""Requests that stay open: what becomes of them when releases flip and when deployments, endpoints and listeners change.
+"""Requests that stay open: what becomes of them when releases flip, and deployments, endpoints and listeners change.
 
 `docs/streams.md` has a table, with a test here for each of its cells.
 """

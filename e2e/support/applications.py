@@ -43,7 +43,9 @@ class Applications:
         self._stack = ExitStack()
 
     def http1(self, name: str, tls: ssl.SSLContext | None = None) -> str:
-        """`/ws`: a WebSocket that echoes. `/events`: server-sent events without an end. Else: its name."""
+        """`/ws`: a WebSocket that echoes. `/events`: server-sent events without an end. `/who`: the certificate of the
+        client, on a connection that is closed with the answer. Else: its name.
+        """
         server = web.Server(_Http1(name, self.sick).answer, loop=self._loop, access_log=None)
         self._stack.callback(lambda: self._run(server.shutdown(PAUSE)))
         return self._listen(server, tls)
@@ -111,10 +113,18 @@ class _Http1:
                 return await self._web_socket(request)
             case "/events":
                 return await self._events(request)
+            case "/who":
+                return self._who(request)
             case _:
                 await request.read()
                 ill = request.path == "/healthz" and self.name in self.sick
                 return web.Response(text=self.name, status=500 if ill else 200)
+
+    def _who(self, request: web.BaseRequest) -> web.Response:
+        shown = request.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        response = web.Response(text=ssl.DER_cert_to_PEM_cert(shown))
+        response.force_close()
+        return response
 
     async def _web_socket(self, request: web.BaseRequest) -> web.StreamResponse:
         socket = web.WebSocketResponse()
@@ -254,21 +264,17 @@ class Service(grpc.GenericRpcHandler):
 
     @override
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
-        match handler_call_details.method:
-            case "/echo.Echo/Unary":
-                return grpc.unary_unary_rpc_method_handler(self._unary)
-            case "/echo.Echo/Client":
-                return grpc.stream_unary_rpc_method_handler(self._client)
-            case "/echo.Echo/Server":
-                return grpc.unary_stream_rpc_method_handler(self._server)
-            case "/echo.Echo/Both":
-                return grpc.stream_stream_rpc_method_handler(self._both)
-            case "/grpc.health.v1.Health/Check":
-                return grpc.unary_unary_rpc_method_handler(self._health)
-            case "/echo.Echo/Watch":
-                return grpc.unary_stream_rpc_method_handler(self._watch)
-            case _:
-                return None
+        return self._handlers().get(handler_call_details.method)
+
+    def _handlers(self) -> "dict[str, grpc.RpcMethodHandler[Any, Any]]":
+        return {
+            "/echo.Echo/Unary": grpc.unary_unary_rpc_method_handler(self._unary),
+            "/echo.Echo/Client": grpc.stream_unary_rpc_method_handler(self._client),
+            "/echo.Echo/Server": grpc.unary_stream_rpc_method_handler(self._server),
+            "/echo.Echo/Both": grpc.stream_stream_rpc_method_handler(self._both),
+            "/echo.Echo/Watch": grpc.unary_stream_rpc_method_handler(self._watch),
+            "/grpc.health.v1.Health/Check": grpc.unary_unary_rpc_method_handler(self._health),
+        }
 
     def _open(self, context: grpc.ServicerContext) -> dict[str, Any]:
         said = {each.key: each.value for each in context.invocation_metadata()}

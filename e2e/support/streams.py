@@ -3,6 +3,7 @@
 import queue
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -233,6 +234,10 @@ class Grpc:
         self._messages.put(None)
         self._call.cancel()
         self.channel.close()
+
+
+def _name(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    return str(dict(metadata)["x-name"])
 
 
 class Watch:

@@ -9,7 +9,7 @@ from typing import Any
 from e2e.support import records
 from e2e.support.client import Client, Headers, Reply
 from e2e.support.envoy import Envoy, EnvoyVersion
-from e2e.support.load import Load, Shot
+from e2e.support.load import RATE, Load, Shot
 from e2e.support.processes import free_ports, wait_until
 from e2e.support.records import Build, Folder, Json
 from e2e.support.server import Mode, Server
@@ -55,8 +55,8 @@ class World:
     def app(self, name: str) -> "App":
         return App(self, name)
 
-    def load(self, shots: Sequence[Shot]) -> Load:
-        return Load(self.port, shots, self.directory)
+    def load(self, shots: Sequence[Shot], rate: float = RATE) -> Load:
+        return Load(self.port, shots, self.directory, rate)
 
     def updates(self) -> dict[str, int]:
         """How many pushes of each kind Envoy has taken."""
