@@ -260,7 +260,7 @@ def edge(pair_world: World, shop: Shop) -> Iterator[Edge]:
     one, two = free_ports(2)
     write_gateway(pair_world, name, (one, two))
     shop.app.released(shop.deploy("v1"), gateways=["edge", name])
-    with pair_world.hasty(f"{name}-1", name, DRAIN) as envoy:
+    with pair_world.special(f"{name}-1", name, "--drain-time-s", str(DRAIN)) as envoy:
         yield Edge(pair_world, name, (one, two), envoy)
 
 

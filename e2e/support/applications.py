@@ -25,6 +25,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+ANY = "127.0.0.1:0"
 PAUSE = 0.02
 CALLS = 64
 """gRPC calls that may be open at once."""
@@ -42,13 +43,13 @@ class Applications:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._stack = ExitStack()
 
-    def http1(self, name: str, tls: ssl.SSLContext | None = None) -> str:
+    def http1(self, name: str, tls: ssl.SSLContext | None = None, at: str = ANY) -> str:
         """`/ws`: a WebSocket that echoes. `/events`: server-sent events without an end. `/who`: the certificate of the
         client, on a connection that is closed with the answer. Else: its name.
         """
         server = web.Server(_Http1(name, self.sick).answer, loop=self._loop, access_log=None)
         self._stack.callback(lambda: self._run(server.shutdown(PAUSE)))
-        return self._listen(server, tls)
+        return self._listen(server, tls, at)
 
     def http2(self, name: str, tls: ssl.SSLContext | None = None) -> str:
         """A POST or an extended CONNECT is echoed while it comes; a WebSocket by its messages. Else: its name."""
@@ -61,16 +62,16 @@ class Applications:
     def grpc(self, service: "Service", credentials: grpc.ServerCredentials | None = None) -> str:
         server = grpc.server(ThreadPoolExecutor(CALLS))
         server.add_generic_rpc_handlers((service,))
-        where = "127.0.0.1:0"
-        port = server.add_secure_port(where, credentials) if credentials else server.add_insecure_port(where)
+        port = server.add_secure_port(ANY, credentials) if credentials else server.add_insecure_port(ANY)
         server.start()
         self._stack.callback(lambda: server.stop(None).wait())
         return f"127.0.0.1:{port}"
 
-    def _listen(self, protocol: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None) -> str:
-        server = self._run(self._loop.create_server(protocol, "127.0.0.1", 0, ssl=tls))
+    def _listen(self, protocol: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None, at: str = ANY) -> str:
+        host, _, port = at.rpartition(":")
+        server = self._run(self._loop.create_server(protocol, host, int(port), ssl=tls))
         self._stack.callback(self._run, _closed(server))
-        return f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        return f"{host}:{server.sockets[0].getsockname()[1]}"
 
     def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)

@@ -1,6 +1,6 @@
 """A whole small world: records, the server, upstreams, a real Envoy, and apps that live in it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,12 +98,11 @@ class World:
             yield envoy
 
     @contextmanager
-    def hasty(self, node: str, gateway: str, drain: int) -> Iterator[Envoy]:
-        """One more Envoy, ready, which gives connections of a listener that goes so many seconds."""
+    def special(self, node: str, gateway: str, *arguments: str) -> Iterator[Envoy]:
+        """One more Envoy, ready, started with these arguments."""
         (admin,) = free_ports(1)
         bootstrap = self.server.bootstrap(gateway, self.mode, admin, node)
-        options = ["--drain-time-s", str(drain)]
-        with Envoy(self.version, bootstrap, self.directory, arguments=options) as envoy:
+        with Envoy(self.version, bootstrap, self.directory, arguments=arguments) as envoy:
             envoy.wait_ready()
             yield envoy
 
@@ -121,8 +120,14 @@ class World:
 
 
 @contextmanager
-def world(mode: Mode, version: EnvoyVersion, directory: Path, *options: str) -> Iterator[World]:
-    """`options`: more of `xds-server serve`."""
+def world(
+    mode: Mode,
+    version: EnvoyVersion,
+    directory: Path,
+    *options: str,
+    edit: Callable[[dict[str, Any]], None] | None = None,
+) -> Iterator[World]:
+    """`options`: more of `xds-server serve`. `edit` changes the bootstrap."""
     with ExitStack() as stack:
         port, admin = free_ports(2)
         folder = Folder(directory / "records")
@@ -131,6 +136,8 @@ def world(mode: Mode, version: EnvoyVersion, directory: Path, *options: str) -> 
         upstreams = stack.enter_context(Upstreams(directory))
         server = stack.enter_context(Server(folder.root, directory, *options))
         bootstrap = server.bootstrap(GATEWAY, mode, admin, node=f"{GATEWAY}-1")
+        if edit is not None:
+            edit(bootstrap)
         envoy = stack.enter_context(Envoy(version, bootstrap, directory))
         envoy.wait_ready()
         client = stack.enter_context(Client(port))
