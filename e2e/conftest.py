@@ -52,7 +52,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 )
 def pair_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """For what Envoy does by itself once it is told: one mode on each version is enough."""
-    with new_world(*request.param, tmp_path_factory.mktemp("pair-world")) as ready:
+    mode, version = request.param
+    with new_world(mode, version, tmp_path_factory.mktemp("pair-world")) as ready:
         yield ready
 
 

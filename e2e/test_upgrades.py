@@ -1,7 +1,6 @@
 """Connections that switch to another protocol: WebSocket, and whatever else a policy allows."""
 
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -36,10 +35,13 @@ def released(app: App, address: str, protocol: str = "http1", **policy: Any) -> 
 
 
 @pytest.fixture(params=["http1", "http2"])
-def served(request: pytest.FixtureRequest, app: App, applications: Applications) -> Iterator[str]:
-    """A deployment with WebSockets, by each protocol of HTTP; HTTP/2 has extended CONNECT for it (RFC 8441)."""
+def served(request: pytest.FixtureRequest, app: App, applications: Applications) -> str:
+    """A deployment with WebSockets, by each protocol of HTTP.
+
+    HTTP/2 has extended CONNECT for it (RFC 8441); the application answers the client's `sec-websocket-key` too.
+    """
     starts = applications.http1 if request.param == "http1" else applications.http2
-    yield released(app, starts("web"), request.param)
+    return released(app, starts("web"), request.param)
 
 
 @pytest.mark.parametrize("named_by", ["nobody", "host", "header"])

@@ -24,6 +24,7 @@ from typing_extensions import override
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
+from websockets.utils import accept_key
 
 ANY = "127.0.0.1:0"
 PAUSE = 0.02
@@ -95,8 +96,8 @@ async def _closed(server: asyncio.Server) -> None:
 
 
 async def _end_all() -> None:
-    for each in _Wire.open:
-        each.close()
+    for transport in _Wire.open:
+        transport.close()
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for each in others:
         each.cancel()
@@ -202,8 +203,10 @@ class _Http2(_Wire):
     def _begin(self, stream: int, asked: dict[str, str]) -> None:
         streams = asked[":method"] in ("POST", "CONNECT")
         ill = asked.get(":path") == "/healthz" and self._name.decode() in self._sick
-        sized = [] if streams else [("content-length", str(len(self._name)))]
-        self._connection.send_headers(stream, [(":status", "500" if ill else "200"), *sized])
+        more = [] if streams else [("content-length", str(len(self._name)))]
+        if "sec-websocket-key" in asked:  # HTTP/2 has no need of it; a client of HTTP/1 believes nobody without
+            more.append(("sec-websocket-accept", accept_key(asked["sec-websocket-key"])))
+        self._connection.send_headers(stream, [(":status", "500" if ill else "200"), *more])
         if not streams:
             self._connection.send_data(stream, self._name, end_stream=True)
             return
@@ -278,9 +281,10 @@ class Service(grpc.GenericRpcHandler):
         }
 
     def _open(self, context: grpc.ServicerContext) -> dict[str, Any]:
-        said = {each.key: each.value for each in context.invocation_metadata()}
+        said: dict[str, Any] = dict(context.invocation_metadata())
         self.got.append(said | {"remaining": context.time_remaining()})
-        context.send_initial_metadata((("x-name", self.name),))
+        if "x-test-wait" not in said:
+            context.send_initial_metadata((("x-name", self.name),))
         context.set_trailing_metadata((("x-name", self.name), ("x-bytes-bin", b"\x00\xff\x80")))
         return said
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import grpc
 import h2.config
@@ -221,11 +221,7 @@ class Grpc:
         """Who answers so many more calls that are made at once."""
         call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self.channel.unary_unary("/echo.Echo/Unary")
         made = [call.future(b"", timeout=WITHIN) for _ in range(count)]
-        return [
-            str({each.key: each.value for each in call.initial_metadata()}["x-name"])
-            for call in made
-            if call.result() == b""
-        ]
+        return [_name(each.initial_metadata()) for each in made if each.result() == b""]
 
     def end(self, within: float = WITHIN) -> str:
         return _ended(self._call, within)
@@ -264,7 +260,7 @@ class Watch:
         self._channel.close()
 
 
-def _ended(call: "grpc.CallIterator[bytes]", within: float) -> str:
+def _ended(call: Any, within: float) -> str:
     """`CANCELLED`: it went on, and is given up."""
     patience = threading.Timer(within, call.cancel)
     patience.start()
