@@ -118,7 +118,12 @@ def test_a_name_is_resolved_by_the_proxy() -> None:
 
     address = {"socket_address": {"address": "web.internal", "port_value": 80}}
     assert resource.needs == ()
-    assert said["type"] == "STRICT_DNS"
+    assert said["cluster_type"]["typed_config"] == {
+        "@type": "type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster",
+        "respect_dns_ttl": True,
+        "dns_lookup_family": "V4_PREFERRED",
+    }
+    assert "type" not in said
     assert "eds_cluster_config" not in said
     assert said["load_assignment"] == {
         "cluster_name": "v2/web",

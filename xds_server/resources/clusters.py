@@ -12,15 +12,20 @@ from xds_server.messages.envoy import (
     CircuitBreakersThresholdsRetryBudget,
     Cluster,
     ClusterCommonLbConfig,
+    ClusterCustomClusterType,
     ClusterDiscoveryType,
-    ClusterDnsLookupFamily,
     ClusterEdsClusterConfig,
     ClusterLbPolicy,
     Http2ProtocolOptions,
     OutlierDetection,
     Percent,
 )
-from xds_server.messages.extensions import HttpProtocolOptions, HttpProtocolOptionsExplicitHttpConfig
+from xds_server.messages.extensions import (
+    DnsCluster,
+    DnsLookupFamily,
+    HttpProtocolOptions,
+    HttpProtocolOptionsExplicitHttpConfig,
+)
 from xds_server.messages.google import Any
 from xds_server.records.models import AppDeployment, CircuitBreaker, LoadBalancer, Outlier, TrafficPolicy
 from xds_server.resources.content import resource
@@ -42,6 +47,11 @@ LB_POLICY = {
     LoadBalancer.RING_HASH: ClusterLbPolicy.RING_HASH,
     LoadBalancer.MAGLEV: ClusterLbPolicy.MAGLEV,
 }
+BY_NAME = ClusterCustomClusterType(
+    name="envoy.clusters.dns",
+    typed_config=pack(DnsCluster(respect_dns_ttl=True, dns_lookup_family=DnsLookupFamily.V4_PREFERRED)),
+)
+"""What used to be fields of a cluster, which Envoy warns of for each."""
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 HTTP2 = pack(
     HttpProtocolOptions(
@@ -65,11 +75,10 @@ def _cluster(deployment: AppDeployment, name: str, upstreams: Mapping[BuildId, U
     cluster = Cluster(
         name=cluster_name,
         alt_stat_name=names.cluster_stat(cluster_name),
-        type=ClusterDiscoveryType.STRICT_DNS if upstream.dns else ClusterDiscoveryType.EDS,
+        type=None if upstream.dns else ClusterDiscoveryType.EDS,
+        cluster_type=BY_NAME if upstream.dns else None,
         eds_cluster_config=None if upstream.dns else eds,
         load_assignment=resolved(cluster_name, upstream.dns) if upstream.dns else None,
-        respect_dns_ttl=bool(upstream.dns),
-        dns_lookup_family=ClusterDnsLookupFamily.V4_PREFERRED if upstream.dns else ClusterDnsLookupFamily.AUTO,
         connect_timeout=CONNECT_TIMEOUT,
         lb_policy=LB_POLICY[policy.load_balancer],
         common_lb_config=_common_lb(policy, upstream),
