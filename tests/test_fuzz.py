@@ -16,7 +16,7 @@ from tests.fuzz.models import Said, replaced
 from tests.fuzz.road import admitted, travelled
 from tests.fuzz.values import JUNK
 from tests.fuzz.worlds import text_of, worlds
-from xds_server.records.models import KINDS
+from xds_server.records.models import KINDS, AppDeployment, Build, BuildSpec, TrafficPolicy
 
 ROOT = Path(__file__).parent.parent
 SIZE = 1 << 16
@@ -26,9 +26,10 @@ bounded = settings(
 
 
 def test_any_world_travels_the_road_and_is_mostly_accepted():
-    """A world that is refused would prove little."""
+    """A world that is refused would prove little, and so would one that says nothing of how requests are carried."""
     said: Counter[str] = Counter()
     taken: Counter[str] = Counter()
+    carried: set[str] = set()
 
     @settings(bounded, phases=[Phase.generate, Phase.shrink])
     @given(worlds())
@@ -37,8 +38,18 @@ def test_any_world_travels_the_road_and_is_mostly_accepted():
         travelled(admission)
         said.update(each["kind"] for each in world)
         taken.update(key.kind for key in admission.in_force)
+        for each in admission.in_force.values():
+            match each.record:
+                case AppDeployment(spec=spec):
+                    policies = [component.policy for component in spec.components.values()]
+                    carried.update(field for policy in policies for field in policy.model_fields_set)
+                case Build(spec=spec):
+                    carried.update((*spec.model_fields_set, *spec.endpoints.model_fields_set))
+                case _:
+                    pass
 
     travel()
+    assert {*TrafficPolicy.model_fields, *BuildSpec.model_fields, "addresses", "dns"} <= carried
     assert {kind: taken[kind] > said[kind] / 4 for kind in KINDS} == dict.fromkeys(KINDS, True)
 
 

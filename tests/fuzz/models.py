@@ -23,11 +23,11 @@ MOST = 3
 
 
 @st.composite
-def documents_of(draw: st.DrawFn, model: type[BaseModel]) -> Said:
-    """What an operator could write for the model: every required field, and some of the others."""
+def documents_of(draw: st.DrawFn, model: type[BaseModel], most: int = MOST) -> Said:
+    """What an operator could write for the model: every required field, and at most so many of the others."""
     fields = _fields(model)
     optional = [info.alias or name for name, info in model.model_fields.items() if not info.is_required()]
-    chosen = draw(st.lists(st.sampled_from(optional), unique=True, max_size=MOST)) if optional else []
+    chosen = draw(st.lists(st.sampled_from(optional), unique=True, max_size=most)) if optional else []
     said = {name: draw(fields[name]) for name in fields if name not in optional or name in chosen}
     left = mended(model, said, optional)
     if _refused(model, left) is None or not optional:

@@ -69,6 +69,7 @@ ADDRESSES = (
     *("255.255.255.255:65535", "1.2.3.4:0", "1.2.3.4:65536", "::1:80", "1.2.3.4", "a:80", "[::1]", "224.0.0.1:1"),
 )
 NAMES = ("web.internal:80", "a:1", "localhost:65535", "a.b:0", "A:1", "é:1", "a_b:1", "x:", ":1", "a" * 64 + ":1")
+UPGRADES = ("websocket", "WebSocket", "connect-udp", "h2c", "connect", "CONNECT", "a b", "", "é", "a" * 300)
 IPS = ("0.0.0.0", "127.0.0.1", "::", "::1", "::ffff:1.2.3.4", "1.2.3", "fe80::1%1", "255.255.255.255", "224.0.0.1", "")
 LABELS = ("web", "cart", "a", "0", "a" * 63, "a" * 64, "a-b", "-a", "a.b", "A", "a_b", "", "xn--a", "default", "é")
 HASHES = ("b1", "1.10", "v2", "sha256:abc", "a" * 128, "a" * 129, "a+b", "a@b", "a/b", "", "é", "_", "a.", "A:B")
@@ -112,6 +113,9 @@ KNOWN: tuple[tuple[Any, Drawn], ...] = (
     (values.HostTemplate, mostly(tuple("{deployment}." + host for host in HOSTS) + HOSTS)),
     (values.SocketAddress, mostly(ADDRESSES)),
     (values.DnsAddress, mostly(NAMES)),
+    (values.HostName, mostly(HOSTS)),
+    (values.HostPort, mostly(NAMES + ADDRESSES)),
+    (values.Upgrade, mostly(UPGRADES)),
     (values.Ip, mostly(IPS)),
     (values.Instant, mostly(INSTANTS)),
     (values.Regex, REGEX),

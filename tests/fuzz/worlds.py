@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.fuzz.models import Said, documents_of
+from tests.fuzz.models import Said, accepts, documents_of, mended
 from tests.fuzz.road import CERTIFICATE, KEY
 from xds_server.records.matches import RouteRule
 from xds_server.records.models import (
@@ -17,13 +17,19 @@ from xds_server.records.models import (
     Build,
     BuildSpec,
     Gateway,
+    Hash,
     Record,
     Release,
+    Retries,
+    TrafficPolicy,
 )
+from xds_server.records.policies import HASHING
 
 APPS = ("shop", "prod.shop", "a" * 63)
 GATEWAY = "edge"
 WHOLE = 10_000
+ALL = 12
+"""Optional fields of a model: at least as many as any has here."""
 PAIR = re.compile(r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
 
 
@@ -36,6 +42,8 @@ def worlds(draw: st.DrawFn) -> list[Said]:
     for index, each in enumerate(deployments):
         _settle(each, f"v{index}", namespace, {"app": app})
         _link(each["spec"]["components"])
+        for component in each["spec"]["components"].values():
+            component["policy"] = draw(_policies())
     names = [each["metadata"]["name"] for each in deployments]
     release = draw(documents_of(Release))
     _settle(release, "release", namespace, {"app": app, "gateways": [f"default.{GATEWAY}"]})
@@ -45,11 +53,29 @@ def worlds(draw: st.DrawFn) -> list[Said]:
     for secret in gateway["spec"].get("secrets", {}):
         gateway["spec"]["secrets"][secret] = {"certificate": CERTIFICATE, "privateKey": KEY}
     builds = sorted(_builds(deployments))
-    placed = [_placed(draw(documents_of(BuildSpec)), app, *each) for each in builds]
+    placed = [_placed(draw(documents_of(BuildSpec, ALL)), app, *each) for each in builds]
     placed = [document(Build, f"b{index}", namespace, each) for index, each in enumerate(placed)]
     settings = draw(documents_of(App))
     _settle(settings, app, namespace, {})
     return [gateway, *placed, *deployments, release, settings]
+
+
+@st.composite
+def _policies(draw: st.DrawFn) -> Said:
+    """A policy that says much: by itself a component seldom has one, and never two fields that need each other."""
+    policy = draw(documents_of(TrafficPolicy, ALL))
+    if draw(st.booleans()):
+        policy = _with(policy, retries=draw(documents_of(Retries, ALL)))
+    if draw(st.booleans()):
+        by = draw(documents_of(Hash, 1))
+        policy = _with(policy, loadBalancer=draw(st.sampled_from(sorted(HASHING))), hash=by)
+    return policy
+
+
+def _with(policy: Said, **more: Any) -> Said:
+    """As it was where that would be refused."""
+    whole = mended(TrafficPolicy, {**policy, **more}, [name for name in policy if name not in more])
+    return whole if accepts(TrafficPolicy)(whole) else policy
 
 
 def _settle(document: Said, name: str, namespace: str, spec: Said) -> None:
@@ -77,13 +103,16 @@ def _builds(deployments: Iterable[Said]) -> set[tuple[str, str]]:
 
 
 def _placed(said: Said, app: str, component: str, build: str) -> Said:
-    """With an endpoint, without which nothing can be released."""
+    """With an endpoint, without which nothing can be released, and with certificates that are there."""
     endpoints = said["endpoints"]
     addresses = endpoints.get("addresses")
     if addresses is not None:
         here = {"address": "127.0.0.1:9"}
         endpoints = {**endpoints, "addresses": [here, *(each for each in addresses if _at(each) != _at(here))]}
-    return {**said, "app": app, "component": component, "build": build, "endpoints": endpoints}
+    named = {"ca": CERTIFICATE, "certificate": CERTIFICATE, "privateKey": KEY}
+    tls = {name: named.get(name, value) for name, value in (said.get("tls") or {}).items()}
+    secure = {"tls": tls} if tls else {}
+    return {**said, **secure, "app": app, "component": component, "build": build, "endpoints": endpoints}
 
 
 def _at(endpoint: Any) -> str:
