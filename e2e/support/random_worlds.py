@@ -47,6 +47,10 @@ PARAMETERS = ("q", "beta", "v", "a b", "é", "q.x")
 COOKIES = ("c", "beta", "user")
 VALUES = ("1", "true", "a", "ab", "b", "b,a", "é", "a b", "a%20b", "a+b", 'x"y')
 PATTERNS = ("a.*", "[0-9]+", "true|1", ".*", "(?:a|b)+", "[^,]*", ".+b", "a")
+UNSEEN = ("connect-failure", "refused-stream", "reset-before-request")
+SEEN = ("5xx", "reset", "gateway-error", "retriable-4xx", "unavailable")
+"""With `UNSEEN`, the conditions under which a request is tried again: by these an application may have seen it."""
+HASHES = ({"header": "x-a"}, {"cookie": {"name": "c"}}, {"query": "q"}, {"sourceIp": True})
 SELECTORS = ("x-v", "x-xds-server-explicit")
 LOOPBACK = "127.0.0.1"
 PROBE = "probe.test"
@@ -171,7 +175,23 @@ class Worlds:
             name = dice.choice(COMPONENTS[: 2 if build else 3])
             components.setdefault(name, {"build": build or dice.choice(("b1", "b2")), "routes": []})
             components[name]["routes"].append(rule)
+        for component in components.values():
+            component["policy"] = self._policy()
         return deployment(app, version, components)
+
+    def _policy(self) -> dict[str, Any]:
+        """None of it changes what a request gets that is answered at once; half of the retries split a rule in two."""
+        dice = self._dice
+        found: dict[str, Any] = {}
+        if maybe(dice, 0.7):
+            conditions = [dice.choice(UNSEEN), dice.choice(SEEN)] if maybe(dice, 0.7) else some(dice, UNSEEN + SEEN, 3)
+            found["retries"] = {"attempts": dice.choice((0, 1, 2)), "on": conditions}
+            found["retries"] |= {"methods": "any"} if maybe(dice, 0.2) else {}
+        if maybe(dice, 0.3):
+            found |= {"loadBalancer": dice.choice(("ring_hash", "maglev")), "hash": dice.choice(HASHES)}
+        if maybe(dice, 0.3):
+            found |= {"timeout": dice.choice(("0s", "30s")), "upgrades": dice.choice(([], ["websocket"]))}
+        return found
 
     def _rule(self) -> dict[str, Any]:
         dice = self._dice
@@ -264,7 +284,7 @@ class Requests:
 
     def request(self) -> Request:
         dice = self._dice
-        method = "GET" if maybe(dice, 0.7) else dice.choice(METHODS)
+        method = "GET" if maybe(dice, 0.5) else dice.choice(METHODS)
         lines = [("host", self._host()), ("x-request-id", self._user())]
         names = [dice.choice(HEADERS[: 4 if maybe(dice, 0.1) else 3]) for _ in range(dice.randint(0, 3))]
         lines += [(name, self._value()) for name in (names if self._doubled else sorted({*names}))]
