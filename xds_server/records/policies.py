@@ -4,7 +4,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from xds_server.records.values import (
     Duration,
@@ -314,6 +314,14 @@ class TrafficPolicy(Model):
             "RouteAction.upgrade_configs",
         ),
     ] = ("websocket",)
+
+    @field_validator("upgrades")
+    @classmethod
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Envoy refuses a route that names one twice, whatever its case."""
+        if len({*value}) < len(value):
+            raise ValueError("must not name a protocol twice")
+        return value
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
