@@ -30,15 +30,35 @@ def refused(version: EnvoyVersion, compilation: Compilation, directory: Path) ->
 
 
 def static(snapshot: Snapshot) -> Json:
-    """A bootstrap in which everything that would be sent is written out; clusters that routes name need not exist."""
+    """A bootstrap in which everything that would be sent is written out; clusters that routes name need not exist.
+
+    Secrets too: an Envoy that only validates has no control plane, and dies of asking it for one.
+    """
     document = bootstrap(replace(ProxyNode.of_gateway("edge", Address("127.0.0.1", 1)), id="edge-1"))
     told = {
         each: {name: to_json(each, resource.body) for name, resource in snapshot.of(each).items()} for each in TypeUrl
     }
     resources: Any = document["static_resources"]
-    resources["clusters"] += [_with_endpoints(each, told[TypeUrl.ENDPOINTS]) for each in told[TypeUrl.CLUSTER].values()]
-    resources["listeners"] = [_with_routes(each, told[TypeUrl.ROUTES]) for each in told[TypeUrl.LISTENER].values()]
+    clusters = [_with_endpoints(each, told[TypeUrl.ENDPOINTS]) for each in told[TypeUrl.CLUSTER].values()]
+    listeners = [_with_routes(each, told[TypeUrl.ROUTES]) for each in told[TypeUrl.LISTENER].values()]
+    resources["clusters"] += _with_secrets(clusters, told[TypeUrl.SECRET])
+    resources["listeners"] = _with_secrets(listeners, told[TypeUrl.SECRET])
     return document
+
+
+def _with_secrets(said: Any, secrets: Json) -> Any:
+    """Wherever they are named, however deep."""
+    if isinstance(said, list):
+        return [_with_secrets(each, secrets) for each in said]
+    if not isinstance(said, dict):
+        return said
+    found = {name: _with_secrets(value, secrets) for name, value in said.items()}
+    if named := found.pop("tls_certificate_sds_secret_configs", None):
+        found["tls_certificates"] = [secrets[each["name"]]["tls_certificate"] for each in named]
+    if both := found.pop("combined_validation_context", None):
+        named = both["validation_context_sds_secret_config"]["name"]
+        found["validation_context"] = both["default_validation_context"] | secrets[named]["validation_context"]
+    return found
 
 
 def _with_endpoints(cluster: Json, assignments: Json) -> Json:
