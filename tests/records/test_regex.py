@@ -14,6 +14,7 @@ from xds_server.records.regex import lacking
         r"(?P<year>[0-9]{4})-\x41\.\-\/",
         "[[:alpha:]]+",
         "a*?b+?c??d{2,}?",
+        r"\x{ff}é",
         "",
     ],
 )
@@ -29,6 +30,9 @@ def test_what_re2_reads(expression: str) -> None:
         pytest.param("(?<!a)b", "is not a regular expression of RE2: invalid perl operator: (?<!", id="look-behind"),
         pytest.param(
             r"(a)\1", r"is not a regular expression of RE2: invalid escape sequence: \1", id="a-back-reference"
+        ),
+        pytest.param(
+            r"\x{100}", r"is not a regular expression of RE2: invalid escape sequence: \x{100", id="beyond-a-byte"
         ),
         pytest.param("a{1001}", "is not a regular expression of RE2: invalid repetition size: {1001}", id="too-often"),
         pytest.param("(?:a{100}b){11}", "is not a regular expression of RE2: ", id="too-often-in-all"),
