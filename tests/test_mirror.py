@@ -3,7 +3,14 @@
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-ABOUT_THE_WHOLE = {"test_fuzz.py", "test_mirror.py", "test_layers.py", "test_envoy_folder.py", "test_documents.py"}
+ABOUT_THE_WHOLE = {
+    "test_fuzz.py",
+    "test_mirror.py",
+    "test_layers.py",
+    "test_envoy_folder.py",
+    "test_documents.py",
+    "test_pages.py",
+}
 
 
 def test_every_test_file_mirrors_a_module_or_a_package():

@@ -69,7 +69,7 @@ def test_check_lists_every_problem_with_its_place(folder: Path) -> None:
     first, second, last = result.stdout.splitlines()
     assert first.startswith("bad.yaml:1 (document 1): error: Release/default/bad: app shop has no deployment 'v9'.")
     assert second.startswith("v3.yaml:1 (document 1): warning: AppDeployment/default/v3: component web is at build b3")
-    assert last == "7 records hold; 1 errors, 1 warnings"
+    assert last == "7 records hold; 1 error, 1 warning"
 
 
 @pytest.mark.parametrize("style", ["json", "yaml"])

@@ -53,7 +53,7 @@ def test_check_lists_what_extensions_could_not_change(folder: Path) -> None:
 
     assert result.exit_code == 1
     assert "[ExtensionFailed]" in result.stdout
-    assert "1 errors, 0 warnings" in result.stdout
+    assert "1 error, 0 warnings" in result.stdout
 
 
 @pytest.mark.parametrize("command", ["check", "render"])

@@ -120,6 +120,7 @@ def render(
     """Print what Envoy would be told, by gateway and resource type.
 
     Records that are held back, and what extensions could not change, are left out and listed on stderr.
+
     Exit code 0: it is printed; 1: there is no such gateway, or an extension cannot be loaded; 2: wrong use.
 
     Example: xdsctl render manifests/shop --gateway edge
@@ -154,7 +155,7 @@ def diff(
 ) -> None:
     """Show what NEW would do to a server that runs OLD: traffic that moves, builds, records, resources, refusals.
 
-    Exit code 0: nothing changes; 2: something does; 1: a record of NEW would be held back, or a folder cannot be read.
+    Exit code 0: nothing changes; 2: something does; 1: a record of NEW would be held back, or wrong use.
 
     Example: xdsctl diff /srv/records-of-main /srv/records-of-this-branch
     """
@@ -175,7 +176,9 @@ def diff(
 def builds(records: Records, output: ReportOption = Report.TEXT) -> None:
     """Show distillation: which builds each deployment has to itself, and which it shares and with whom.
 
-    What a deployment has to itself came with it and leaves with it. Exit code 0: it is printed; 2: wrong use.
+    What a deployment has to itself came with it and leaves with it.
+
+    Exit code 0: it is printed; 2: wrong use.
 
     Example: xdsctl builds manifests/shop
     """
@@ -212,8 +215,11 @@ def explain(
 ) -> None:
     """Say what a gateway does with a request, and why: which rules it meets and misses, and where it ends.
 
-    Nothing is sent to the gateway. Exit code 0: it reaches an application; 3: the gateway answers it, or some of such
-    requests, itself (refused, redirected, no endpoint); 1: it cannot be told; 2: wrong use.
+    Nothing is sent to the gateway.
+
+    Exit code 0: it reaches an application; 1: it cannot be told; 2: wrong use; 3: the gateway answers some itself.
+
+    Example: xdsctl explain manifests/shop http://shop.localhost:10000/cart -H 'x-early-adopter: true'
     """
     from xds_server.api.explain import Question, explained
     from xds_server.api.problems import Standing
@@ -274,6 +280,8 @@ def fields(
 ) -> None:
     """Print every field of the records: type, default, example, and the Envoy field that it becomes.
 
+    Exit code 0: it is printed; 2: wrong use.
+
     Example: xdsctl fields Release
     """
     from xds_server.cli import fields as found
@@ -289,14 +297,18 @@ def fields(
 
 
 @app.command()
-def schema(kind: KindArgument = None) -> None:
+def schema(kind: KindArgument = None, output: FormatOption = Format.JSON) -> None:
     """Print the JSON schema of the records, for an editor that checks and completes them.
 
-    Without a kind: of all of them, told apart by `kind`. Example: xdsctl schema > records.schema.json
+    Without a kind: of all of them, told apart by `kind`.
+
+    Exit code 0: it is printed; 2: wrong use.
+
+    Example: xdsctl schema > records.schema.json
     """
     from xds_server.records.schema import schema as schema_of
 
-    typer.echo(json.dumps(schema_of(kind.value if kind else ""), indent=2, ensure_ascii=False))
+    _echo(schema_of(kind.value if kind else ""), output.value)
 
 
 def _extended(admission: "Admission", extensions: list[str], limit: float) -> "tuple[Compilation, tuple[Problem, ...]]":
@@ -325,7 +337,7 @@ def _echo(data: Any, style: str) -> None:
     import yaml
 
     if style == "json":
-        typer.echo(json.dumps(data, indent=2))
+        typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
     else:
         typer.echo(yaml.safe_dump(data, sort_keys=False, width=120, allow_unicode=True).rstrip())
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xds_server.cli.reports import bound_words, problem_line
-from xds_server.cli.words import answer, conditions, few, percent, shares, words
+from xds_server.cli.words import answer, conditions, count, few, percent, shares, words
 from xds_server.difference import Difference
 from xds_server.difference.builds import BuildChange, Turned
 from xds_server.difference.change import Change
@@ -74,16 +74,12 @@ def _summary(found: Difference) -> Text:
         return Text("nothing changes", "green")
     moved = sum(1 for each in found.traffic if _moves(each))
     counts = [
-        f"{_count(len(found.records), 'record')} differ{'s' if len(found.records) == 1 else ''}",
-        f"traffic moves on {_count(moved, 'host')}" if moved else "no traffic moves",
+        f"{count(len(found.records), 'record')} differ{'s' if len(found.records) == 1 else ''}",
+        f"traffic moves on {count(moved, 'host')}" if moved else "no traffic moves",
     ]
     if found.refused:
-        counts.append(f"{_count(len(found.refused), 'error')}: what is held back stays as it is")
+        counts.append(f"{count(len(found.refused), 'error')}: what is held back stays as it is")
     return Text("; ".join(counts), "red" if found.refused else "yellow")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _traffic(changes: Iterable[HostChange]) -> Iterator[Line]:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xds_server.api.problems import problem_report
+from xds_server.cli.words import count
 from xds_server.difference.builds import Bound, bound
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
@@ -29,7 +30,8 @@ def print_problems(problems: Iterable[Problem], admission: Admission) -> None:
     errors = sum(1 for each in found if each.severity is Severity.ERROR)
     records = len(admission.in_force)
     warnings = len(found) - errors
-    console.print(f"{records} records hold; {errors} errors, {warnings} warnings", style="red" if errors else "green")
+    said = f"{count(records, 'record')} hold{'s' if records == 1 else ''}; {count(errors, 'error')}, "
+    console.print(said + count(warnings, "warning"), style="red" if errors else "green")
 
 
 def print_errors(problems: Iterable[Problem]) -> None:

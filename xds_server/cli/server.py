@@ -24,7 +24,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-bootstrap = typer.Typer(help="Print what an Envoy is started with, as JSON.", no_args_is_help=True)
+bootstrap = typer.Typer(
+    help="Print what an Envoy is started with, as JSON.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 app.add_typer(bootstrap, name="bootstrap")
 
 
@@ -85,7 +89,13 @@ def serve(
     ],
     xds: Annotated[
         Address,
-        typer.Option(parser=parse_address, metavar="HOST:PORT", envvar="XDS_SERVER_XDS", help="Where proxies connect."),
+        typer.Option(
+            parser=parse_address,
+            metavar="HOST:PORT",
+            envvar="XDS_SERVER_XDS",
+            show_default=str(XDS),
+            help="Where proxies connect.",
+        ),
     ] = XDS,
     admin: Annotated[
         Address,
@@ -93,7 +103,8 @@ def serve(
             parser=parse_address,
             metavar="HOST:PORT",
             envvar="XDS_SERVER_ADMIN",
-            help="Where /readyz, /healthz and /metrics are.",
+            show_default=str(ADMIN),
+            help="Where /readyz, /healthz, /metrics and /explain are.",
         ),
     ] = ADMIN,
     allow_empty: Annotated[
@@ -130,7 +141,9 @@ def serve(
             min=0.01, envvar="XDS_SERVER_EXTENSION_TIMEOUT", help="Seconds that an extension has for one resource."
         ),
     ] = 1.0,
-    log_format: Annotated[LogFormat, typer.Option(envvar="XDS_SERVER_LOG_FORMAT")] = LogFormat.AUTO,
+    log_format: Annotated[
+        LogFormat, typer.Option(envvar="XDS_SERVER_LOG_FORMAT", help="auto: text on a terminal, JSON elsewhere.")
+    ] = LogFormat.AUTO,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -140,7 +153,12 @@ def serve(
 ) -> None:
     """Serve Envoys from a folder of records until SIGTERM or Ctrl-C.
 
-    Exit code 1: it could not start (a port in use, a folder that cannot be written); the reason is printed.
+    Flags come first, then the environment, then the file of --config.
+    A folder of records that cannot be read is waited for: /readyz says so.
+
+    Exit code 0: it was told to end; 1: it could not start (a port in use, no right to write); 2: wrong use.
+
+    Example: xds-server serve --records manifests/shop --state /tmp/shop-state
     """
     del config
     # gRPC's own lines on stderr are of no use to an operator, and it reads this when it is imported.
@@ -182,7 +200,12 @@ def bootstrap_gateway(
         int, typer.Option(min=64, help="Heap in MiB; near it Envoy stops accepting. About 80 % of its memory limit.")
     ] = 2048,
 ) -> None:
-    """Print the bootstrap of an Envoy that serves a gateway; write it to a file that ends in .json."""
+    """Print the bootstrap of an Envoy that serves a gateway; write it to a file that ends in .json.
+
+    Exit code 0: it is printed; 2: wrong use.
+
+    Example: xds-server bootstrap gateway edge --xds 127.0.0.1:18000 --id edge-1 > edge.json
+    """
     from xds_server.resources.bootstrap import ProxyNode
     from xds_server.resources.overload import Limits
 
@@ -200,7 +223,10 @@ def bootstrap_sidecar(
     admin_port: AdminPort = None,
     node_id: NodeId = "",
 ) -> None:
-    """Print the bootstrap of an Envoy beside one build. It connects, and is told nothing yet."""
+    """Print the bootstrap of an Envoy beside one build. It connects, and is told nothing yet.
+
+    Exit code 0: it is printed; 2: wrong use.
+    """
     from xds_server.resources.bootstrap import ProxyNode
 
     typer.echo("xds-server: sidecars are told nothing yet; the gateway works", err=True)
@@ -225,7 +251,10 @@ def demo(
     ] = "",
     mode: Annotated[Mode, typer.Option(help="Which dialect of xDS the Envoy speaks.")] = Mode.DELTA,
 ) -> None:
-    """Run two versions of a small shop behind a real Envoy, with lines to try. Ctrl-C ends all of it."""
+    """Run two versions of a small shop behind a real Envoy, with lines to try. Ctrl-C ends all of it.
+
+    Exit code 0: it was told to end; 1: it cannot run here, and why is printed; 2: wrong use.
+    """
     from xds_server.cli.demo import run_demo
 
     sys.exit(run_demo(port, envoy, mode.value))

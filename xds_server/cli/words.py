@@ -11,6 +11,10 @@ SHOWN = 6
 """Names in one line; the rest are counted."""
 
 
+def count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def percent(share: int) -> str:
     return f"{share / 100:.9g}%"
 
