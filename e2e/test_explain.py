@@ -78,10 +78,12 @@ RULES = [
     {"pathPrefix": "/no-v", "query": [{"name": "v", "present": False}]},
     {"path": "/lines", "headers": [{"name": "x-a", "exact": "b"}]},
     {"path": "/inverted", "headers": [{"name": "x-a", "exact": "b", "invert": True}]},
+    {"path": "/one", "headers": [{"name": "x-a", "regex": "."}]},
+    {"path": "/two", "headers": [{"name": "x-a", "regex": ".."}]},
     {"path": "/encoded", "query": [{"name": "q", "exact": "a%20b"}]},
 ]
 NO_V = {"name": "no-v", "match": {"query": [{"name": "v", "present": False}]}, "deployment": "one-v2"}
-A, B = (b"x-a", b"a"), (b"x-a", b"b")
+A, B, ACUTE = (b"x-a", b"a"), (b"x-a", b"b"), (b"x-a", "é".encode())
 CASES = {
     "the selector's parameter is there when routes are tried": ("all", b"/v?v=one-v1", [], "explicit 200"),
     "and only taken off then": ("all", b"/no-v?v=one-v1", [], "explicit 404"),
@@ -91,6 +93,8 @@ CASES = {
     "no line is": ("header", b"/lines?v", [A, A], "default 404"),
     "inverted, an absent header holds": ("header", b"/inverted?v", [], "default 200"),
     "inverted, no line may be it": ("header", b"/inverted?v", [A, B], "default 404"),
+    "an expression of one character meets no character of two bytes": ("all", b"/one?v", [ACUTE], "default 404"),
+    "an expression of two characters does": ("all", b"/two?v", [ACUTE], "default 200"),
     "a route's query is compared as it was sent": ("none", b"/encoded?v&q=a%20b", [], "default 200"),
     "and not as it is meant": ("none", b"/encoded?v&q=a+b", [], "default 404"),
     "an audience's is, however it was sent": ("none", b"/v?%76=1", [], "default 404"),

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from xds_server.records.matches import AudienceMatch, RouteRule
-from xds_server.traffic.conditions import Verdict, audience, route_rule
+from xds_server.traffic.conditions import Verdict, audience, matches, route_rule
 from xds_server.traffic.requests import Seen
 
 Headers = dict[str, str]
@@ -136,3 +136,8 @@ def test_a_route_sees_the_first_value_of_a_query_parameter_as_it_was_sent(match:
     rule = RouteRule.model_validate({"query": [{"name": "q", **match}]})
 
     assert route_rule(rule, seen(path)).holds == holds
+
+
+@pytest.mark.parametrize(("expression", "holds"), [(".", False), ("..", True), ("é", True), (r"\xc3\xa9", True)])
+def test_an_expression_reads_bytes(expression: str, holds: bool) -> None:
+    assert matches(expression, "é") is holds

@@ -28,6 +28,11 @@ class Verdict(NamedTuple):
     because: str
 
 
+BYTES = re2.Options()
+BYTES.encoding = re2.Options.Encoding.LATIN1
+"""As Envoy 1.40 reads expressions: a character is a byte. Envoy 1.36 reads UTF-8."""
+
+
 def matches(expression: str, value: str | None) -> bool:
     """The expression has the whole value. A header that is absent matches none."""
     return value is not None and bool(_compiled(expression).fullmatch(value.encode("utf-8", "surrogateescape")))
@@ -35,7 +40,7 @@ def matches(expression: str, value: str | None) -> bool:
 
 @lru_cache(maxsize=4096)
 def _compiled(expression: str) -> Any:
-    return re2.compile(expression)
+    return re2.compile(expression.encode(), BYTES)
 
 
 def all_of(verdicts: Iterable[Verdict]) -> Verdict:
