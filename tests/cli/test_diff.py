@@ -15,6 +15,7 @@ RELEASE = (SAMPLE / "release.yaml").read_text("utf-8")
 V2 = (SAMPLE / "v2.yaml").read_text("utf-8")
 V3 = V2.replace("shop-v2", "shop-v3").replace('"v2"', '"v3"')
 CANARY = RELEASE.replace("v1, weight: 100", "v1, weight: 75").replace("v2, weight: 0", "v2, weight: 25")
+ONLY_V1 = RELEASE[: RELEASE.index("  audiences:")].replace(", {deployment: shop-v2, weight: 0}", "")
 BETA = """\
     - name: beta
       match: {headers: [{name: x-beta, prefix: "1"}]}
@@ -51,6 +52,7 @@ CASES: dict[str, Mapping[str, str | None]] = {
     "beta": {"v3.yaml": V3, "release.yaml": CANARY + BETA},
     "hosts": {"release.yaml": RELEASE.replace("[shop.localhost]", "[shop.localhost, www.shop.localhost]")},
     "no-audiences": {"release.yaml": RELEASE[: RELEASE.index("  audiences:")]},
+    "deletion": {"v2.yaml": None, "release.yaml": ONLY_V1},
     "refused": {"v1.yaml": None, "v2.yaml": V2.replace("15s", "20s"), "release.yaml": CANARY},
 }
 

@@ -38,6 +38,10 @@ PAGES = {
     "unknown-deployment": (f"{SHOP}/", ["-H", "x-explicit-deployment: shop-v9"]),
     "unknown-host": ("http://nobody.localhost:10000/", []),
     "new-user": (f"{SHOP}/", ["--request-id", "ff00aa11-2222-4333-8444-555566667777"]),
+    "a-user-of-the-canary": (f"{SHOP}/", ["-H", "cookie: shop-user=ff000000-2222-4333-8444-555566667777"]),
+    "a-user-whose-id-is-none": (f"{SHOP}/", ["-H", "cookie: shop-user=nobody"]),
+    "an-audience-by-its-host": ("http://acme.shop.localhost:10000/reviews", []),
+    "an-escaped-slash": (f"{SHOP}/..%2fcart", []),
 }
 
 

@@ -217,7 +217,8 @@ def explain(
 
     Nothing is sent to the gateway.
 
-    Exit code 0: it reaches an application; 1: it cannot be told; 2: wrong use; 3: the gateway answers some itself.
+    Exit code 0: it reaches an application; 1: it cannot be told; 2: wrong use;
+    3: the gateway answers it, or some of such requests, itself (refused, redirected, no endpoint).
 
     Example: xdsctl explain manifests/shop http://shop.localhost:10000/cart -H 'x-early-adopter: true'
     """
