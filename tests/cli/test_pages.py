@@ -76,6 +76,7 @@ WRONG = {
     "serve-with-half-of-a-certificate": "xds-server serve --records here --state there --xds-cert edge.pem",
     "serve-with-no-such-file": "xds-server serve --config nowhere.toml",
     "bootstrap-without-a-server": "xds-server bootstrap gateway edge",
+    "bootstrap-of-no-name": "xds-server bootstrap gateway Edge_1 --xds 127.0.0.1:18000",
     "demo-at-no-port": "xds-server demo --port 70000",
 }
 

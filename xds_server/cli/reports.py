@@ -32,6 +32,8 @@ def print_problems(problems: Iterable[Problem], admission: Admission) -> None:
     warnings = len(found) - errors
     said = f"{count(records, 'record')} hold{'s' if records == 1 else ''}; {count(errors, 'error')}, "
     console.print(said + count(warnings, "warning"), style="red" if errors else "green")
+    if not records and not errors:
+        console.print("no record was found: they are in files that end in .yaml, .yml or .json", style="yellow")
 
 
 def print_errors(problems: Iterable[Problem]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xds_server.cli.values import parse_address, version_of
+from xds_server.cli.values import parse_address, parse_word, version_of
 from xds_server.domain.addresses import Address
 
 if TYPE_CHECKING:
@@ -188,7 +188,9 @@ NodeId = Annotated[str, typer.Option("--id", help="Unique in the fleet. Absent: 
 
 @bootstrap.command("gateway")
 def bootstrap_gateway(
-    name: Annotated[str, typer.Argument(help="The gateway's record: NAME, or NAMESPACE.NAME.")],
+    name: Annotated[
+        str, typer.Argument(parser=parse_word, metavar="NAME", help="The gateway's record: NAME, or NAMESPACE.NAME.")
+    ],
     xds: Xds,
     mode: ModeOption = Mode.DELTA,
     admin_port: AdminPort = None,

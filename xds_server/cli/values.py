@@ -1,5 +1,6 @@
 """Values that commands take, and what is said when they are written wrong."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,9 @@ from typing_extensions import override
 from xds_server import __version__
 from xds_server.domain.addresses import Address, read_address
 
+LABEL = "[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+RECORD_WORD = re.compile(rf"(?:{LABEL}\.)?{LABEL}")
+
 
 def parse_address(text: str | Address) -> Address:
     if isinstance(text, Address):
@@ -19,6 +23,13 @@ def parse_address(text: str | Address) -> Address:
     if address is None:
         raise typer.BadParameter(f"{text!r} is not HOST:PORT, such as 127.0.0.1:18000")
     return address
+
+
+def parse_word(text: str) -> str:
+    """The name of a record, with its namespace if that is not the usual one."""
+    if not RECORD_WORD.fullmatch(text):
+        raise typer.BadParameter(f"{text!r} is not the name of a record, such as edge or prod.edge")
+    return text
 
 
 def version_of(program: str) -> Callable[[bool], None]:
