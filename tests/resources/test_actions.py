@@ -1,4 +1,4 @@
-"""How a route carries requests."""
+"""How a route carries its requests."""
 
 from datetime import timedelta
 
@@ -6,22 +6,49 @@ import pytest
 
 from xds_server.messages.envoy import RouteAction, RouteActionMaxStreamDuration
 from xds_server.records.models import TrafficPolicy
+from xds_server.records.policies import TIMEOUT
 from xds_server.resources.actions import ways
+
+SECOND = timedelta(seconds=1)
+RETRIES = {"attempts": 1, "on": ["connect-failure", "5xx"]}
+
+
+def action(policy: TrafficPolicy, *, grpc: bool = False) -> RouteAction:
+    [way] = ways("shop-v1/web", policy, grpc=grpc)
+    return way.action
 
 
 @pytest.mark.parametrize(
-    ("written", "limit"),
+    ("written", "bound"),
     [
-        pytest.param(None, timedelta(0), id="the-client-says"),
-        pytest.param("0s", timedelta(0), id="no-limit"),
-        pytest.param("20s", timedelta(seconds=20), id="written"),
+        pytest.param({}, RouteActionMaxStreamDuration(grpc_timeout_header_max=timedelta(0)), id="by-its-client"),
+        pytest.param(
+            {"timeout": "0s"}, RouteActionMaxStreamDuration(grpc_timeout_header_max=timedelta(0)), id="by-no-more"
+        ),
+        pytest.param(
+            {"timeout": "1s"},
+            RouteActionMaxStreamDuration(max_stream_duration=SECOND, grpc_timeout_header_max=SECOND),
+            id="by-what-is-written",
+        ),
     ],
 )
-def test_a_timeout_that_is_written_holds_for_grpc_whether_or_not_the_client_has_a_deadline(
-    written: str | None, limit: timedelta
-) -> None:
-    policy = TrafficPolicy.model_validate({} if written is None else {"timeout": written})
-    [way] = ways("v1/web", policy, grpc=True)
+def test_a_call_is_bounded(written: dict[str, str], bound: RouteActionMaxStreamDuration) -> None:
+    assert action(TrafficPolicy.model_validate(written), grpc=True).max_stream_duration == bound
 
-    both = RouteActionMaxStreamDuration(grpc_timeout_header_max=limit, max_stream_duration=limit)
-    assert (way.action.timeout, way.action.max_stream_duration) == (RouteAction(timeout=limit).timeout, both)
+
+def test_what_is_no_call_has_a_timeout_alone() -> None:
+    said, of_calls = action(TrafficPolicy()), action(TrafficPolicy(), grpc=True)
+
+    assert said.timeout == RouteAction(timeout=TIMEOUT).timeout
+    assert of_calls.timeout == RouteAction(timeout=timedelta(0)).timeout
+    assert said.max_stream_duration is None
+
+
+def test_conditions_of_both_kinds_are_two_ways_and_the_last_is_for_all() -> None:
+    policy = TrafficPolicy.model_validate({"retries": RETRIES})
+
+    said = [(way.idempotent_only, way.action.retry_policy) for way in ways("shop-v1/web", policy, grpc=False)]
+    assert [(only, retries and retries.retry_on) for only, retries in said] == [
+        (True, "connect-failure,5xx"),
+        (False, "connect-failure"),
+    ]

@@ -32,6 +32,9 @@ from xds_server.records.models import Hash, Retries, RetryOn, TrafficPolicy
 from xds_server.records.policies import TIMEOUT
 
 NO_TIME = timedelta(0)
+DRAWS = 20
+"""How often an instance is drawn to find one that was not tried before: with two of them, three draws fail for one
+retry in sixteen, unless they are taken in turn."""
 IDEMPOTENT = HeaderMatcher(
     name=":method",
     string_match=StringMatcher(safe_regex=RegexMatcher(regex="GET|HEAD|OPTIONS|TRACE|PUT|DELETE")),
@@ -60,28 +63,29 @@ def ways(cluster: str, policy: TrafficPolicy, *, grpc: bool) -> Iterator[Way]:
 
 
 def _action(cluster: str, policy: TrafficPolicy, retries: RetryPolicy | None, *, grpc: bool) -> RouteAction:
+    """A gRPC call ends when its client says (`grpc-timeout`), but not after a timeout that is written.
+
+    Envoy looks at no `timeout` where there is a `max_stream_duration`: that holds then, also for what is no call.
+    """
     usual = NO_TIME if grpc else TIMEOUT
     return RouteAction(
         cluster=cluster,
         timeout=usual if policy.timeout is None else policy.timeout,
         idle_timeout=policy.idle_timeout,
-        max_stream_duration=_grpc_duration(policy.timeout or NO_TIME) if grpc else None,
+        max_stream_duration=_call_duration(policy.timeout) if grpc else None,
         retry_policy=retries,
         hash_policy=[] if policy.hash is None else [_hash_policy(policy.hash)],
         upgrade_configs=[RouteActionUpgradeConfig(upgrade_type=each) for each in policy.upgrades],
     )
 
 
-def _grpc_duration(stated: timedelta) -> RouteActionMaxStreamDuration:
-    """A gRPC call ends when its client says (`grpc-timeout`), but not after a timeout that is written: where this is
-    set, Envoy looks at no other, so it has to hold for clients that say nothing too. 0: without a limit.
-    """
-    return RouteActionMaxStreamDuration(grpc_timeout_header_max=stated, max_stream_duration=stated)
+def _call_duration(timeout: timedelta | None) -> RouteActionMaxStreamDuration:
+    return RouteActionMaxStreamDuration(max_stream_duration=timeout or None, grpc_timeout_header_max=timeout or NO_TIME)
 
 
 @lru_cache(maxsize=256)
 def _retry_policy(retries: Retries, on: tuple[RetryOn, ...], *, careful: bool = False) -> RetryPolicy:
-    """Tried again on another instance: up to three draws to find one that was not tried before."""
+    """Tried again on another instance, if a draw finds one."""
     other = RetryPolicyRetryHostPredicate(
         name="envoy.retry_host_predicates.previous_hosts", typed_config=pack(PreviousHostsPredicate())
     )
@@ -92,7 +96,7 @@ def _retry_policy(retries: Retries, on: tuple[RetryOn, ...], *, careful: bool = 
         retry_back_off=RetryPolicyRetryBackOff(base_interval=retries.back_off.base, max_interval=retries.back_off.max),
         retriable_request_headers=[IDEMPOTENT] if careful else [],
         retry_host_predicate=[other],
-        host_selection_retry_max_attempts=3,
+        host_selection_retry_max_attempts=DRAWS,
     )
 
 
