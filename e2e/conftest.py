@@ -35,6 +35,18 @@ def own_world(mode: Mode, envoy_version: EnvoyVersion, tmp_path_factory: pytest.
         yield ready
 
 
+@pytest.fixture(
+    scope="module",
+    params=[(Mode.DELTA, EnvoyVersion.CURRENT), (Mode.SOTW, EnvoyVersion.FLOOR)],
+    ids=["current", "floor"],
+)
+def pair_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One for the scenarios of a module that are about what Envoy does with what it was told: each version once."""
+    mode, version = request.param
+    with new_world(mode, version, tmp_path_factory.mktemp("pair-world")) as ready:
+        yield ready
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failure is shown with the last words of everything that took part in it."""

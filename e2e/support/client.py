@@ -2,7 +2,7 @@
 
 import http.client
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -49,16 +49,19 @@ class Echo:
 
 
 def echo(body: bytes) -> Echo:
-    said = json.loads(body)
+    return echo_of(json.loads(body))
+
+
+def echo_of(said: Mapping[str, Any]) -> Echo:
     headers = tuple((key, value) for key, value in said["headers"])
-    return Echo(said["instance"], said["path"], headers, said["attempt"])
+    return Echo(said["instance"], said["path"], headers, said.get("attempt", 1))
 
 
 class Client:
-    """Requests to one address over one kept connection. Never retries."""
+    """Requests to one address over one kept connection, from an address of loopback. Never retries."""
 
-    def __init__(self, port: int, timeout: float = TIMEOUT) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    def __init__(self, port: int, timeout: float = TIMEOUT, source: str = "127.0.0.1") -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout, (source, 0))
 
     def get(self, host: str, path: str = "/", headers: Headers = (), method: str = "GET") -> Reply:
         try:

@@ -77,13 +77,14 @@ class Build:
         """What Envoy calls its endpoints, and what its upstream calls itself."""
         return f"{self.app}/{self.component}@{self.hash}"
 
-    def record(self, addresses: Sequence[Any], protocol: str = "http1") -> Document:
+    def record(self, addresses: Sequence[Any], protocol: str = "http1", **more: Any) -> Document:
         spec = {
             "app": self.app,
             "component": self.component,
             "build": self.hash,
             "protocol": str(protocol),
             "endpoints": {"addresses": list(addresses)},
+            **more,
         }
         return record("Build", f"{self.app}-{self.component}-{self.hash}", spec)
 

@@ -5,8 +5,10 @@ import sys
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from e2e.support.behaviours import Seen
+from e2e.support.client import Echo, echo_of
 from e2e.support.processes import Child
 
 
@@ -21,8 +23,9 @@ class Protocol(StrEnum):
 class Upstreams:
     """A process of upstreams, each on its own port of 127.0.0.1.
 
-    A request may ask an upstream for a behaviour: `x-test-delay: 0.5` waits that many seconds before the answer, and
-    `x-test-fail: KEY/2` fails the first two requests that name KEY.
+    A request may ask an upstream for a behaviour: `x-test-delay: 0.5` waits that many seconds before the answer,
+    `x-test-fail: KEY/2` fails the first two requests that name KEY, and `x-test-act: KEY/reset,503,200` says what is
+    done with the first, the second and all later ones, at whatever instance (`behaviours.py` has the words).
     """
 
     def __init__(self, directory: Path, name: str = "upstreams") -> None:
@@ -30,8 +33,31 @@ class Upstreams:
 
     def start(self, instance: str, protocol: Protocol = Protocol.HTTP1) -> str:
         """The address of a new upstream that calls itself `instance`."""
-        self.child.say(json.dumps({"instance": instance, "protocol": protocol}))
-        return f"127.0.0.1:{json.loads(self.child.hear())['port']}"
+        return f"127.0.0.1:{self._ask(start=instance, protocol=protocol)}"
+
+    def tell(self, instance: str, act: str = "200", health: str = "200") -> None:
+        """How it answers from now on: requests that ask for nothing, and health checks."""
+        self._ask(tell=instance, act=act, health=health)
+
+    def seen(self, key: str) -> list[Seen]:
+        """The requests that named this key, or reached the instance of this name, in their order."""
+        return [Seen(*each) for each in self._ask(seen=key)]
+
+    def checks(self, instance: str) -> list[tuple[str, Echo]]:
+        """What it answered to each health check, and how that was asked."""
+        return [(each["word"], echo_of({**each, "instance": instance})) for each in self._ask(checks=instance)]
+
+    def held(self, gate: str) -> int:
+        """How many requests wait at this instance, or under this key."""
+        return int(self._ask(held=gate))
+
+    def let_go(self, gate: str) -> None:
+        """They wait no longer."""
+        self._ask(let_go=gate)
+
+    def _ask(self, **order: Any) -> Any:
+        self.child.say(json.dumps(order))
+        return json.loads(self.child.hear())
 
     def __enter__(self) -> Self:
         return self

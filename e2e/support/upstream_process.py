@@ -1,53 +1,54 @@
-"""The process behind `Upstreams`: a line of JSON in starts an upstream, a line of JSON out says on which port."""
+"""The process behind `Upstreams`: each line of JSON in is an order or a question, each line of JSON out its answer."""
 
 import asyncio
 import json
 import sys
 from asyncio import TaskGroup
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 import h2.config
 import h2.connection
+import h2.errors
 import h2.events
 from aiohttp import web
 from typing_extensions import override
 
+from e2e.support.behaviours import Act, Answer, Headers, Instance, Stage
 from e2e.support.upstream import Protocol
 
-Headers = Sequence[tuple[str, str]]
 LONGEST_LINE = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """One upstream, whatever it speaks."""
-
-    name: str
-    attempts: Counter[str] = field(default_factory=Counter)
-
-    async def answer(self, path: str, headers: Headers) -> tuple[int, bytes]:
-        """Status and body, after the behaviour that the request asks for."""
-        asked = {name.lower(): value for name, value in headers}
-        key, _, failures = asked.get("x-test-fail", "/0").partition("/")
-        self.attempts[key] += 1
-        attempt = self.attempts[key]
-        if delay := asked.get("x-test-delay"):
-            await asyncio.sleep(float(delay))
-        said = {"instance": self.name, "path": path, "headers": headers, "attempt": attempt}
-        return 503 if attempt <= int(failures) else 200, json.dumps(said).encode()
+PIECES = 10
+PAUSE = 0.1
+HEALTH = "/grpc.health.v1.Health/Check"
+SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
+STATUSES = {code.name.lower().replace("_", "-"): str(code.value[0]) for code in grpc.StatusCode}
+ERRORS = {Act.RESET: h2.errors.ErrorCodes.INTERNAL_ERROR, Act.REFUSE: h2.errors.ErrorCodes.REFUSED_STREAM}
 
 
 def http1(instance: Instance) -> web.Server:
-    async def answer(request: web.BaseRequest) -> web.Response:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
         await request.read()
         path = request.raw_path.encode("utf-8", "surrogateescape").decode("latin-1")
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
-        status, body = await instance.answer(path, headers)
-        return web.Response(status=status, body=body, content_type="application/json")
+        said = await instance.answer(path, headers)
+        if said.word == Act.RESET and request.transport is not None:
+            request.transport.abort()
+        if said.word in {Act.STALL, Act.TRICKLE}:
+            return await piecemeal(request, said)
+        return web.Response(status=said.status, body=said.body, content_type="application/json")
+
+    async def piecemeal(request: web.BaseRequest, said: Answer) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(PIECES):
+            await response.write(b".")
+            if said.word == Act.STALL:
+                await instance.stage.hold(instance.name)
+            await asyncio.sleep(PAUSE)
+        return response
 
     return web.Server(answer, access_log=None, max_line_size=LONGEST_LINE, max_field_size=LONGEST_LINE)
 
@@ -89,12 +90,19 @@ class Http2(asyncio.Protocol):
                 pass
 
     async def _respond(self, stream: int, headers: Headers) -> None:
-        status, body = await self._instance.answer(dict(headers)[":path"], headers)
+        word, body = answer = await self._instance.answer(dict(headers)[":path"], headers)
         if self._transport.is_closing() or self._connection.streams[stream].closed:
             return  # the request was given up: a timeout
-        said = [(":status", str(status)), ("content-type", "application/json"), ("content-length", str(len(body)))]
-        self._connection.send_headers(stream, said)
-        self._connection.send_data(stream, body, end_stream=True)
+        if word in ERRORS:
+            self._connection.reset_stream(stream, ERRORS[Act(word)])
+        elif word in STATUSES:
+            said = [(":status", "200"), ("content-type", "application/grpc"), ("grpc-status", STATUSES[word])]
+            self._connection.send_headers(stream, said, end_stream=True)
+        else:
+            length = ("content-length", str(len(body)))
+            said = [(":status", str(answer.status)), ("content-type", "application/json"), length]
+            self._connection.send_headers(stream, said)
+            self._connection.send_data(stream, body, end_stream=True)
         self._flush()
 
     def _flush(self) -> None:
@@ -111,10 +119,16 @@ class Grpc(grpc.GenericRpcHandler):
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes]":
         method = str(handler_call_details.method)
 
-        async def answer(_: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+        async def answer(asked: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
             headers = [(str(name), str(value)) for name, value in context.invocation_metadata() or ()]
-            status, body = await self._instance.answer(method, headers)
-            if status != 200:
+            if method == HEALTH:
+                service = asked[2:].decode()  # after the tag and the length of a short string
+                well = await self._instance.checked(service, headers) == "200"
+                return SERVING if well else NOT_SERVING
+            word, body = said = await self._instance.answer(method, headers)
+            if not word.isdigit():
+                await context.abort(grpc.StatusCode[word.upper().replace("-", "_")], "asked to fail")
+            if said.status != 200:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "asked to fail")
             return body
 
@@ -127,8 +141,29 @@ class Process:
     def __init__(self, stack: AsyncExitStack, tasks: TaskGroup) -> None:
         self._stack = stack
         self._tasks = tasks
+        self._stage = Stage()
+        self._instances: dict[str, Instance] = {}
 
-    async def start(self, instance: Instance, protocol: Protocol) -> int:
+    async def obey(self, order: dict[str, str]) -> Any:
+        match order:
+            case {"start": name, "protocol": protocol}:
+                self._instances[name] = Instance(name, self._stage)
+                return await self._start(self._instances[name], Protocol(protocol))
+            case {"tell": name, "act": act, "health": health}:
+                self._instances[name].act, self._instances[name].health = act, health
+            case {"seen": key}:
+                return self._stage.seen[key]
+            case {"checks": name}:
+                return self._instances[name].checks
+            case {"held": gate}:
+                return self._stage.held[gate]
+            case {"let_go": gate}:
+                return self._stage.let_go(gate)
+            case _:
+                raise ValueError(order)
+        return None
+
+    async def _start(self, instance: Instance, protocol: Protocol) -> int:
         match protocol:
             case Protocol.HTTP1:
                 return await self._listen(http1(instance))
@@ -163,12 +198,10 @@ async def main() -> None:
     async with AsyncExitStack() as stack, TaskGroup() as tasks:
         process = Process(stack, tasks)
 
-        async def start(line: str) -> None:
-            order = json.loads(line)
-            port = await process.start(Instance(order["instance"]), Protocol(order["protocol"]))
-            print(json.dumps({"port": port}), flush=True)
+        async def obey(line: str) -> None:
+            print(json.dumps(await process.obey(json.loads(line))), flush=True)
 
-        await lines_of_input(start)
+        await lines_of_input(obey)
 
 
 if __name__ == "__main__":
