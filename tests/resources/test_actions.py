@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from xds_server.messages.envoy import RouteAction, RouteActionMaxStreamDuration
+from xds_server.messages.envoy import RouteAction, RouteActionMaxStreamDuration, RouteActionUpgradeConfig
 from xds_server.records.models import TrafficPolicy
 from xds_server.records.policies import TIMEOUT
 from xds_server.resources.actions import ways
@@ -37,11 +37,11 @@ def test_a_call_is_bounded(written: dict[str, str], bound: RouteActionMaxStreamD
 
 
 def test_what_is_no_call_has_a_timeout_alone() -> None:
-    said, of_calls = action(TrafficPolicy()), action(TrafficPolicy(), grpc=True)
+    websocket = RouteActionUpgradeConfig(upgrade_type="websocket")
 
-    assert said.timeout == RouteAction(timeout=TIMEOUT).timeout
-    assert of_calls.timeout == RouteAction(timeout=timedelta(0)).timeout
-    assert said.max_stream_duration is None
+    assert action(TrafficPolicy()) == RouteAction(
+        cluster="shop-v1/web", timeout=TIMEOUT, idle_timeout=timedelta(minutes=5), upgrade_configs=[websocket]
+    )
 
 
 def test_conditions_of_both_kinds_are_two_ways_and_the_last_is_for_all() -> None:

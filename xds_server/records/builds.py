@@ -44,7 +44,12 @@ class Endpoint(Model):
         means("Where it is, for statistics. It does not steer requests.", "b", "LocalityLbEndpoints.locality.zone"),
     ] = ""
     weight: Annotated[
-        Whole, means("Its share of requests, against the others'.", 2, "LbEndpoint.load_balancing_weight")
+        Whole,
+        means(
+            "Its share of requests, against the others'. `loadBalancer: random` takes no notice.",
+            2,
+            "LbEndpoint.load_balancing_weight",
+        ),
     ] = Field(default=1, ge=1, le=128)
     draining: Annotated[
         Flag,
@@ -128,7 +133,7 @@ class HealthCheck(Model):
     healthy_threshold: Annotated[
         Whole,
         means(
-            "So many good answers in a row bring an instance back. A new one needs one only.",
+            "So many good answers in a row bring an instance back. A new one whose first answer is good needs no more.",
             2,
             "HealthCheck.healthy_threshold",
         ),

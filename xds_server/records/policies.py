@@ -144,20 +144,22 @@ class Retries(Model):
 class Outlier(Model):
     """When an instance that fails is taken out for a while."""
 
-    consecutive_5xx: Annotated[Whole, means("So many 5xx answers in a row.", 5, "OutlierDetection.consecutive_5xx")] = (
-        Field(default=5, alias="consecutive5xx", ge=1)
-    )
-    consecutive_gateway_failure: Annotated[
-        Whole, means("So many 502, 503 and 504 in a row.", 5, "OutlierDetection.consecutive_gateway_failure")
-    ] = Field(default=5, alias="consecutiveGatewayFailure", ge=1)
-    consecutive_local_origin_failure: Annotated[
+    consecutive_5xx: Annotated[
         Whole,
         means(
-            "So many requests in a row that got no answer: not connected, reset, timed out.",
+            "So many 5xx answers in a row. No answer (not connected, reset, timed out) is one of them.",
             5,
-            "OutlierDetection.consecutive_local_origin_failure",
+            "OutlierDetection.consecutive_5xx",
         ),
-    ] = Field(default=5, alias="consecutiveLocalOriginFailure", ge=1)
+    ] = Field(default=5, alias="consecutive5xx", ge=1)
+    consecutive_gateway_failure: Annotated[
+        Whole,
+        means(
+            "So many 502, 503 and 504 in a row. No answer is one of them.",
+            5,
+            "OutlierDetection.consecutive_gateway_failure",
+        ),
+    ] = Field(default=5, alias="consecutiveGatewayFailure", ge=1)
     interval: Annotated[
         Interval, means("How often is looked who may come back.", "10s", "OutlierDetection.interval")
     ] = timedelta(seconds=10)
@@ -184,11 +186,16 @@ class Outlier(Model):
 
 
 class CircuitBreaker(Model):
-    """How much of a component one proxy may use at once. What is over it is answered 503 `Overflow`."""
+    """How much of a component one proxy may use at once. What is over it is answered 503 `Overflow`, but a request that
+    needs one more connection waits for one."""
 
     max_connections: Annotated[
         Whole | None,
-        means("Connections. Absent: 1024.", 1024, "CircuitBreakers.Thresholds.max_connections"),
+        means(
+            "Connections, but one to each instance is always allowed. Absent: 1024.",
+            1024,
+            "CircuitBreakers.Thresholds.max_connections",
+        ),
     ] = Field(default=None, alias="maxConnections", ge=1)
     max_pending_requests: Annotated[
         Whole | None,

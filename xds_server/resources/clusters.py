@@ -126,17 +126,18 @@ def _circuit_breakers(policy: TrafficPolicy) -> CircuitBreakers | None:
 
 
 def _outlier_detection(outlier: Outlier | None) -> OutlierDetection | None:
-    """Only what the record says: Envoy's statistics over success rates eject nobody."""
+    """Only what the record says: Envoy's statistics over success rates eject nobody.
+
+    What the instance did not answer counts as 502, 503 or 504. Counted apart, every new connection would begin the
+    count anew, and an instance that takes connections and answers nothing would never be out.
+    """
     if outlier is None:
         return None
     return OutlierDetection(
         consecutive_5xx=outlier.consecutive_5xx,
         consecutive_gateway_failure=outlier.consecutive_gateway_failure,
         enforcing_consecutive_gateway_failure=100,
-        split_external_local_origin_errors=True,
-        consecutive_local_origin_failure=outlier.consecutive_local_origin_failure,
         enforcing_success_rate=0,
-        enforcing_local_origin_success_rate=0,
         interval=outlier.interval,
         base_ejection_time=outlier.base_ejection,
         max_ejection_time=max(outlier.max_ejection, outlier.base_ejection),
