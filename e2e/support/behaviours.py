@@ -91,7 +91,8 @@ class Instance:
             return Answer(await self.checked(path, headers), b"")
         self.stage.seen[self.name].append(Seen(self.name, time.monotonic()))
         attempt, failed = self._counted(asked.get("x-test-fail", "/0"))
-        if delay := asked.get("x-test-delay"):
+        slow, _, pause = asked.get("x-test-slow", "").rpartition("/")
+        if delay := asked.get("x-test-delay") or (slow == self.name and pause):
             await asyncio.sleep(float(delay))
         word = await self._acted(asked.get("x-test-act"))
         said = {"instance": self.name, "path": path, "headers": headers, "attempt": attempt}

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -84,9 +84,18 @@ class Envoy:
 
     def endpoints(self) -> dict[str, set[str]]:
         """The endpoint assignments that were sent by a control plane: EDS name to addresses."""
+        return {each["cluster_name"]: _addresses(each) for each in self._assignments()}
+
+    def weights(self) -> dict[str, list[int]]:
+        """How much the instances of each assignment count, in order."""
+        return {
+            each["cluster_name"]: sorted(member.get("load_balancing_weight", 1) for member in _members(each))
+            for each in self._assignments()
+        }
+
+    def _assignments(self) -> Iterator[dict[str, Any]]:
         dumps = (dump for dump in self.config_dump() if dump["@type"].endswith("EndpointsConfigDump"))
-        assignments = (each["endpoint_config"] for dump in dumps for each in dump.get("dynamic_endpoint_configs", []))
-        return {each["cluster_name"]: _addresses(each) for each in assignments}
+        return (each["endpoint_config"] for dump in dumps for each in dump.get("dynamic_endpoint_configs", []))
 
     def resources(self) -> dict[str, Any]:
         """Every listener, cluster and route configuration that a control plane sent, by kind and name."""
@@ -118,10 +127,12 @@ class Envoy:
         self.close()
 
 
+def _members(assignment: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    return (member for locality in assignment.get("endpoints", []) for member in locality.get("lb_endpoints", []))
+
+
 def _addresses(assignment: Mapping[str, Any]) -> set[str]:
-    localities = assignment.get("endpoints", [])
-    members = (member["endpoint"] for locality in localities for member in locality.get("lb_endpoints", []))
-    sockets = (member["address"]["socket_address"] for member in members)
+    sockets = (member["endpoint"]["address"]["socket_address"] for member in _members(assignment))
     return {f"{each['address']}:{each['port_value']}" for each in sockets}
 
 

@@ -53,6 +53,10 @@ class Fleet:
         assert reply.status == 200
         return echo(reply.body).instance
 
+    def wait_only(self, *names: str) -> None:
+        """Envoy's worker has heard that only these get requests: of changes of health up to a second late."""
+        wait_until(lambda: set(self.crowd(2 * len(self.addresses))) == set(names), f"only {names} answer")
+
     def crowd(self, count: int) -> list[str]:
         """Which instance answers each of so many requests, one after the other."""
         return [self.who() for _ in range(count)]
@@ -100,19 +104,31 @@ class Fleet:
         """Until it has exactly this value."""
         wait_until(lambda: self.stat(name) == value, f"{self._stat(name)} is {value}")
 
+    def wait_weights(self, *weights: int) -> None:
+        """Envoy has heard how much each instance counts."""
+        name = self.app.instance("web", "a1")
+        wait_until(lambda: self.world.envoy.weights().get(name) == sorted(weights), f"the weights are {weights}")
+
     def start(self, protocol: Protocol | None = None) -> str:
         """One more instance, which no record names yet."""
         name = f"{self.app.name}-{LETTERS[len(self.addresses)]}"
         self.addresses[name] = self.upstreams.start(name, protocol or self.protocol)
         return name
 
-    def place(self, *members: Any) -> None:
-        """The build runs there and nowhere else: a name of an instance, or a mapping with `address`."""
+    def place(self, *members: Any, drained: bool = False) -> None:
+        """The build runs there and nowhere else: a name of an instance, or a mapping with `address`.
+
+        Draining ones are left out, unless there are no others (`drained`).
+        """
         placed = [self.addresses.get(each, each) if isinstance(each, str) else each for each in members]
         self.app.write(Build(self.app.name, "web", "a1").record(placed, self.protocol, **self.build))
         name = self.app.instance("web", "a1")
         if name in self.world.addresses:
-            where = {each if isinstance(each, str) else each["address"] for each in placed if "draining" not in each}
+            where = {
+                each if isinstance(each, str) else each["address"]
+                for each in placed
+                if drained or "draining" not in each
+            }
             self.world.envoy.wait_endpoints(name, where)
 
     def _stat(self, name: str) -> str:

@@ -24,6 +24,7 @@ class Upstreams:
     """A process of upstreams, each on its own port of 127.0.0.1.
 
     A request may ask an upstream for a behaviour: `x-test-delay: 0.5` waits that many seconds before the answer,
+    `x-test-slow: NAME/0.5` only at the instance of that name,
     `x-test-fail: KEY/2` fails the first two requests that name KEY, and `x-test-act: KEY/reset,503,200` says what is
     done with the first, the second and all later ones, at whatever instance (`behaviours.py` has the words).
     """
