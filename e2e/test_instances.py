@@ -3,10 +3,13 @@
 `docs/promises.md` has a row for each of these.
 """
 
+import itertools
+import statistics
 from typing import Any
 
 import pytest
 
+from e2e.support import records
 from e2e.support.client import echo
 from e2e.support.fleet import Fleet, fleet
 from e2e.support.processes import free_ports, wait_until
@@ -72,6 +75,26 @@ def test_an_instance_that_nobody_can_connect_to_is_ejected(pair_world: World) ->
     assert two.crowd(20) == two.names * 20
 
 
+LATE: dict[str, tuple[Protocol, dict[str, Any], int]] = {
+    "a-try": (GRPC, {"retries": {"attempts": 1, "on": ["unavailable"], "perTryTimeout": "100ms"}}, 1),
+    "a-call": (GRPC, {"timeout": "100ms"}, 0),
+    "an-idle-request": (HTTP1, {"timeout": "0s", "idleTimeout": "100ms"}, 0),
+}
+
+
+@pytest.mark.parametrize(("protocol", "policy", "out"), LATE.values(), ids=LATE)
+def test_a_late_try_counts_but_neither_idleness_nor_the_deadline_of_a_call(
+    pair_world: World, protocol: Protocol, policy: dict[str, Any], out: int
+) -> None:
+    speaks = HTTP2 if protocol is GRPC else protocol
+    one = fleet(
+        pair_world, protocol=protocol, speaks=speaks, policy={**ejecting(consecutiveGatewayFailure=2), **policy}
+    )
+    one.upstreams.tell(one.names[0], act="hold")
+    assert [one.get().status for _ in range(4)] == [504] * 4
+    assert one.stat(EJECTED) == out
+
+
 def test_only_5xx_that_are_written_count(pair_world: World) -> None:
     one = fleet(pair_world, policy=ejecting(consecutiveGatewayFailure=2))
     one.upstreams.tell(one.names[0], act="500")
@@ -117,7 +140,7 @@ def test_each_instance_is_asked_in_its_protocol_and_told_the_deployment(
     two = fleet(pair_world, 2, protocol=protocol, healthCheck={**CHECK, **asked})
     two.wait_stat("membership_healthy", 2)
     for name in two.names:
-        _, check = two.upstreams.checks(name)[0]
+        check = two.upstreams.checks(name)[0].asked
         assert check.path == asked.get("path", asked.get("service"))
         assert check.all("x-deployment") == [two.deployment]
         assert [*check.all("host"), *check.all(":authority")] == ([] if protocol is GRPC else ["web.internal"])
@@ -146,7 +169,7 @@ def test_an_unwell_instance_gets_nothing_until_it_was_well_often_enough(pair_wor
     two.upstreams.tell(bad)
     two.upstreams.let_go(bad)
     two.wait_stat("membership_healthy", 2)
-    said = [answer for answer, _ in two.upstreams.checks(bad)[before:]]
+    said = [each.word for each in two.upstreams.checks(bad)[before:]]
     assert 3 <= said.count("200") <= 4
     two.wait_only(bad, good)
 
@@ -193,8 +216,30 @@ def test_a_new_instance_whose_first_answer_is_bad_gets_nothing_until_it_was_well
 
     two.upstreams.tell(new)
     two.wait_stat("membership_healthy", 3)
-    assert 3 <= [word for word, _ in two.upstreams.checks(new)].count("200") <= 4
+    assert 3 <= [each.word for each in two.upstreams.checks(new)].count("200") <= 4
     two.wait_only(*two.names)
+
+
+def paces(on: Fleet, deployment: str, since: int = 0) -> list[float]:
+    """How long it took from each check for this deployment to the next."""
+    checks = on.upstreams.checks(on.names[0])
+    times = [each.at for each in checks if each.asked.all("x-deployment") == [deployment]][since:]
+    return [after - before for before, after in itertools.pairwise(times)]
+
+
+def test_each_deployment_asks_and_less_often_until_it_is_used(pair_world: World) -> None:
+    one = checked(pair_world, 1, interval="200ms")
+    web = {"build": "a1", "routes": [{"pathPrefix": "/"}]}
+    one.app.write(records.deployment(one.app.name, "v2", {"web": web}))
+    unused = f"{one.app.name}-v2"
+    wait_until(lambda: len(paces(one, unused)) >= 3, "it was asked four times")
+    assert min(paces(one, unused)) > 0.5
+    assert statistics.median(paces(one, one.deployment)) < 0.4
+
+    assert one.app.explicit(unused).status == 200
+    asked = len(paces(one, unused)) + 1
+    wait_until(lambda: len(paces(one, unused, asked)) >= 4, "it was asked five times")
+    assert statistics.median(paces(one, unused, asked)) < 0.4
 
 
 def test_an_instance_that_a_record_no_longer_names_is_gone_although_it_is_well(pair_world: World) -> None:

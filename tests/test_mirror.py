@@ -10,6 +10,7 @@ ABOUT_THE_WHOLE = {
     "test_envoy_folder.py",
     "test_documents.py",
     "test_pages.py",
+    "test_promises.py",
 }
 
 

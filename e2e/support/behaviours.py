@@ -101,7 +101,7 @@ class Instance:
     async def checked(self, path: str, headers: Headers) -> str:
         """Somebody asks whether it is well."""
         word = await self._held(self.health.split("+"), self.name)
-        self.checks.append({"path": path, "headers": headers, "word": word})
+        self.checks.append({"path": path, "headers": headers, "word": word, "at": time.monotonic()})
         return word
 
     def _counted(self, asked: str) -> tuple[int, bool]:

@@ -5,7 +5,7 @@ import sys
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from e2e.support.behaviours import Seen
 from e2e.support.client import Echo, echo_of
@@ -18,6 +18,14 @@ class Protocol(StrEnum):
     HTTP1 = "http1"
     HTTP2 = "http2"
     GRPC = "grpc"
+
+
+class Check(NamedTuple):
+    """What an instance answered to a health check, when, and how it was asked."""
+
+    word: str
+    at: float
+    asked: Echo
 
 
 class Upstreams:
@@ -44,9 +52,11 @@ class Upstreams:
         """The requests that named this key, or reached the instance of this name, in their order."""
         return [Seen(*each) for each in self._ask(seen=key)]
 
-    def checks(self, instance: str) -> list[tuple[str, Echo]]:
-        """What it answered to each health check, and how that was asked."""
-        return [(each["word"], echo_of({**each, "instance": instance})) for each in self._ask(checks=instance)]
+    def checks(self, instance: str) -> list[Check]:
+        return [
+            Check(each["word"], each["at"], echo_of({**each, "instance": instance}))
+            for each in self._ask(checks=instance)
+        ]
 
     def held(self, gate: str) -> int:
         """How many requests wait at this instance, or under this key."""

@@ -124,7 +124,9 @@ class HealthCheck(Model):
     interval: Annotated[
         Interval,
         means(
-            "How often. Healthy ones without traffic are asked three times less often.", "5s", "HealthCheck.interval"
+            "How often. Where a deployment has had no request yet, healthy ones are asked three times less often.",
+            "5s",
+            "HealthCheck.interval",
         ),
     ] = timedelta(seconds=5)
     timeout: Annotated[Interval, means("An answer later than this is none.", "1s", "HealthCheck.timeout")] = timedelta(

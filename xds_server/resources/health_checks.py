@@ -18,7 +18,7 @@ WELL = Int64Range(start=200, end=300)
 ANY_STATUS = Int64Range(start=100, end=600)
 """Any other status counts towards the threshold; unless told, Envoy takes an instance out at the first."""
 NO_TRAFFIC = 3
-"""Healthy instances that nobody uses are asked so many times less often: most deployments have no traffic."""
+"""Healthy instances of a deployment that nobody has used yet are asked so many times less often."""
 JITTER = 10
 """Percent: so that the proxies of a fleet do not ask in step."""
 
