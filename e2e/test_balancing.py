@@ -78,11 +78,12 @@ def hashed(world: World, balancer: str, by: dict[str, Any], count: int = 3) -> F
 
 
 USERS = range(40)
+MANY = range(120)
 
 
-def chosen(on: Fleet) -> list[str]:
+def chosen(on: Fleet, users: range = USERS) -> list[str]:
     """Which instance each user gets."""
-    return [on.who([("x-user", f"user-{number}")]) for number in USERS]
+    return [on.who([("x-user", f"user-{number}")]) for number in users]
 
 
 @pytest.mark.parametrize("balancer", HASHING)
@@ -137,13 +138,13 @@ def test_the_clients_address_chooses_the_instance(pair_world: World, balancer: s
 
 @pytest.mark.parametrize("balancer", HASHING)
 def test_few_users_move_when_an_instance_is_added(pair_world: World, balancer: str) -> None:
-    """Of 40 a quarter has to move to the fourth instance; without consistent hashing three quarters would."""
+    """Of 120 a quarter has to move, and with a ring a third does; without consistent hashing three quarters would."""
     four = hashed(pair_world, balancer, {"header": "x-user"})
-    before = chosen(four)
+    before = chosen(four, MANY)
     new = four.start()
     four.place(*four.names)
     four.wait_stat("membership_total", 4)
-    after = chosen(four)
+    after = chosen(four, MANY)
     moved = [now for then, now in zip(before, after, strict=True) if then != now]
-    assert 1 <= len(moved) <= 20
-    assert moved.count(new) >= 1
+    assert len(moved) <= 72
+    assert moved.count(new) >= 10
