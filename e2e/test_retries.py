@@ -156,7 +156,7 @@ def waits(on: Fleet, words: str) -> list[float]:
 
 
 def test_a_retry_waits_a_random_time_that_is_bounded(pair_world: World) -> None:
-    """Ten waits of at most 100 ms are less than 150 ms in all once in 50,000 times."""
+    """Ten waits of at most 100 ms are less than 150 ms in all once in 50,000 times. Envoy's own would be 900 ms."""
     ten = {"attempts": 10, "on": ["5xx"]}
     slow = fleet(pair_world, policy={"retries": {**ten, "backOff": {"base": "100ms", "max": "100ms"}}})
     quick = fleet(pair_world, policy={"retries": {**ten, "backOff": {"base": "1ms", "max": "1ms"}}})
@@ -164,7 +164,7 @@ def test_a_retry_waits_a_random_time_that_is_bounded(pair_world: World) -> None:
     assert len(waited) == 10
     assert 0.15 < sum(waited) < 1 + SECONDS
     assert max(waited) < 0.1 + SECONDS / 2
-    assert sorted(waits(quick, "503"))[5] < sorted(waited)[5]
+    assert sum(waits(quick, "503")) < 0.01 + SECONDS / 3
 
 
 def test_a_retry_waits_longer_each_time(pair_world: World) -> None:
@@ -181,26 +181,26 @@ def test_a_retry_waits_longer_each_time(pair_world: World) -> None:
 
 BOUNDED = {
     "budget": ({"retries": {"budget": {"percent": 0, "minConcurrency": 2}}}, {2}),
-    "the-usual-budget": ({"retries": {}}, {3, 4}),
+    "the-usual-budget": ({"retries": {}}, {5, 6, 7, 8}),
     "a-number": ({"retries": {}, "circuitBreaker": {"maxRetries": 5}}, {5}),
 }
 
 
 @pytest.mark.parametrize(("policy", "allowed"), BOUNDED.values(), ids=BOUNDED)
 def test_so_many_retries_may_be_under_way(pair_world: World, policy: dict[str, Any], allowed: set[int]) -> None:
-    """Twenty requests fail at once: 20 % of those under way are four at first, and then at least three."""
+    """Forty requests fail at once: 20 % of those under way are eight at first, and fewer with each that is over."""
     retries = {"attempts": 1, "on": ["5xx"], **policy["retries"]}
     one = fleet(pair_world, policy={**policy, "retries": retries})
-    gate, header = act(",".join(["hold+503"] * 20 + ["hold"]))
-    with one.meanwhile(*[[header]] * 20) as replies:
-        one.wait_held(gate, 20)
+    gate, header = act(",".join(["hold+503"] * 40 + ["hold"]))
+    with one.meanwhile(*[[header]] * 40) as replies:
+        one.wait_held(gate, 40)
         one.upstreams.let_go(gate)
-        wait_until(lambda: one.stat("upstream_rq_retry") + one.stat("upstream_rq_retry_overflow") == 20, "all decided")
+        wait_until(lambda: one.stat("upstream_rq_retry") + one.stat("upstream_rq_retry_overflow") == 40, "all decided")
         again = one.stat("upstream_rq_retry")
         one.wait_held(gate, again)
         one.upstreams.let_go(gate)
     assert again in allowed
-    assert sorted(each.result().status for each in replies) == [200] * again + [503] * (20 - again)
+    assert sorted(each.result().status for each in replies) == [200] * again + [503] * (40 - again)
 
 
 def test_an_answer_may_take_15_s_unless_something_else_is_written(pair_world: World) -> None:
