@@ -57,18 +57,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-@pytest.fixture(
-    scope="module",
-    params=[(Mode.DELTA, EnvoyVersion.CURRENT), (Mode.SOTW, EnvoyVersion.FLOOR)],
-    ids=["current", "floor"],
-)
-def pair_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """For what Envoy does by itself once it is told: one mode on each version is enough."""
-    mode, version = request.param
-    with new_world(mode, version, tmp_path_factory.mktemp("pair-world")) as ready:
-        yield ready
-
-
 @pytest.fixture(scope="module")
 def applications() -> Iterator[Applications]:
     with Applications() as running:

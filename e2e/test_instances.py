@@ -293,21 +293,6 @@ def test_an_instance_that_goes_finishes_what_it_has_and_gets_nothing_new(
     assert {echo(each.result().body).instance for each in replies} == {goes, stays}
 
 
-def test_an_address_that_dns_gives_is_an_instance(pair_world: World) -> None:
-    """There is one name that resolves without a network, and it has one IPv4 address."""
-    one = fleet(pair_world)
-    [name] = one.names
-    port = one.addresses[name].rpartition(":")[2]
-    build = {"app": one.app.name, "component": "web", "build": "b1", "endpoints": {"dns": f"localhost:{port}"}}
-    one.app.write(records.record("Build", f"{one.app.name}-web-b1", build))
-    web = {"build": "b1", "routes": [{"pathPrefix": "/"}]}
-    one.app.write(records.deployment(one.app.name, "v2", {"web": web}))
-    resolved = f"{one.app.name}-v2"
-    wait_until(lambda: one.app.explicit(resolved).status == 200, "the name is resolved")
-    assert echo(one.app.explicit(resolved).body).instance == name
-    assert one.world.envoy.stat(f"cluster.{resolved}/web.membership_total") == 1
-
-
 def test_the_last_instance_gets_requests_even_if_it_drains(pair_world: World) -> None:
     one = fleet(pair_world)
     [name] = one.names
