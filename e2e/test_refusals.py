@@ -1,8 +1,10 @@
 """What only Envoy can find is a problem on the record, too: last good serves, and nobody else notices."""
 
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from e2e.support.gateways import wait_served
 from e2e.support.load import Load, Shot, lost
 from e2e.support.processes import free_ports, wait_until
 from e2e.support.records import gateway
+from e2e.support.server import BIN
 from e2e.support.world import V1, App, World, explicit_host
 
 pytestmark = pytest.mark.e2e
@@ -51,6 +54,12 @@ def refusals(world: World) -> list[dict[str, Any]]:
     return [each for each in world.server.problems() if each["reason"] == "Refused" and each["record"] == RECORD]
 
 
+def checked(world: World) -> subprocess.CompletedProcess[str]:
+    """What an operator is told who asks the server."""
+    command: list[str | Path] = [BIN / "xdsctl", "check", "--server", f"127.0.0.1:{world.server.admin}"]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
 def wait_refused(world: World, path: str, words: str) -> dict[str, Any]:
     def found() -> list[dict[str, Any]]:
         return [each for each in refusals(world) if each["path"] == path and words in each["what"]]
@@ -73,6 +82,8 @@ def test_a_listener_that_envoy_refuses_is_a_problem_until_it_is_accepted(world: 
                 assert f"proxy {NAME}-1 refuses Listener {NAME}/a" in problem["what"]
                 assert (problem["file"], problem["severity"]) == (f"gateway-{NAME}.yaml", "error")
                 assert problem["line"] > 0
+                told = checked(world)
+                assert (told.returncode, problem["what"] in told.stdout) == (1, True)
                 assert world.server.metrics()["xds_server_problems"] == len(world.server.problems())
 
                 shop.deploy("v2", V1 | {"web": "a2"})

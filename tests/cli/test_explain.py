@@ -1,15 +1,11 @@
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
-from typing_extensions import override
 
+from tests.cli.answering import answering
 from tests.conftest import Golden
 from xds_server.cli.ctl import app
 
@@ -108,28 +104,6 @@ def test_what_is_held_back_is_said_beside_it(canary: Path) -> None:
 
     assert "bad.yaml" not in run(canary, SHOP).stdout
     assert "bad.yaml" in run(canary, "http://nobody.localhost/").stdout
-
-
-@contextmanager
-def answering(status: int, body: bytes) -> Iterator[str]:
-    """Where something answers every request so."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(body)
-
-        @override
-        def log_message(self, *_: object) -> None: ...
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 def test_a_server_is_asked_in_place_of_a_folder() -> None:

@@ -1,6 +1,7 @@
 """`xdsctl`: look at a folder of records before anyone is told of it."""
 
 import json
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -72,6 +73,11 @@ ExtensionOption = Annotated[
 ExtensionTimeout = Annotated[float, typer.Option(min=0.01, help="Seconds that an extension has for one resource.")]
 
 
+ServerOption = Annotated[
+    str, typer.Option(metavar="URL", help="Ask a running server, by its --admin address, in place of DIR.")
+]
+
+
 @app.callback()
 def _main(
     version: Annotated[
@@ -84,29 +90,54 @@ def _main(
 
 @app.command()
 def check(
-    records: Records,
+    records: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A folder of YAML records (not with --server).", exists=True, file_okay=False, show_default=False
+        ),
+    ] = None,
+    server: ServerOption = "",
     extension: ExtensionOption = None,
     extension_timeout: ExtensionTimeout = 1.0,
     output: ReportOption = Report.TEXT,
 ) -> None:
-    """List what is wrong with the records, as a server that starts with them would.
+    """List what is wrong with the records, as a server that starts with them would; or all that a running one finds.
 
-    Exit code 0: nothing is wrong (warnings may be listed); 1: a record would be held back; 2: wrong use.
+    A running server also knows what connected proxies refuse.
+
+    Exit code 0: nothing is wrong (warnings may be listed); 1: a record is held back, or refused by a proxy, or the
+    server does not answer; 2: wrong use.
 
     Example: xdsctl check manifests/shop -o json
     """
     from xds_server.cli import reports
     from xds_server.domain.problems import Severity
 
-    admission = _admitted(records)
-    problems = admission.problems
-    if extension:
-        _, problems = _extended(admission, extension, extension_timeout)
+    if (records is None) == (not server):
+        raise typer.BadParameter("write a folder of records, or --server URL")
+    held = None
+    problems: Sequence[Problem]
+    if records is None:
+        problems = _problems_at(server)
+    else:
+        admission = _admitted(records)
+        held = len(admission.in_force)
+        problems = _extended(admission, extension, extension_timeout)[1] if extension else admission.problems
     if output is Report.TEXT:
-        reports.print_problems(problems, admission)
+        reports.print_problems(problems, held)
     else:
         _echo(reports.problems_data(problems), output.value)
     raise typer.Exit(1 if any(each.severity is Severity.ERROR for each in problems) else 0)
+
+
+def _problems_at(server: str) -> "list[Problem]":
+    from xds_server.cli.servers import NoAnswer, problems_at
+
+    try:
+        return problems_at(server)
+    except NoAnswer as error:
+        typer.echo(f"xdsctl: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 @app.command()
@@ -205,9 +236,7 @@ def explain(
     header: Annotated[
         list[str] | None, typer.Option("-H", "--header", metavar="'NAME: VALUE'", help="A header; may be repeated.")
     ] = None,
-    server: Annotated[
-        str, typer.Option(metavar="URL", help="Ask a running server, by its --admin address, in place of DIR.")
-    ] = "",
+    server: ServerOption = "",
     gateway: Annotated[str, typer.Option("--gateway", "-g", help="NAME, or NAMESPACE.NAME. Absent: by the URL.")] = "",
     listener: Annotated[str, typer.Option("--listener", "-l", help="Its name. Absent: by the URL.")] = "",
     request_id: Annotated[str, typer.Option(help="The id that Envoy gives the request: decides a draw.")] = "",
@@ -225,6 +254,7 @@ def explain(
     from xds_server.api.explain import Question, explained
     from xds_server.api.problems import Standing
     from xds_server.cli import explain as asking
+    from xds_server.cli.servers import NoAnswer
     from xds_server.traffic.requests import CannotExplain
 
     place, method, url = _request_words(words, server)
@@ -242,7 +272,7 @@ def explain(
         else:
             admission = _admitted(_folder(place))
             decision = explained(Standing(admission.world, admission.problems), question)
-    except CannotExplain as error:
+    except (CannotExplain, NoAnswer) as error:
         typer.echo(f"xdsctl: {error}", err=True)
         raise typer.Exit(1) from None
     if output is Report.TEXT:

@@ -1,22 +1,17 @@
 """`xdsctl explain`: what a gateway does with a request, as a tree of reasons."""
 
-import json
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import Request as HttpRequest
-from urllib.request import build_opener
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
 from xds_server.api.explain import Question
+from xds_server.cli.servers import asked
 from xds_server.traffic.decisions import Decision, Destination, Instance, Outcome, Step
-from xds_server.traffic.requests import CannotExplain
 
 DECISION = TypeAdapter(Decision)
-PATIENCE = 30.0
 UNFOLDED = 10_000
 """Columns of a pipe: whoever reads it folds lines, or searches them."""
 MARKS = {True: ("+", "bold green"), False: ("-", "dim")}
@@ -24,28 +19,7 @@ MARKS = {True: ("+", "bold green"), False: ("-", "dim")}
 
 def ask(server: str, question: Question) -> Decision:
     """What the server with this admin address says."""
-    url = server.rstrip("/") if "://" in server else f"http://{server.rstrip('/')}"
-    if not url.startswith(("http://", "https://")):
-        raise CannotExplain(f"{server!r} is not the address of a server, such as http://127.0.0.1:18001")
-    body = question.model_dump_json().encode()
-    asked = HttpRequest(f"{url}/explain", body, {"content-type": "application/json"})  # noqa: S310 - checked above
-    try:
-        with build_opener().open(asked, timeout=PATIENCE) as answer:
-            return DECISION.validate_json(answer.read())
-    except HTTPError as error:
-        raise CannotExplain(_said(error)) from None
-    except (URLError, OSError) as error:
-        why = getattr(error, "reason", error)
-        raise CannotExplain(f"{url} does not answer ({why}); give the address of --admin") from None
-    except ValidationError:
-        raise CannotExplain(f"{url} is not an xds-server of this version") from None
-
-
-def _said(error: HTTPError) -> str:
-    try:
-        return str(json.loads(error.read())["error"])
-    except (ValueError, KeyError, TypeError):
-        return f"{error.url} answers {error.code}: is it the address of --admin?"
+    return asked(server, "/explain", DECISION, question.model_dump_json().encode())
 
 
 def data(decision: Decision) -> Any:

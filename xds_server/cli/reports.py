@@ -15,24 +15,24 @@ from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Severity
 from xds_server.graph import distil, footprint
 from xds_server.messages.codec import to_json
-from xds_server.records.admitted import Admission
 from xds_server.records.world import AppWorld, World
 from xds_server.snapshot import Snapshot, TypeUrl
 
 COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
 
 
-def print_problems(problems: Iterable[Problem], admission: Admission) -> None:
+def print_problems(problems: Iterable[Problem], records: int | None = None) -> None:
+    """`records`: how many hold, if that is known."""
     console = Console(soft_wrap=True, highlight=False)
     found = list(problems)
     for problem in found:
         console.print(problem_line(problem))
     errors = sum(1 for each in found if each.severity is Severity.ERROR)
-    records = len(admission.in_force)
     warnings = len(found) - errors
-    said = f"{count(records, 'record')} hold{'s' if records == 1 else ''}; {count(errors, 'error')}, "
-    console.print(said + count(warnings, "warning"), style="red" if errors else "green")
-    if not records and not errors:
+    holding = "" if records is None else f"{count(records, 'record')} hold{'s' if records == 1 else ''}; "
+    said = f"{holding}{count(errors, 'error')}, {count(warnings, 'warning')}"
+    console.print(said, style="red" if errors else "green")
+    if records == 0 and not errors:
         console.print("no record was found: they are in files that end in .yaml, .yml or .json", style="yellow")
 
 

@@ -1,0 +1,55 @@
+"""Asking a running server by its `--admin` address."""
+
+import json
+from typing import TypeVar
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, build_opener
+
+from pydantic import TypeAdapter, ValidationError
+
+from xds_server.api.problems import ProblemReport
+from xds_server.domain.problems import Place, Problem
+
+T = TypeVar("T")
+
+PATIENCE = 30.0
+PROBLEMS = TypeAdapter(list[ProblemReport])
+
+
+class NoAnswer(Exception):
+    """The server does not tell, and why."""
+
+
+def asked(server: str, path: str, expected: TypeAdapter[T], body: bytes | None = None) -> T:
+    """What the server says: a GET, or a POST of JSON where there is a body."""
+    url = server.rstrip("/") if "://" in server else f"http://{server.rstrip('/')}"
+    if not url.startswith(("http://", "https://")):
+        raise NoAnswer(f"{server!r} is not the address of a server, such as http://127.0.0.1:18001")
+    request = Request(f"{url}{path}", body, {"content-type": "application/json"})  # noqa: S310 - checked above
+    try:
+        with build_opener().open(request, timeout=PATIENCE) as answer:
+            return expected.validate_json(answer.read())
+    except HTTPError as error:
+        raise NoAnswer(_said(error)) from None
+    except (URLError, OSError) as error:
+        why = getattr(error, "reason", error)
+        raise NoAnswer(f"{url} does not answer ({why}); give the address of --admin") from None
+    except ValidationError:
+        raise NoAnswer(f"{url} is not an xds-server of this version") from None
+
+
+def problems_at(server: str) -> list[Problem]:
+    """Everything that is wrong there now."""
+    return [_problem(each) for each in asked(server, "/problems", PROBLEMS)]
+
+
+def _problem(said: ProblemReport) -> Problem:
+    place = Place(said.file, said.document, said.line, said.path)
+    return Problem(place, said.reason, said.what, said.fix, said.record, said.severity)
+
+
+def _said(error: HTTPError) -> str:
+    try:
+        return str(json.loads(error.read())["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"{error.url} answers {error.code}: is it the address of --admin?"
