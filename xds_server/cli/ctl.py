@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from xds_server.records.admitted import Admission
 
 app = typer.Typer(
-    help="Look at a folder of records before anyone is told of it.",
+    help="Look at a folder of records before anyone is told of it, or ask a running server.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -101,12 +101,11 @@ def check(
     extension_timeout: ExtensionTimeout = 1.0,
     output: ReportOption = Report.TEXT,
 ) -> None:
-    """List what is wrong with the records, as a server that starts with them would; or all that a running one finds.
+    """List what is wrong with the records, as a server that starts with them would, or as a running one does.
 
     A running server also knows what connected proxies refuse.
 
-    Exit code 0: nothing is wrong (warnings may be listed); 1: a record is held back, or refused by a proxy, or the
-    server does not answer; 2: wrong use.
+    Exit code 0: nothing is wrong (warnings may be listed); 1: an error is listed, or no server answers; 2: wrong use.
 
     Example: xdsctl check manifests/shop -o json
     """
