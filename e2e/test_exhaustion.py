@@ -155,7 +155,7 @@ SERVED_AT_MOST = 300
 @pytest.mark.parametrize("flood", FLOODS)
 def test_an_http2_client_that_floods_is_disconnected(edge: Edge, flood: str) -> None:
     edge.application.taken()
-    with http2.opened(edge.world.port) as connection:
+    with http2.opened(edge.world.port, room=4096) as connection:
         http2.told(connection, FLOODS[flood]())
         came = list(http2.frames(connection))
 

@@ -58,7 +58,7 @@ def test_what_an_older_envoy_would_widen_it_refuses_and_the_newer_one_serves(fle
     assert app.get().body == b"outside"
 
     wait_until(lambda: fleet.old.get(app.host).status == 503, "the older one refuses the host", PATIENCE)
-    assert fleet.old.get(app.host).json["reason"] == "Withheld", "never inside for everybody"
+    assert fleet.old.get(app.host).json["reason"] == "ProxyTooOld", "never inside for everybody"
     assert fleet.old.get(other.host).served == beside
     [problem] = [each for each in fleet.world.server.problems() if each["reason"] == "NewerEnvoy"]
     assert (problem["record"], problem["severity"]) == ("Release/default/inside", "warning")

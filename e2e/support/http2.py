@@ -42,8 +42,8 @@ def stream_ids() -> Iterator[int]:
     return iter(range(1, 1 << 31, 2))
 
 
-def opened(port: int) -> socket.socket:
-    connection = connected(port)
+def opened(port: int, room: int | None = None) -> socket.socket:
+    connection = connected(port, room=room)
     connection.sendall(PREFACE + frame(SETTINGS))
     return connection
 

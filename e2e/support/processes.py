@@ -1,10 +1,11 @@
 """Child processes that end with the test, and waiting that is bounded."""
 
+import random
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, TypeVar
@@ -16,24 +17,34 @@ LAST_WORDS = 4000
 Answer = TypeVar("Answer")
 
 
+PORTS = range(10_000, 32_000)
+"""Below those that the kernel gives to connections: a server that is started again would find its port taken by one."""
+
+
 def free_ports(count: int) -> list[int]:
     """Ports of 127.0.0.1 that nobody listens on; all different, because all are bound at once."""
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
+        return [_bound(stack.enter_context(socket.socket())) for _ in range(count)]
+
+
+def _bound(one: socket.socket) -> int:
+    while True:
+        port = random.choice(PORTS)
+        with suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
 def held_ports(count: int) -> Iterator[list[int]]:
     """Ports of 127.0.0.1 that are given to nobody else until Envoys listen there, as the kernel lets them beside us."""
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            each.bind(("127.0.0.1", 0))
-        yield [int(each.getsockname()[1]) for each in sockets]
+        ports = free_ports(count)
+        for port in ports:
+            one = stack.enter_context(socket.socket())
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            one.bind(("127.0.0.1", port))
+        yield ports
 
 
 def wait_until(check: Callable[[], Answer], what: str, within: float = 10.0) -> Answer:

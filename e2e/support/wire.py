@@ -116,8 +116,13 @@ class Reader:
         self.left += said
 
 
-def connected(port: int, within: float = 20.0) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", port), timeout=within)
+def connected(port: int, within: float = 20.0, room: int | None = None) -> socket.socket:
+    """`room`: so many bytes the kernel keeps for who does not read; absent: as many as it likes, some MiB."""
+    connection = socket.socket()
+    connection.settimeout(within)
+    if room is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    connection.connect(("127.0.0.1", port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 

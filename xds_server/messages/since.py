@@ -36,7 +36,7 @@ class News(NamedTuple):
     name: str
 
 
-@lru_cache(maxsize=1 << 14)
+@lru_cache(maxsize=1 << 8)
 def news(type_url: str, encoded: bytes) -> tuple[News, ...]:
     """All that the message has and that the oldest supported Envoy does not know, newest first."""
     try:

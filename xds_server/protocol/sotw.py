@@ -20,7 +20,7 @@ from typing_extensions import override
 from xds_server.messages import wire
 from xds_server.protocol.channel import FULL_STATE, Channel, Response
 from xds_server.protocol.events import Effect, Send, SotwRequest
-from xds_server.protocol.stream import Stream
+from xds_server.protocol.stream import CHUNK, PATIENCE, Stream
 from xds_server.protocol.subscription import Change
 from xds_server.snapshot import Resource, TypeUrl
 
@@ -86,7 +86,15 @@ class SotwChannel(Channel):
 
 
 class SotwStream(Stream[SotwRequest]):
-    """A stream of `StreamAggregatedResources`."""
+    """A stream of `StreamAggregatedResources`.
+
+    `_brings`: it has brought clusters or listeners; `_brought`: the route configurations that those listeners need.
+    """
+
+    def __init__(self, *, patience: float = PATIENCE, chunk: int = CHUNK, name: str = "") -> None:
+        super().__init__(patience=patience, chunk=chunk, name=name)
+        self._brings = False
+        self._brought: set[str] = set()
 
     @override
     def _channel(self, type_url: str) -> Channel:
@@ -112,6 +120,16 @@ class SotwStream(Stream[SotwRequest]):
         if channel.kind is TypeUrl.SECRET:
             return not self._brings
         return channel.kind is not TypeUrl.ROUTES or not any(map(channel.subscription.covers, self._brought))
+
+    @override
+    def _next(self, channel: Channel) -> list[Effect]:
+        effects = super()._next(channel)
+        if effects and channel.awaited is not None and channel.kind in FULL_STATE:
+            brought = [each for each in channel.awaited.news.values() if each is not None]
+            self._brings = self._brings or bool(brought)
+            if channel.kind is TypeUrl.LISTENER:
+                self._brought.update(need for each in brought for need in each.needs)
+        return effects
 
     @override
     def _edit(self, channel: Channel, request: SotwRequest) -> Change:

@@ -23,7 +23,7 @@ from itertools import count
 from typing import Generic, TypeVar
 
 from xds_server.domain.errors import PeerMisbehaved
-from xds_server.protocol.channel import FULL_STATE, Channel, Response
+from xds_server.protocol.channel import Channel, Response
 from xds_server.protocol.events import Acked, DeltaRequest, Effect, Nacked, Node, Send, SotwRequest, Stuck, Wake
 from xds_server.protocol.plan import Plan
 from xds_server.protocol.retries import Retries
@@ -55,8 +55,6 @@ class Stream(ABC, Generic[Request]):
         self._world: Snapshot | None = None
         self._early: list[Request] = []
         self._refresh: set[str] = set()
-        self._brought: set[str] = set()
-        self._brings = False
 
     def receive(self, request: Request) -> list[Effect]:
         """The client subscribes, changes its subscription, accepts or refuses."""
@@ -174,10 +172,6 @@ class Stream(ABC, Generic[Request]):
         response = Response(next(self._nonces), news)
         send = self._write(channel, response)
         channel.sent(response)
-        if channel.kind in FULL_STATE and any(news.values()):
-            self._brings = True
-        if channel.kind is TypeUrl.LISTENER:
-            self._brought.update(need for resource in news.values() if resource is not None for need in resource.needs)
         if channel.kind is TypeUrl.CLUSTER:
             changed = news.keys() | channel.doubtful
             self._send_endpoints_again(cluster for cluster in send.resources if cluster.name in changed)

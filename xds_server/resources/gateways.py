@@ -141,10 +141,12 @@ def merged(
 ) -> tuple[Resources, frozenset[str]]:
     changed = set()
     merged = before.mutate()
-    for old, new in pairs:
+    both = list(pairs)
+    for old, new in both:
         for name in old.keys() - new.keys():
             del merged[name]
             changed.add(name)
+    for _, new in both:
         for name, resource in new.items():
             if merged.get(name) != resource:
                 merged[name] = resource
@@ -158,7 +160,9 @@ def _merged_hosts(before: Hosts, pairs: Iterable[tuple[Contribution, Contributio
     for old, new in pairs:
         changes.update(dict.fromkeys(old.hosts.keys() - new.hosts.keys()))
     for _, new in pairs:
-        changes.update((host, body) for host, body in new.hosts.items() if before.bodies.get(host) != body)
+        changes.update(
+            (host, body) for host, body in new.hosts.items() if changes.get(host, before.bodies.get(host)) != body
+        )
         newer.update(new.newer)
     return before.replaced(changes.items(), newer) if changes else before
 

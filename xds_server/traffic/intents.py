@@ -19,6 +19,7 @@ class RefusalReason(StrEnum):
     NO_DEFAULT = "NoDefault"
     AUDIENCE_EXPIRED = "AudienceExpired"
     WITHHELD = "Withheld"
+    PROXY_TOO_OLD = "ProxyTooOld"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,9 @@ HOST_UNKNOWN = Refusal(RefusalReason.HOST_UNKNOWN, "no release at this gateway h
 DEPLOYMENT_UNKNOWN = Refusal(RefusalReason.DEPLOYMENT_UNKNOWN, "no deployment that may be asked for here has this name")
 EXPLICIT_DENIED = Refusal(RefusalReason.EXPLICIT_DENIED, "this gateway does not serve deployments by name", status=403)
 WITHHELD = Refusal(RefusalReason.WITHHELD, "an extension that this host needs has not succeeded", status=503)
-TOO_OLD = Refusal(RefusalReason.WITHHELD, "this proxy is too old for what an extension made of this host", status=503)
+TOO_OLD = Refusal(
+    RefusalReason.PROXY_TOO_OLD, "this proxy is too old for what an extension made of this host", status=503
+)
 NO_ROUTE = Refusal(RefusalReason.NO_ROUTE, "no route of this deployment matches")
 
 
