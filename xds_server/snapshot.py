@@ -1,6 +1,6 @@
 """What a proxy could be told: encoded once, versioned by content, and what changed since the last time."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -60,6 +60,14 @@ class Resource:
         made = Resource(self.name, self.version, self._body, self.needs, self.occupies)
         made.since, made.older = since, older
         return made
+
+    @property
+    def versions(self) -> Iterator[str]:
+        """Of what newer and older proxies get."""
+        found: Resource | None = self
+        while found is not None:
+            yield found.version
+            found = found.older
 
     def known_to(self, envoy: Minor) -> "Resource | None":
         """What a proxy of this version gets."""

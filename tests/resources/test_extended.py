@@ -291,3 +291,17 @@ def test_a_cluster_that_older_envoys_would_know_in_part_is_withheld_there():
     assert known_to(shop, (1, 37), TypeUrl.CLUSTER, "v1/web") is None
     assert known_to(shop, (1, 38), TypeUrl.CLUSTER, "v1/web") == DEGRADED
     assert known_to(shop, (1, 36), TypeUrl.LISTENER, "edge/http") is not None
+
+
+def test_a_host_that_moves_to_another_app_is_what_its_new_release_says():
+    """In one batch, while the extension of the new release has made nothing: the host may not be open to a wildcard."""
+    other = {
+        "build.yaml": build("other-web", "b1", app="other"),
+        "other.yaml": deployment("o1", "b1", app="other"),
+        "zother.yaml": release("zother", "else.test", to="o1", app="other"),
+    }
+    shop = Shop().hears(FILES | other)
+    there = asking({"zother.yaml": release("zother", "shop.test", to="o1", app="other")}, "host")
+    shop.hears({"shop.yaml": release("shop", "new.test"), **there})
+
+    assert shop.told("host") is not None

@@ -50,6 +50,9 @@ def found(admission: Admission, type_url: TypeUrl, name: str, why: str = "no") -
     return list(refusal_problems(Refusal(Ref("default", "edge"), type_url, name, "edge-1", True, why), admission))
 
 
+BUILDS = [(f"Build/default/web-{number}", "builds.yaml", "spec") for number in (1, 2)]
+
+
 @pytest.mark.parametrize(
     ("type_url", "name", "places"),
     [
@@ -58,7 +61,7 @@ def found(admission: Admission, type_url: TypeUrl, name: str, why: str = "no") -
         (TypeUrl.ROUTES, "edge/https", [("Gateway/default/edge", "edge.yaml", "spec.listeners.1")]),
         (TypeUrl.ROUTES, "edge/gone", [("Gateway/default/edge", "edge.yaml", "spec.listeners")]),
         (TypeUrl.CLUSTER, "access-log", [("Gateway/default/edge", "edge.yaml", "spec.accessLog")]),
-        (TypeUrl.CLUSTER, "v1/web", [("AppDeployment/default/v1", "v1.yaml", "spec.components.web")]),
+        (TypeUrl.CLUSTER, "v1/web", [("AppDeployment/default/v1", "v1.yaml", "spec.components.web"), *BUILDS]),
         (TypeUrl.SECRET, "edge/cert", [("Gateway/default/edge", "edge.yaml", "spec.secrets.cert")]),
         (TypeUrl.SECRET, "build/web-1/ca", [("Build/default/web-1", "builds.yaml", "spec.tls")]),
         (
@@ -78,6 +81,13 @@ def test_a_refusal_is_a_problem_of_the_records_that_it_comes_from(
     problems = found(admission, type_url, name)
 
     assert [(each.record, each.where.file, each.where.path) for each in problems] == places
+
+
+@pytest.mark.parametrize("why", ["Invalid path: /etc/ssl/ca.pem (trusted_ca)", "health_checks[0]: no", "TLS error"])
+def test_what_is_about_how_a_build_is_spoken_to_is_a_problem_of_that_alone(admission: Admission, why: str) -> None:
+    problems = found(admission, TypeUrl.CLUSTER, "v1/web", why)
+
+    assert [(each.record, each.where.file, each.where.path) for each in problems] == BUILDS
 
 
 def test_it_is_told_in_the_words_of_the_proxy(admission: Admission) -> None:

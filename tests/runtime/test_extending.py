@@ -10,7 +10,7 @@ import pytest
 from typing_extensions import override
 
 from tests.records.folder import SHOP, build, deployment, gateway, record, release
-from xds_server.domain.problems import Reason, Severity
+from xds_server.domain.problems import Problem, Reason, Severity
 from xds_server.extension import Context
 from xds_server.messages.codec import decode, encode
 from xds_server.messages.envoy import Cluster
@@ -69,6 +69,14 @@ class Server:
         world: Any = self.control.worlds.world_of(Node("n", "edge", "gateway"))
         found: Snapshot | None = world.value
         return found
+
+    def connects(self, version: str) -> None:
+        for observer in self.control.observers:
+            observer.opened(Node(f"edge-{version}", "edge", "gateway", version=version), "delta")
+
+    @property
+    def newer(self) -> list[Problem]:
+        return [each for each in self.control.problems if each.reason is Reason.NEWER_ENVOY]
 
     @property
     def stat_name(self) -> str | None:
@@ -216,8 +224,12 @@ async def test_what_only_newer_envoys_know_is_a_warning_while_it_is_made(store: 
     async with serving(store, Degrading()) as server:
         server.hears(ASKING, complete=True)
         await server.until_told()
+        assert server.newer == [], "nobody is connected"
 
-        [problem] = [each for each in server.control.problems if each.reason is Reason.NEWER_ENVOY]
+        for version in ("1.38.0", "1.37.9"):
+            assert server.newer == []
+            server.connects(version)
+        [problem] = server.newer
         assert str(problem) == (
             "v1.yaml:1 (document 1): warning: AppDeployment/default/v1: extension patient gives Cluster v1/web what "
             "Envoys before 1.38 do not know (config.cluster.v3.OutlierDetection.detect_degraded_hosts): those do not "
@@ -226,4 +238,6 @@ async def test_what_only_newer_envoys_know_is_a_warning_while_it_is_made(store: 
         )
 
         server.hears({"v1.yaml": SHOP["v1.yaml"]})
-        assert not [each for each in server.control.problems if each.reason is Reason.NEWER_ENVOY]
+        assert server.newer == []
+        server.hears({"v1.yaml": ASKING["v1.yaml"]})
+        assert server.newer == [problem], "what the extension made is known, and needs no call"

@@ -99,6 +99,36 @@ def test_a_flip_ends_when_a_proxy_that_was_there_accepts_it() -> None:
 
     metrics.acked(NODE, acked("1"))
     assert flips() == 1
+    metrics.acked(NODE, acked("1"))
+    assert flips() == 1, "some are told the same again"
+
+
+def test_proxies_of_all_ages_are_measured() -> None:
+    metrics, older = Metrics(), Node("older-1", "edge", "gateway", version="1.36.4")
+    newest = Resource("edge/http", "2", b"").for_envoys((1, 38), Resource("edge/http", "1", b""))
+    routes = Snapshot({TypeUrl.ROUTES: Map({"edge/http": newest})}, changed={TypeUrl.ROUTES: frozenset({"edge/http"})})
+    for node in (NODE, older):
+        metrics.opened(node, "delta")
+    metrics.told(EDGE, routes, 3, perf_counter())
+    metrics.acked(NODE, acked("2"))
+    metrics.acked(older, acked("1"))
+
+    assert metrics.registry.get_sample_value("xds_server_flip_seconds_count") == 2
+
+
+def test_an_alert_on_an_increase_sees_the_first_refusal() -> None:
+    assert Metrics().registry.get_sample_value("xds_server_nacks_total", {"type": "Listener"}) == 0
+
+
+def test_a_proxy_on_two_streams_is_connected_until_both_are_closed() -> None:
+    metrics = Metrics()
+    for _ in range(2):
+        metrics.opened(NODE, "delta")
+    metrics.closed(NODE, "delta")
+    metrics.told(EDGE, snapshot("1"), 3, perf_counter())
+    metrics.acked(NODE, acked("1"))
+
+    assert metrics.registry.get_sample_value("xds_server_flip_seconds_count") == 1
 
 
 def test_what_a_gateway_can_be_told_is_counted_while_there_is_such_a_gateway() -> None:

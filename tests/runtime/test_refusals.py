@@ -1,6 +1,6 @@
 """A refusal is a problem for as long as it stands: heard from proxies, told to operators."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,12 +29,12 @@ class Fleet(Server):
     def refuses(self, node: Node, resource: Resource | None = None, why: str = "cannot bind") -> list[tuple[str, ...]]:
         refused = resource or self.listener()
         with capture_logs() as logged:
-            self.control.refusals.nacked(node, Nacked(TypeUrl.LISTENER, "1", why, {refused.name: refused.version}))
+            self.control._refusals.nacked(node, Nacked(TypeUrl.LISTENER, "1", why, {refused.name: refused.version}))
         return [(each["log_level"], each["event"], each["record"]) for each in logged]
 
     def accepts(self, node: Node, *resources: Resource, removed: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
         with capture_logs() as logged:
-            self.control.refusals.acked(node, Acked(TypeUrl.LISTENER, "1", resources, removed))
+            self.control._refusals.acked(node, Acked(TypeUrl.LISTENER, "1", resources, removed))
         return [(each["log_level"], each["event"], each["record"]) for each in logged]
 
     @property
@@ -48,7 +48,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         fleet = Fleet(store)
         fleet.hears(SHOP, complete=True)
         for node in (ONE, TWO):
-            fleet.control.refusals.opened(node, "delta")
+            fleet.control._refusals.opened(node, "delta")
         yield fleet
 
 
@@ -96,10 +96,44 @@ def test_it_stays_while_others_are_accepted_and_goes_with_the_resource(fleet: Fl
 
 
 def test_a_proxy_that_is_gone_refuses_nothing(fleet: Fleet) -> None:
-    fleet.control.refusals.opened(ONE, "delta")
+    fleet.control._refusals.opened(ONE, "delta")
     fleet.refuses(ONE)
 
-    fleet.control.refusals.closed(ONE, "delta")
+    fleet.control._refusals.closed(ONE, "delta")
     assert fleet.refusals, "its other stream is still there"
-    fleet.control.refusals.closed(ONE, "delta")
+    fleet.control._refusals.closed(ONE, "delta")
     assert fleet.refusals == []
+
+
+def test_a_content_that_comes_back_before_the_proxy_heard_of_another_is_still_refused(fleet: Fleet) -> None:
+    """The stream sends it no more, so nothing would say it again."""
+    fleet.hears({"edge.yaml": gateway().replace("8080", "80")})
+    fleet.refuses(ONE)
+    before = fleet.refusals
+    fleet.hears({"edge.yaml": gateway()})
+    assert fleet.refusals == []
+
+    fleet.hears({"edge.yaml": gateway().replace("8080", "80")})
+    assert fleet.refusals == before
+
+
+def test_a_proxy_refuses_one_content_of_a_resource_at_a_time(fleet: Fleet) -> None:
+    first = fleet.listener()
+    fleet.refuses(ONE)
+    fleet.hears({"edge.yaml": gateway().replace("8080", "80")})
+    fleet.refuses(ONE, why="cannot bind :80")
+    fleet.hears({"edge.yaml": gateway()})
+
+    assert fleet.listener() == first
+    assert fleet.refusals == []
+
+
+def test_a_storm_is_one_report(fleet: Fleet) -> None:
+    due: list[Callable[[], None]] = []
+    fleet.control.report_later(due.append)
+    for number in range(5):
+        fleet.refuses(Node(f"edge-{number}", "edge", "gateway"), why=f"no {number}")
+
+    assert (len(due), fleet.refusals) == (1, [])
+    due.pop()()
+    assert fleet.refusals == ["proxy edge-0 and others refuse Listener edge/http: no 0"]

@@ -53,4 +53,5 @@ async def _extended(
         await once.done.wait()
         working.cancel()
         compiled = compile_world(admission.world, extensions=extender.known)
+        once.extending.follow(compiled, admission.world.apps)
         return compiled, tuple(sorted({*admission.problems, *once.extending.problems(admission)}))

@@ -35,6 +35,7 @@ class Reason(StrEnum):
     UNPLACED_BUILD = "UnplacedBuild"
     REFUSED = "Refused"
     EXTENSION_FAILED = "ExtensionFailed"
+    OLD_ENVOY = "OldEnvoy"
     NEWER_ENVOY = "NewerEnvoy"
     EXTENSION_UNUSED = "ExtensionUnused"
     NEVER_RETRIED = "NeverRetried"

@@ -126,12 +126,15 @@ class Admission:
         return (*records, *((SECRET, "", name) for name in self.keeping.deletes))
 
     @property
+    def findings(self) -> set[Problem]:
+        """Every problem there is."""
+        parts = (self.faults, self.held, self.warnings, self.keeping.problems)
+        return {*self.source, *(problem for part in parts for found in part.values() for problem in found)}
+
+    @property
     def problems(self) -> tuple[Problem, ...]:
         """Every problem there is, by place."""
-        parts = (self.faults, self.held, self.warnings, self.keeping.problems)
-        return tuple(
-            sorted({*self.source, *(problem for part in parts for found in part.values() for problem in found)})
-        )
+        return tuple(sorted(self.findings))
 
     def has_problems_of(self, other: "Admission") -> bool:
         """No problem came or went since the other. Costs nothing: what did not change is the same object."""

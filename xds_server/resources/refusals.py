@@ -1,21 +1,25 @@
 """What an operator hears when proxies refuse a resource: on the record that it comes from, in Envoy's own words."""
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from xds_server.domain import names
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Reason
+from xds_server.domain.versions import OLDEST, written
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
 from xds_server.records.extensions import extensions_of
-from xds_server.records.models import Gateway
+from xds_server.records.models import AppDeployment, Gateway
 from xds_server.records.wants import place_in
 from xds_server.records.world import build_id
 from xds_server.records.yaml import FieldPath
 from xds_server.resources.results import kind_of
 from xds_server.snapshot import TypeUrl
 
+OF_BUILD = re.compile("transport_socket|trusted_ca|certificate|secret|tls|health_?check|dns", re.IGNORECASE)
+"""What Envoy says of a cluster when it is about how the build is spoken to."""
 LONGEST = 400
 """Characters of what a proxy says."""
 
@@ -44,6 +48,26 @@ def refusal_problems(refusal: Refusal, admission: Admission) -> Iterator[Problem
             yield Problem(place_in(admission, key, path), Reason.REFUSED, what, _fix(refusal) + made, str(key))
 
 
+class Outdated(NamedTuple):
+    """Proxies of a gateway that are too old to be told anything. `alone`: the one that is named is the only one."""
+
+    gateway: Ref
+    proxy: str
+    version: str
+    alone: bool
+
+
+def outdated_problem(outdated: Outdated, admission: Admission) -> Problem | None:
+    """Of the gateway's record, if it is in force."""
+    key = Key("Gateway", outdated.gateway)
+    if key not in admission.in_force:
+        return None
+    told = "is told nothing" if outdated.alone else "and others are told nothing"
+    what = f"proxy {outdated.proxy}, Envoy {outdated.version}, {told}: it would drop fields that it does not know"
+    fix = f"Run Envoy {written(OLDEST)} or later; until then it serves what it was told before, if anything"
+    return Problem(place_in(admission, key, ("spec",)), Reason.OLD_ENVOY, what, fix, str(key))
+
+
 def _fix(refusal: Refusal) -> str:
     kind = kind_of(refusal.type_url)
     if refusal.type_url == TypeUrl.LISTENER:
@@ -62,8 +86,7 @@ def _sources(refusal: Refusal, admission: Admission) -> Iterator[tuple[Key, Fiel
         case TypeUrl.CLUSTER if refusal.name == names.ACCESS_LOG_CLUSTER:
             yield gateway, ("spec", "accessLog")
         case TypeUrl.CLUSTER:
-            deployment, component = names.owner(refusal.name)
-            yield Key("AppDeployment", deployment), ("spec", "components", component)
+            yield from _cluster_sources(refusal, admission)
         case TypeUrl.ENDPOINTS:
             yield from _builds(refusal.name, admission)
         case TypeUrl.SECRET:
@@ -71,6 +94,20 @@ def _sources(refusal: Refusal, admission: Admission) -> Iterator[tuple[Key, Fiel
                 yield from ((key, use.path) for use in uses if use.name == refusal.name)
         case _:
             yield gateway, _listener_path(refusal, admission)
+
+
+def _cluster_sources(refusal: Refusal, admission: Admission) -> Iterator[tuple[Key, FieldPath]]:
+    """A cluster comes from its component, and from the build: what is about TLS and health checks from that alone."""
+    deployment, component = names.owner(refusal.name)
+    key = Key("AppDeployment", deployment)
+    entry = admission.in_force.get(key)
+    if not OF_BUILD.search(refusal.why):
+        yield key, ("spec", "components", component)
+    if entry is not None and isinstance(entry.record, AppDeployment):
+        record = entry.record
+        app = admission.world.app(record.refer(record.spec.app))
+        for build in app.placed(component, record.spec.components[component].build):
+            yield Key("Build", build.ref), ("spec",)
 
 
 def _builds(assignment: str, admission: Admission) -> Iterator[tuple[Key, FieldPath]]:

@@ -1,7 +1,7 @@
 """From what a source says to what proxies are told: one change at a time, saved before anyone hears of it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from time import perf_counter
@@ -13,6 +13,7 @@ from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Severity
 from xds_server.graph import distil, shift
 from xds_server.pipeline import EMPTY, Compilation, compile_world
+from xds_server.ports import Observer
 from xds_server.records.admission import admit, restore, tick, unreadable
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
@@ -20,6 +21,7 @@ from xds_server.records.reading import Batch, Unreadable
 from xds_server.records.world import World
 from xds_server.resources.extensions import Call
 from xds_server.resources.gateways import GatewayParts
+from xds_server.runtime.connected import Connected
 from xds_server.runtime.extending import Extending
 from xds_server.runtime.extensions import Caller, Extender
 from xds_server.runtime.metrics import Metrics
@@ -40,6 +42,13 @@ def clock() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - the shell's clock
 
 
+Later = Callable[[Callable[[], None]], object]
+
+
+def at_once(act: Callable[[], None]) -> None:
+    act()
+
+
 class Control(Caller):
     """Holds what is in force and publishes what it compiles to. Belongs to one event loop; never awaits."""
 
@@ -56,7 +65,10 @@ class Control(Caller):
         self._told = Admission()
         self._heard = perf_counter()
         self._extending = Extending(extender or Extender())
-        self.refusals = Refusals(self._wanted, self._report)
+        self._later: Later = at_once
+        self._report_is_due = False
+        self._refusals = Refusals(self._wanted, self._report_soon)
+        self._connected = Connected(self._report_soon)
         self._found: frozenset[Problem] = frozenset()
         rows = store.load()
         self._admission = restore(rows, clock())
@@ -68,10 +80,19 @@ class Control(Caller):
     def admission(self) -> Admission:
         return self._admission
 
+    def report_later(self, later: Later) -> None:
+        """Problems are in no hurry, and may be many: `later` is given what tells of them, once proxies are told."""
+        self._later = later
+
+    @property
+    def observers(self) -> tuple[Observer, ...]:
+        """Who must hear what happens on streams."""
+        return self._refusals, self._connected
+
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Everything that is wrong, by place: with records, extensions, and what proxies refuse."""
-        return tuple(sorted({*self._admission.problems, *self._found}))
+        return tuple(sorted(self._admission.findings | self._found))
 
     def hear(self, said: Batch | Unreadable) -> None:
         """The source has said something."""
@@ -104,7 +125,7 @@ class Control(Caller):
             self._follow(compiled)
             self.waiting_for = None
             self._log(before.world, self._publish(compiled))
-        self._report()
+        self._report_soon()
 
     def _count(self, before: Admission) -> None:
         after = self._admission
@@ -165,18 +186,26 @@ class Control(Caller):
         concerned = self._publish(compiled)
         if concerned:
             log.info("extended", resource=call.slot.name, gateways=_few(frozenset(concerned)))
-        self._report()
+        self._report_soon()
 
     def _wanted(self, gateway: Ref, type_url: TypeUrl, name: str) -> Resource | None:
         snapshot = self.worlds.told(gateway)
         return snapshot.of(type_url).get(name) if snapshot is not None else None
 
+    def _report_soon(self) -> None:
+        if not self._report_is_due:
+            self._report_is_due = True
+            self._later(self._report)
+
     def _report(self) -> None:
         """Each problem is logged when it comes and when it goes."""
-        found = self._extending.problems(self._admission) | frozenset(self.refusals.problems(self._admission))
+        self._report_is_due = False
+        admission = self._admission
+        by_proxies = (*self._refusals.problems(admission), *self._connected.problems(admission))
+        found = self._extending.problems(admission, self._connected.oldest).union(by_proxies)
         if self._admission.has_problems_of(self._told) and found == self._found:
             return
-        before, after = {*self._told.problems, *self._found}, {*self._admission.problems, *found}
+        before, after = self._told.findings | self._found, admission.findings | found
         for problem in sorted(after - before):
             tell = log.warning if problem.severity is Severity.ERROR else log.info
             tell("problem", reason=problem.reason.value, record=problem.record, problem=str(problem))

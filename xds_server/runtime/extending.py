@@ -5,6 +5,7 @@ from itertools import chain
 
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Place, Problem
+from xds_server.domain.versions import OLDEST, Minor
 from xds_server.messages.since import News, news
 from xds_server.pipeline import EMPTY, Compilation
 from xds_server.records.admitted import Admission
@@ -22,6 +23,8 @@ from xds_server.resources.extension_problems import (
 from xds_server.resources.extensions import Call, Extensions, Slot
 from xds_server.runtime.extensions import Extender
 
+Newer = tuple[Call, tuple[News, ...]]
+
 
 class Extending:
     """Keeps an extender at work for the newest compilation."""
@@ -31,7 +34,7 @@ class Extending:
         self._compilation = EMPTY
         self._openings: dict[Ref, set[bytes]] = {}
         self._misfits: dict[Ref, tuple[Misfit, ...]] = {}
-        self._newer: dict[Slot, tuple[Call, tuple[News, ...]]] = {}
+        self._newer: dict[Ref | None, tuple[Newer, ...]] = {}
 
     @property
     def known(self) -> Extensions:
@@ -41,7 +44,10 @@ class Extending:
         """The newest compilation, and the apps that may differ from the one before."""
         self._compilation = compilation
         self._extender.want(compilation.calls(apps))
+        if self.known.types:
+            self._look(None, compilation.calls(()))
         for app in apps if self.known.types else ():
+            self._look(app, compilation.calls([app]))
             self._misfits.pop(app, None)
             found = tuple(misfits(records_of(compilation.world.app(app)), self.known.types))
             if found:
@@ -61,10 +67,6 @@ class Extending:
         for keys in self._openings.values():
             keys.discard(call.key)
         outcome = self.known.outcomes.get(call.key)
-        found = news(call.slot.type_url, outcome) if isinstance(outcome, bytes) else ()
-        self._newer.pop(call.slot, None)
-        if found:
-            self._newer[call.slot] = call, found
         if not isinstance(outcome, bytes) or outcome == self.known.good.get(call.slot):
             return None
         self._extender.remember(call.slot, outcome)
@@ -87,8 +89,18 @@ class Extending:
         apps = [] if call.app is None else [call.app]
         return any(each.key == call.key for each in self._compilation.calls(apps))
 
-    def problems(self, admission: Admission) -> frozenset[Problem]:
-        """Extensions that failed for what is in force, and annotations that do nothing."""
+    def _look(self, app: Ref | None, calls: Iterable[Call]) -> None:
+        """What extensions gave to an app, or to gateways, that the oldest supported Envoy does not know."""
+        outcomes = ((call, self.known.outcomes.get(call.key)) for call in calls if call.app == app)
+        made = ((call, news(call.slot.type_url, body)) for call, body in outcomes if isinstance(body, bytes))
+        self._newer[app] = tuple((call, found) for call, found in made if found)
+        if not self._newer[app]:
+            del self._newer[app]
+
+    def problems(self, admission: Admission, oldest: Minor | None = OLDEST) -> frozenset[Problem]:
+        """Extensions that failed for what is in force, annotations that do nothing, and what the oldest proxy does not
+        know, if there is one.
+        """
 
         def locate(key: Key) -> Place:
             return place_in(admission, key, FIELD)
@@ -96,7 +108,8 @@ class Extending:
         types = self.known.types
         failures = (pair for pair in self._extender.failures if self.wants(pair[0]))
         found = [failure_problem(call, failure, types, locate) for call, failure in failures]
-        found += [newer_problem(*each, locate) for each in self._newer.values() if self.wants(each[0])]
+        newer = (each for of_app in self._newer.values() for each in of_app)
+        found += [newer_problem(*each, locate) for each in newer if oldest is not None and each[1][0].since > oldest]
         at_gateways = misfits(self._compilation.world.gateways.values(), types)
         unused = chain(at_gateways, *self._misfits.values()) if types else ()
         return frozenset([*found, *(misfit_problem(each, types, locate) for each in unused)])

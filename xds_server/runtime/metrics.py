@@ -3,20 +3,30 @@
 from collections import Counter as Tally
 from collections.abc import Iterable
 from time import perf_counter
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from typing_extensions import override
 
 from xds_server import __version__
+from xds_server.domain import names
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem
 from xds_server.ports import Observer
 from xds_server.protocol.events import Acked, Nacked, Node, Send, Stuck
-from xds_server.snapshot import Snapshot, TypeUrl
+from xds_server.snapshot import Resource, Snapshot, TypeUrl
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 NAMED = 100
 """Records with problems that have a name in the metrics; those of all others are counted together, as `other`."""
+
+
+class Flip(NamedTuple):
+    """A change of routes on its way: its versions for newer and older proxies, when it was heard of, who has it."""
+
+    versions: frozenset[str]
+    heard: float
+    counted: set[str]
 
 
 class Metrics(Observer):
@@ -42,6 +52,9 @@ class Metrics(Observer):
         self._bytes = Counter("xds_server_response_bytes", "Bytes of responses sent.", ["type"], registry=registry)
         self._acks = Counter("xds_server_acks", "Responses accepted.", ["type"], registry=registry)
         self._nacks = Counter("xds_server_nacks", "Responses refused.", ["type"], registry=registry)
+        for counter in (self._acks, self._nacks):
+            for kind in TypeUrl:
+                counter.labels(_short(kind))  # an alert on an increase must see the first one
         self._stuck = Counter("xds_server_stuck_clusters", "Clusters that did not warm in time.", registry=registry)
         self._problems = Gauge(
             "xds_server_problems", "What is wrong.", ["severity", "reason", "record"], registry=registry
@@ -56,8 +69,8 @@ class Metrics(Observer):
             buckets=SECONDS,
             registry=registry,
         )
-        self._connected: dict[str, float] = {}
-        self._flipping: dict[str, tuple[str, float]] = {}
+        self._connected: dict[str, list[float]] = {}
+        self._flipping: dict[str, Flip] = {}
         self.admission = Histogram(
             "xds_server_admission_seconds",
             "From a change of files to what is in force.",
@@ -86,26 +99,31 @@ class Metrics(Observer):
             self._resources_held.labels(gateway.word, _short(kind)).set(len(snapshot.of(kind)))
         self._resources_held.labels(gateway.word, "VirtualHost").set(virtual_hosts)
         for name in snapshot.changed.get(TypeUrl.ROUTES, ()):
+            self._flipping.pop(name, None)
             routes = snapshot.of(TypeUrl.ROUTES).get(name)
             if routes is not None:
-                self._flipping[name] = routes.version, heard
-            else:
-                self._flipping.pop(name, None)
+                self._flipping[name] = Flip(frozenset(routes.versions), heard, set())
 
     def gone(self, gateway: Ref) -> None:
         """There is no such gateway any more."""
         for kind in (*map(_short, TypeUrl), "VirtualHost"):
             self._resources_held.remove(gateway.word, kind)
+        for name in [name for name in self._flipping if names.owner(name)[0] == gateway]:
+            del self._flipping[name]
 
     @override
     def opened(self, node: Node, mode: str) -> None:
         self._streams.labels(mode).inc()
-        self._connected[node.id] = perf_counter()
+        self._connected.setdefault(node.id, []).append(perf_counter())
 
     @override
     def closed(self, node: Node, mode: str) -> None:
         self._streams.labels(mode).dec()
-        self._connected.pop(node.id, None)
+        since = self._connected.get(node.id, [])
+        if len(since) > 1:
+            since.pop(0)
+        else:
+            self._connected.pop(node.id, None)
 
     @override
     def unknown(self, node: Node) -> None:
@@ -129,10 +147,17 @@ class Metrics(Observer):
             self._acks.labels(_short(acked.type_url)).inc()
         if acked.nonce and acked.type_url == TypeUrl.ROUTES:
             for routes in acked.resources:
-                version, heard = self._flipping.get(routes.name, ("", 0.0))
-                # Who connected later was not waited for.
-                if routes.version == version and self._connected.get(node.id, heard) <= heard:
-                    self._flips.observe(perf_counter() - heard)
+                self._measure(node, routes)
+
+    def _measure(self, node: Node, routes: Resource) -> None:
+        """Each proxy counts once for a change: who connected later was not waited for, and some are told again."""
+        flip = self._flipping.get(routes.name)
+        since = self._connected.get(node.id)
+        if flip is None or routes.version not in flip.versions or node.id in flip.counted:
+            return
+        flip.counted.add(node.id)
+        if since and since[0] <= flip.heard:
+            self._flips.observe(perf_counter() - flip.heard)
 
     @override
     def nacked(self, node: Node, nacked: Nacked) -> None:

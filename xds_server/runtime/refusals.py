@@ -16,30 +16,31 @@ from xds_server.snapshot import Resource, TypeUrl
 
 
 class _Subject(NamedTuple):
-    """A resource as the proxies of one gateway have it."""
+    """A content of a resource, as proxies of one gateway are sent it: older ones may be sent another."""
 
     gateway: Ref
     type_url: str
     name: str
+    version: str
 
 
 class _Refused:
-    """A content that proxies refuse. The first of them speaks for all, so that a fleet is no storm of problems."""
+    """Who refuses it. The first of them speaks for all, so that a fleet is no storm of problems."""
 
-    __slots__ = ("nodes", "version", "why")
+    __slots__ = ("nodes", "why")
 
-    def __init__(self, version: str) -> None:
-        self.version = version
+    def __init__(self) -> None:
         self.why = ""
         self.nodes: dict[str, None] = {}
 
     @property
-    def summary(self) -> tuple[str, str, bool]:
-        return self.why, next(iter(self.nodes)), len(self.nodes) == 1
+    def summary(self) -> tuple[str, bool, str]:
+        return next(iter(self.nodes), ""), len(self.nodes) == 1, self.why
 
 
 class Refusals(Nobody):
-    """A refusal stands until the proxy accepts the resource or is gone, or until it should have another content.
+    """A refusal stands until the proxy accepts the resource, refuses another content of it, or is gone. It is a problem
+    while that content is what the proxy should have.
 
     `wanted` gives what a gateway's newest proxies should have; `changed` is called when `problems` may have.
     """
@@ -59,7 +60,8 @@ class Refusals(Nobody):
         self._streams[node.id] -= 1
         if not self._streams[node.id]:
             del self._streams[node.id]
-            self._withdraw(node, list(self._refused))
+            if self._withdraw(node, self._refused):
+                self._changed()
 
     @override
     def nacked(self, node: Node, nacked: Nacked) -> None:
@@ -72,44 +74,34 @@ class Refusals(Nobody):
         if self._refused:
             settled = {*acked.removed, *(each.name for each in acked.resources)}
             subjects = (each for each in self._refused if each.type_url == acked.type_url and each.name in settled)
-            self._withdraw(node, list(subjects))
+            if self._withdraw(node, subjects):
+                self._changed()
 
     def problems(self, admission: Admission) -> Iterator[Problem]:
-        """Of what is refused and still wanted; the rest is forgotten."""
-        for subject, refused in list(self._refused.items()):
-            wanted = self._wanted(subject.gateway, TypeUrl(subject.type_url), subject.name)
-            if refused.version not in _versions(wanted):
-                del self._refused[subject]
-            else:
-                why, proxy, alone = refused.summary
-                yield from refusal_problems(Refusal(*subject, proxy, alone, why), admission)
+        for subject, refused in self._refused.items():
+            gateway, type_url, name, version = subject
+            wanted = self._wanted(gateway, TypeUrl(type_url), name)
+            if wanted is not None and version in wanted.versions:
+                yield from refusal_problems(Refusal(gateway, type_url, name, *refused.summary), admission)
 
     def _add(self, node: Node, nacked: Nacked, name: str, version: str) -> bool:
         """Whether it is news to an operator."""
-        subject = _Subject(ref(node.cluster), nacked.type_url, name)
-        refused = self._refused.get(subject)
-        before = refused.summary if refused is not None and refused.version == version else None
-        if refused is None or refused.version != version:
-            refused = self._refused[subject] = _Refused(version)
+        subject = _Subject(ref(node.cluster), nacked.type_url, name, version)
+        same = (each for each in self._refused if each[:3] == subject[:3] and each != subject)
+        withdrawn = self._withdraw(node, same)
+        refused = self._refused.setdefault(subject, _Refused())
+        before = refused.summary
         refused.nodes[node.id] = None
         if next(iter(refused.nodes)) == node.id:
             refused.why = nacked.reason
-        return refused.summary != before
+        return withdrawn or refused.summary != before
 
-    def _withdraw(self, node: Node, subjects: Iterable[_Subject]) -> None:
-        """The proxy refuses these no longer."""
+    def _withdraw(self, node: Node, subjects: Iterable[_Subject]) -> bool:
+        """The proxy refuses these no longer; whether it did."""
         found = [each for each in subjects if node.id in self._refused[each].nodes]
         for subject in found:
             refused = self._refused[subject]
             del refused.nodes[node.id]
             if not refused.nodes:
                 del self._refused[subject]
-        if found:
-            self._changed()
-
-
-def _versions(resource: Resource | None) -> Iterator[str]:
-    """What newer and older proxies should have."""
-    while resource is not None:
-        yield resource.version
-        resource = resource.older
+        return bool(found)

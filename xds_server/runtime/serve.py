@@ -4,7 +4,7 @@ import asyncio
 import ipaddress
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,8 @@ from xds_server.transport.server import XdsServer
 
 log = structlog.get_logger()
 
+COLLECTED = 0.01
+"""Seconds in which what happens is one report of problems."""
 GRACE = 2.0
 """Seconds that open streams have to end when the server stops."""
 
@@ -85,7 +87,8 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         extender = await stack.enter_async_context(extender_of(settings.extensions, settings.extension_timeout))
         folder = str(settings.records)
         control = Control(folder, store, metrics, allow_empty=settings.allow_empty, extender=extender)
-        xds = XdsServer(control.worlds, Everyone(metrics, control.refusals, *observers))
+        control.report_later(_once_proxies_are_told)
+        xds = XdsServer(control.worlds, Everyone(metrics, *control.observers, *observers))
         await _start(xds, settings)
         admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: _standing(control)))
         log.info("serving", xds=str(settings.xds), admin=str(settings.admin), records=str(settings.records))
@@ -128,6 +131,11 @@ def _readiness(control: Control) -> Readiness:
     if control.waiting_for is None:
         return Readiness(ready=True, because="records are in force")
     return Readiness(ready=False, because=f"waiting for {control.waiting_for}")
+
+
+def _once_proxies_are_told(act: Callable[[], None]) -> None:
+    """A storm of refusals is one report, too."""
+    asyncio.get_running_loop().call_later(COLLECTED, act)
 
 
 def _standing(control: Control) -> Standing:
