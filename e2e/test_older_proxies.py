@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +45,10 @@ def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             yield Fleet(world, old)
 
 
+def newer(world: World) -> list[dict[str, Any]]:
+    return [each for each in world.server.problems() if each["reason"] == "NewerEnvoy"]
+
+
 def test_what_an_older_envoy_would_widen_it_refuses_and_the_newer_one_serves(fleet: Fleet) -> None:
     app, other = fleet.world.app("inside"), fleet.world.app("beside")
     gateways = ["edge", "older"]
@@ -60,13 +65,13 @@ def test_what_an_older_envoy_would_widen_it_refuses_and_the_newer_one_serves(fle
     wait_until(lambda: fleet.old.get(app.host).status == 503, "the older one refuses the host", PATIENCE)
     assert fleet.old.get(app.host).json["reason"] == "ProxyTooOld", "never inside for everybody"
     assert fleet.old.get(other.host).served == beside
-    [problem] = [each for each in fleet.world.server.problems() if each["reason"] == "NewerEnvoy"]
+    [problem] = wait_until(lambda: newer(fleet.world), "it is said what the older one does not know")
     assert (problem["record"], problem["severity"]) == ("Release/default/inside", "warning")
     assert "before 1.37 do not know (config.route.v3.RouteMatch.cookies)" in problem["what"]
 
     app.released(v1, gateways=gateways)
     wait_until(lambda: fleet.old.get(app.host).served == v1, "it is served there again")
-    assert not [each for each in fleet.world.server.problems() if each["reason"] == "NewerEnvoy"]
+    wait_until(lambda: not newer(fleet.world), "nothing is left to say")
 
 
 def test_the_table_of_what_is_new_is_that_of_the_binaries() -> None:

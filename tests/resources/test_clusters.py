@@ -65,8 +65,6 @@ def test_what_speaks_http2_is_spoken_to_in_it(protocol: Protocol) -> None:
             {
                 "outlier_detection": {
                     "consecutive_5xx": 5,
-                    "consecutive_gateway_failure": 5,
-                    "enforcing_consecutive_gateway_failure": 100,
                     "enforcing_success_rate": 0,
                     "interval": "1.500s",
                     "base_ejection_time": "30s",
@@ -76,6 +74,23 @@ def test_what_speaks_http2_is_spoken_to_in_it(protocol: Protocol) -> None:
                 }
             },
             id="outlier",
+        ),
+        pytest.param(
+            {"outlier": {"consecutive5xx": 50, "consecutiveGatewayFailure": 3, "maxEjectionPercent": 0}},
+            {
+                "outlier_detection": {
+                    "consecutive_5xx": 50,
+                    "consecutive_gateway_failure": 3,
+                    "enforcing_consecutive_gateway_failure": 100,
+                    "enforcing_success_rate": 0,
+                    "interval": "10s",
+                    "base_ejection_time": "30s",
+                    "max_ejection_time": "300s",
+                    "max_ejection_percent": 0,
+                    "always_eject_one_host": False,
+                }
+            },
+            id="outlier-with-a-number-for-gateway-failures",
         ),
         pytest.param({"timeout": "1s", "upgrades": []}, {}, id="what-routes-say"),
         pytest.param(

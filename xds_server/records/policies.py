@@ -153,13 +153,13 @@ class Outlier(Model):
         ),
     ] = Field(default=5, alias="consecutive5xx", ge=1)
     consecutive_gateway_failure: Annotated[
-        Whole,
+        Whole | None,
         means(
-            "So many 502, 503 and 504 in a row. No answer is one of them.",
-            5,
+            "So many 502, 503 and 504 in a row. No answer is one of them. Absent: they count as 5xx only.",
+            3,
             "OutlierDetection.consecutive_gateway_failure",
         ),
-    ] = Field(default=5, alias="consecutiveGatewayFailure", ge=1)
+    ] = Field(default=None, alias="consecutiveGatewayFailure", ge=1)
     interval: Annotated[
         Interval, means("How often is looked who may come back.", "10s", "OutlierDetection.interval")
     ] = timedelta(seconds=10)
@@ -269,7 +269,7 @@ class TrafficPolicy(Model):
         Duration | None,
         means(
             "How long the whole answer may take once the request is there, a gRPC call from its beginning; "
-            "`0s`: as long as it likes. Absent: 15s, and for gRPC what the client asks for.",
+            "`0s`: as long as something moves (`idleTimeout`). Absent: 15s, and for gRPC what the client asks for.",
             "15s",
             "RouteAction.timeout",
         ),
@@ -333,12 +333,8 @@ class TrafficPolicy(Model):
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         retries = self.retries
-        if retries and retries.per_try_timeout and (self.timeout is None or self.timeout):
-            longest = TIMEOUT if self.timeout is None else self.timeout
-            if retries.per_try_timeout > longest:
-                raise ValueError(
-                    "must have a timeout that is not shorter than retries.perTryTimeout; absent, it is 15s"
-                )
+        if retries and retries.per_try_timeout and self.timeout and retries.per_try_timeout > self.timeout:
+            raise ValueError("must have a timeout that is not shorter than retries.perTryTimeout")
         limits = self.circuit_breaker
         if retries and retries.budget and limits and limits.max_retries is not None:
             raise ValueError("must have at most one of retries.budget, circuitBreaker.maxRetries")

@@ -8,8 +8,8 @@ from xds_server.domain.names import Ref
 from xds_server.domain.problems import Place, Problem, Reason, Severity
 from xds_server.records.checks import Finding, entries_without_endpoints
 from xds_server.records.documents import Key
-from xds_server.records.models import AppDeployment, Gateway, Release
-from xds_server.records.policies import GRPC_STATUS
+from xds_server.records.models import AppDeployment, Gateway, Protocol, Release
+from xds_server.records.policies import GRPC_STATUS, TIMEOUT
 from xds_server.records.shadows import never_given, never_routed
 from xds_server.records.world import AppWorld
 from xds_server.records.yaml import FieldPath
@@ -22,6 +22,7 @@ def app_warnings(app: AppWorld, gateways: Map[Ref, Gateway], place: PlaceOf) -> 
     for _, deployment in sorted(app.deployments.items()):
         yield from _unplaced(deployment, placed, place)
         yield from _found(Key("AppDeployment", deployment.ref), _never_retried(deployment), place)
+        yield from _found(Key("AppDeployment", deployment.ref), _no_late_try(deployment, app), place)
         yield from _found(Key("AppDeployment", deployment.ref), never_routed(deployment), place)
     for _, release in sorted(app.releases.items()):
         for name in release.spec.deployments:
@@ -54,6 +55,22 @@ def _never_retried(deployment: AppDeployment) -> Iterator[Finding]:
                 Reason.NEVER_RETRIED,
                 f"component {name} is to be retried on {said}, but a gRPC call is a POST, which is not idempotent",
                 "Write retries.methods: any if its calls may be repeated, or take the condition out",
+            )
+
+
+def _no_late_try(deployment: AppDeployment, app: AppWorld) -> Iterator[Finding]:
+    """Where no timeout is written, a request has the usual one; a gRPC call has none."""
+    for name, component in sorted(deployment.spec.components.items()):
+        policy = component.policy
+        longest = policy.retries.per_try_timeout if policy.retries else None
+        grpc = any(each.spec.protocol is Protocol.GRPC for each in app.placed(name, component.build))
+        if longest is not None and longest > TIMEOUT and policy.timeout is None and not grpc:
+            yield Finding(
+                ("spec", "components", name, "policy", "retries", "perTryTimeout"),
+                Reason.NEVER_RETRIED,
+                f"a try of component {name} may take {longest.total_seconds():.9g} s, but all of its tries together "
+                f"{TIMEOUT.total_seconds():.9g} s, because it has no timeout: no late try is tried again",
+                "Write policy.timeout, longer than retries.perTryTimeout",
             )
 
 

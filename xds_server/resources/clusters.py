@@ -136,7 +136,7 @@ def _outlier_detection(outlier: Outlier | None) -> OutlierDetection | None:
     return OutlierDetection(
         consecutive_5xx=outlier.consecutive_5xx,
         consecutive_gateway_failure=outlier.consecutive_gateway_failure,
-        enforcing_consecutive_gateway_failure=100,
+        enforcing_consecutive_gateway_failure=None if outlier.consecutive_gateway_failure is None else 100,
         enforcing_success_rate=0,
         interval=outlier.interval,
         base_ejection_time=outlier.base_ejection,

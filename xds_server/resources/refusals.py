@@ -106,8 +106,8 @@ def _cluster_sources(refusal: Refusal, admission: Admission) -> Iterator[tuple[K
     if entry is not None and isinstance(entry.record, AppDeployment):
         record = entry.record
         app = admission.world.app(record.refer(record.spec.app))
-        for build in app.placed(component, record.spec.components[component].build):
-            yield Key("Build", build.ref), ("spec",)
+        placed = app.placed(component, record.spec.components[component].build)
+        yield from ((Key("Build", build), ("spec",)) for build in sorted(each.ref for each in placed))
 
 
 def _builds(assignment: str, admission: Admission) -> Iterator[tuple[Key, FieldPath]]:
