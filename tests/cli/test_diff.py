@@ -7,6 +7,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from tests.certificates import self_signed
 from tests.conftest import Golden
 from xds_server.cli.ctl import app
 
@@ -14,6 +15,17 @@ SAMPLE = Path(__file__).parents[2] / "manifests" / "shop"
 RELEASE = (SAMPLE / "release.yaml").read_text("utf-8")
 V2 = (SAMPLE / "v2.yaml").read_text("utf-8")
 V3 = V2.replace("shop-v2", "shop-v3").replace('"v2"', '"v3"')
+GATEWAY = (SAMPLE / "gateway.yaml").read_text("utf-8")
+PLAIN = "listeners: [{name: http, address: 127.0.0.1, port: 10000}]"
+REDIRECT = GATEWAY.replace(
+    PLAIN,
+    """\
+listeners:
+    - {name: http, address: 127.0.0.1, port: 10000, redirect: https}
+    - {name: https, address: 127.0.0.1, port: 10443, tls: {secret: edge-cert}}
+  secrets: {edge-cert: {certificate: edge.pem, privateKey: edge.key}}""",
+).replace("rule: true", "rule: false")
+PEMS = dict(zip(("edge.pem", "edge.key"), self_signed("shop.localhost"), strict=True))
 CANARY = RELEASE.replace("v1, weight: 100", "v1, weight: 75").replace("v2, weight: 0", "v2, weight: 25")
 ONLY_V1 = RELEASE[: RELEASE.index("  audiences:")].replace(", {deployment: shop-v2, weight: 0}", "")
 BETA = """\
@@ -53,6 +65,9 @@ CASES: dict[str, Mapping[str, str | None]] = {
     "hosts": {"release.yaml": RELEASE.replace("[shop.localhost]", "[shop.localhost, www.shop.localhost]")},
     "no-audiences": {"release.yaml": RELEASE[: RELEASE.index("  audiences:")]},
     "deletion": {"v2.yaml": None, "release.yaml": ONLY_V1},
+    "redirect": {"gateway.yaml": REDIRECT, **PEMS},
+    "move": {"gateway.yaml": GATEWAY.replace("10000", "10001")},
+    "denied": {"gateway.yaml": GATEWAY.replace("explicit:", "explicit:\n    access: denied")},
     "refused": {"v1.yaml": None, "v2.yaml": V2.replace("15s", "20s"), "release.yaml": CANARY},
 }
 
@@ -108,8 +123,40 @@ def test_as_data(style: str, edit: Edit) -> None:
     ]
 
 
+EVERYTHING = {**CASES["beta"], **CASES["redirect"], **CASES["refused"]}
+
+
 def test_every_case_as_data(edit: Edit, golden: Golden) -> None:
-    golden.check("diff.yaml", run(SAMPLE, edit({**CASES["beta"], **CASES["refused"]}), "-o", "yaml").stdout)
+    golden.check("diff.yaml", run(SAMPLE, edit(EVERYTHING), "-o", "yaml").stdout)
+
+
+@pytest.mark.parametrize(
+    ("gateway", "said"),
+    [
+        (REDIRECT, "1 record differs; 1 listener opens, 1 listener changes; settings of 1 gateway change"),
+        (GATEWAY.replace("name: http", "name: web"), "1 record differs; 1 listener changes"),
+        (GATEWAY.replace(".preview.", ".beta."), "1 record differs; explicit access changes at 1 gateway"),
+        (GATEWAY.replace("rule: true", "rule: false"), "1 record differs; settings of 1 gateway change"),
+        (GATEWAY.replace("{name: edge}", "{name: edge, labels: {team: shop}}"), "1 record differs; no traffic moves"),
+        (
+            GATEWAY + "---\n" + GATEWAY.replace("edge", "inner").replace("preview", "inner"),
+            "1 record differs; 1 listener opens; explicit access changes at 1 gateway",
+        ),
+    ],
+    ids=["redirect", "name", "template", "reveal", "labels", "second-gateway"],
+)
+def test_what_a_gateway_does_otherwise_is_in_the_last_line(gateway: str, said: str, edit: Edit) -> None:
+    assert run(SAMPLE, edit({"gateway.yaml": gateway, **PEMS})).stdout.splitlines()[-1] == said
+
+
+def test_a_released_deployment_that_is_edited_is_in_the_last_line(edit: Edit) -> None:
+    branch = V2.replace('  version: "v2"\n', "")
+    old = edit({"v2.yaml": branch})
+    new = old.with_name("newer")
+    shutil.copytree(old, new)
+    (new / "v2.yaml").write_text(branch.replace("15s", "20s"), "utf-8")
+
+    assert run(old, new).stdout.splitlines()[-1] == "1 record differs; 1 released deployment changes"
 
 
 def test_a_folder_is_not_different_from_itself() -> None:

@@ -183,7 +183,7 @@ def diff(
     ] = False,
     output: ReportOption = Report.TEXT,
 ) -> None:
-    """Show what NEW would do to a server that runs OLD: traffic that moves, builds, records, resources, refusals.
+    """Show what NEW would do to a server that runs OLD: traffic that moves, listeners, builds, records, refusals.
 
     Exit code 0: nothing changes; 2: something does; 1: a record of NEW would be held back, or wrong use.
 

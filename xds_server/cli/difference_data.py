@@ -7,8 +7,9 @@ from xds_server.cli.reports import bound_data, problems_data
 from xds_server.difference import Difference
 from xds_server.difference.builds import BuildChange
 from xds_server.difference.explicit import ExplicitChange
+from xds_server.difference.gateways import GatewayChange, Listening
 from xds_server.difference.moves import Answer, Move, Part
-from xds_server.difference.records import RecordChange
+from xds_server.difference.records import FieldChange, RecordChange
 from xds_server.difference.resources import ResourceChange
 from xds_server.difference.traffic import Edited, HostChange, RuleChange
 from xds_server.domain.names import Ref
@@ -21,6 +22,7 @@ def difference_data(found: Difference) -> dict[str, Any]:
         "changes": found.changes,
         "traffic": [_host(each) for each in found.traffic],
         "edited": [_edited(each) for each in found.edited],
+        "gateways": [_gateway(each) for each in found.gateways],
         "explicit": [_explicit(each) for each in found.explicit],
         "builds": [_build(each) for each in found.builds],
         "records": [_record(each) for each in found.records],
@@ -71,6 +73,41 @@ def _edited(change: Edited) -> dict[str, Any]:
     return {"deployment": change.deployment.word, "rules": rules}
 
 
+def _gateway(change: GatewayChange) -> dict[str, Any]:
+    return {
+        "gateway": change.gateway.word,
+        "change": change.change.value,
+        "listeners": [
+            {"listener": each.name, "change": each.change.value, **_sides(each.before, each.after)}
+            for each in change.listeners
+        ],
+        "settings": [_field(each) for each in change.settings],
+    }
+
+
+def _sides(before: Listening | None, after: Listening | None) -> dict[str, Any]:
+    return {"before": _listening(before), "after": _listening(after)}
+
+
+def _listening(said: Listening | None) -> dict[str, Any] | None:
+    """As a record says it in full: the ports are those that clients are told."""
+    if said is None:
+        return None
+    return {
+        "name": said.name,
+        "address": said.address,
+        "port": said.port,
+        "tls": {"secrets": list(said.certificates)} if said.certificates else None,
+        "http3": _port(said.http3),
+        "redirect": _port(said.redirect),
+        "closed": said.closed,
+    }
+
+
+def _port(port: int | None) -> dict[str, int] | None:
+    return None if port is None else {"port": port}
+
+
 def _explicit(change: ExplicitChange) -> dict[str, Any]:
     return {
         "gateway": change.gateway.word,
@@ -91,8 +128,12 @@ def _build(change: BuildChange) -> dict[str, Any]:
 
 
 def _record(change: RecordChange) -> dict[str, Any]:
-    fields = [{"path": each.path, "before": each.before, "after": each.after} for each in change.fields]
+    fields = [_field(each) for each in change.fields]
     return {"record": str(change.key), "change": change.change.value, "fields": fields}
+
+
+def _field(change: FieldChange) -> dict[str, Any]:
+    return {"path": change.path, "before": change.before, "after": change.after}
 
 
 def _resources(change: ResourceChange) -> dict[str, Any]:

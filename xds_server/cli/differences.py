@@ -1,7 +1,7 @@
 """How a difference is printed: who gets what first, then what brings it about."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -10,19 +10,22 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from xds_server.cli.listening import listener_change
 from xds_server.cli.reports import bound_words, problem_line
 from xds_server.cli.words import answer, conditions, count, few, percent, shares, words
 from xds_server.difference import Difference
 from xds_server.difference.builds import BuildChange, Turned
 from xds_server.difference.change import Change
 from xds_server.difference.explicit import ExplicitChange
+from xds_server.difference.gateways import GatewayChange
 from xds_server.difference.records import FieldChange, RecordChange
 from xds_server.difference.resources import ResourceChange
 from xds_server.difference.traffic import Edited, HostChange, RuleChange
-from xds_server.records.models import Explicit
+from xds_server.records.models import Access, Explicit
 
 SIGNS = {Change.ADDED: "+", Change.CHANGED: "~", Change.REMOVED: "-"}
 COLOURS = {"+": "green", "~": "yellow", "-": "red"}
+LISTENERS = {Change.ADDED: "open", Change.CHANGED: "change", Change.REMOVED: "close"}
 FIELDS = 8
 """Fields of one record that are shown; the rest are counted."""
 
@@ -34,6 +37,7 @@ def print_difference(found: Difference) -> None:
     console = Console(highlight=False)
     sections = {
         "Traffic that moves": [*_traffic(found.traffic), *map(_edited, found.edited)],
+        "Gateways": [line for each in found.gateways for line in _gateway(each)],
         "Explicit access": [line for each in found.explicit for line in _explicit(each)],
         "Builds": [line for each in found.builds for line in _build(each)],
         "Records": [line for each in found.records for line in _record(each)],
@@ -72,14 +76,35 @@ def _print(console: Console, line: Line) -> None:
 def _summary(found: Difference) -> Text:
     if not found.changes and not found.refused:
         return Text("nothing changes", "green")
-    moved = sum(1 for each in found.traffic if _moves(each))
     counts = [
-        f"{count(len(found.records), 'record')} differ{'s' if len(found.records) == 1 else ''}",
-        f"traffic moves on {count(moved, 'host')}" if moved else "no traffic moves",
+        _counted(len(found.records), "record", "differ"),
+        *(_moving(found) or ["no traffic moves"]),
     ]
     if found.refused:
         counts.append(f"{count(len(found.refused), 'error')}: what is held back stays as it is")
     return Text("; ".join(counts), "red" if found.refused else "yellow")
+
+
+def _moving(found: Difference) -> list[str]:
+    """What clients may notice."""
+    moved = sum(1 for each in found.traffic if _moves(each))
+    listeners = [each.change for gateway in found.gateways for each in gateway.listeners]
+    happens = [
+        _counted(number, "listener", LISTENERS[change]) for change in Change if (number := listeners.count(change))
+    ]
+    settings = sum(1 for each in found.gateways if each.settings)
+    selectors = sum(1 for each in found.explicit if each.before != each.after)
+    return [
+        *([f"traffic moves on {count(moved, 'host')}"] if moved else []),
+        *([_counted(len(found.edited), "released deployment", "change")] if found.edited else []),
+        *([", ".join(happens)] if happens else []),
+        *([f"settings of {count(settings, 'gateway')} change"] if settings else []),
+        *([f"explicit access changes at {count(selectors, 'gateway')}"] if selectors else []),
+    ]
+
+
+def _counted(number: int, what: str, does: str) -> str:
+    return f"{count(number, what)} {does}{'s' if number == 1 else ''}"
 
 
 def _traffic(changes: Iterable[HostChange]) -> Iterator[Line]:
@@ -153,12 +178,30 @@ def _edited(change: Edited) -> Line:
     return 2, "~", change.deployment.word, f"itself changes, under {rules}"
 
 
+def _gateway(change: GatewayChange) -> Iterator[Line]:
+    yield 2, SIGNS[change.change], change.gateway.word, ""
+    for listener in change.listeners:
+        sign, label = SIGNS[listener.change], f"listener {listener.name}:"
+        for said in listener_change(listener):
+            yield 4, sign, label, said
+            sign, label = " ", " " * len(label)
+    yield from _fields(change.settings)
+
+
 def _explicit(change: ExplicitChange) -> Iterator[Line]:
     if change.before != change.after:
         yield 2, "~", f"at {change.gateway.word}:", f"{_selectors(change.after)}; before {_selectors(change.before)}"
-    for sign, refs, said in (("+", change.came, "can be asked for"), ("-", change.went, "is gone: 404")):
-        if refs:
-            yield 2, sign, words(refs), f"{said} at {change.gateway.word}"
+    if change.came:
+        yield 2, "+", words(change.came), f"can be asked for at {change.gateway.word}"
+    if change.went:
+        yield 2, "-", words(change.went), f"cannot be asked for any more at {change.gateway.word}{_instead(change)}"
+
+
+def _instead(change: ExplicitChange) -> str:
+    """What a request that asks gets; where no selector is read it does not ask."""
+    if change.after is None:
+        return ""
+    return ": 403" if change.after.access is Access.DENIED else ": 404"
 
 
 def _selectors(explicit: Explicit | None) -> str:
@@ -189,10 +232,14 @@ def _build(change: BuildChange) -> Iterator[Line]:
 
 def _record(change: RecordChange) -> Iterator[Line]:
     yield 2, SIGNS[change.change], str(change.key), ""
-    for field in change.fields[:FIELDS]:
+    yield from _fields(change.fields)
+
+
+def _fields(fields: Sequence[FieldChange]) -> Iterator[Line]:
+    for field in fields[:FIELDS]:
         yield 4, "", f"{field.path}:", _field(field)
-    if len(change.fields) > FIELDS:
-        yield 4, "", "", f"and {len(change.fields) - FIELDS} more fields"
+    if len(fields) > FIELDS:
+        yield 4, "", "", f"and {len(fields) - FIELDS} more fields"
 
 
 def _field(field: FieldChange) -> str:

@@ -1,7 +1,7 @@
 """Two states of what is in force, compared.
 
     records ──> what is written differently
-    world   ──> who gets what: hosts and rules, explicit access, builds
+    world   ──> who gets what: hosts and rules, gateways and what they listen on, explicit access, builds
     compilation ──> what proxies would be told
 
 `difference` is a pure function. It looks at the apps that are not the same objects in both, so it costs what changed if
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from xds_server.difference.builds import BuildChange, build_changes
 from xds_server.difference.change import differing
 from xds_server.difference.explicit import ExplicitChange, explicit_changes
+from xds_server.difference.gateways import GatewayChange, gateway_changes
 from xds_server.difference.records import RecordChange, record_changes
 from xds_server.difference.resources import ResourceChange, resource_changes
 from xds_server.difference.traffic import Edited, HostChange, edited, host_changes
@@ -41,6 +42,7 @@ class Difference:
 
     traffic: tuple[HostChange, ...]
     edited: tuple[Edited, ...]
+    gateways: tuple[GatewayChange, ...]
     explicit: tuple[ExplicitChange, ...]
     builds: tuple[BuildChange, ...]
     records: tuple[RecordChange, ...]
@@ -52,7 +54,8 @@ class Difference:
     @property
     def changes(self) -> bool:
         """Whether anything that is in force would be different."""
-        return bool(self.traffic or self.edited or self.explicit or self.builds or self.records or self.resources)
+        who = self.traffic or self.edited or self.gateways or self.explicit or self.builds
+        return bool(who or self.records or self.resources)
 
 
 def difference(before: Served, after: Served) -> Difference:
@@ -63,6 +66,7 @@ def difference(before: Served, after: Served) -> Difference:
     return Difference(
         traffic=host_changes(one, two, apps),
         edited=edited(one.world, two.world, apps),
+        gateways=gateway_changes(one.world, two.world),
         explicit=explicit_changes(one.world, two.world, apps),
         builds=build_changes(one.world, two.world, apps),
         records=record_changes(one, two, apps),
