@@ -98,13 +98,14 @@ def test_warnings_alone_are_no_failure(folder: Path) -> None:
     assert run("check", folder).exit_code == 0
 
 
-def test_an_empty_folder_has_nothing_wrong_but_may_be_the_wrong_one(tmp_path: Path) -> None:
+def test_an_empty_folder_is_a_warning_for_it_may_be_the_wrong_one(tmp_path: Path) -> None:
     result = run("check", tmp_path)
+    fix = f"Records are in files that end in .yaml, .yml or .json: is {tmp_path} the right folder?"
 
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
-        "0 records hold; 0 errors, 0 warnings",
-        "no record was found: they are in files that end in .yaml, .yml or .json",
+        f"{tmp_path}: warning: no record was found, so nothing is in force. {fix} [NoRecords]",
+        "0 records hold; 0 errors, 1 warning",
     ]
     assert data(run("render", tmp_path), "yaml") == {}
 

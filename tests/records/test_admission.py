@@ -433,6 +433,46 @@ def test_a_folder_may_lose_every_release_if_that_is_allowed() -> None:
     assert server.rows == {}
 
 
+@pytest.mark.parametrize(
+    "files",
+    [{}, {"a.yaml": "# later\n"}, {"edge.pem": "no record"}],
+    ids=["empty", "only-comments", "only-certificates"],
+)
+def test_a_folder_without_a_record_is_a_warning_until_the_first_one_comes(files: Mapping[str, str]) -> None:
+    server = Server(files)
+
+    assert server.said == (
+        "records: warning: no record was found, so nothing is in force. Records are in files that end in .yaml, .yml"
+        " or .json: is records the right folder? [NoRecords]\n"
+    )
+    server.waits(SECOND)
+    assert [each.reason for each in server.warnings] == [Reason.NO_RECORDS]
+
+    server.hears({"edge.yaml": gateway()})
+    assert server.said == ""
+    assert list(server.serves) == ["Gateway/default/edge"]
+
+
+def test_what_is_wrong_with_the_only_record_is_said_and_not_that_there_is_none() -> None:
+    assert [each.reason for each in Server({"a.yaml": "a: ["}).admission.problems] == [Reason.MALFORMED]
+    assert [each.reason for each in Server({"a.yaml": "a: 1"}).admission.problems] == [Reason.INVALID_FIELD]
+    assert [each.reason for each in Server({"shop.yaml": SHOP["shop.yaml"]}).errors] == [Reason.UNKNOWN_GATEWAY]
+    assert Server({"shop.yaml": SHOP["shop.yaml"]}).warnings == []
+
+
+def test_a_folder_that_was_away_and_is_empty_now_is_a_warning() -> None:
+    server = Server({})
+    server.cannot_read("records is no folder")
+    assert [each.reason for each in server.admission.problems] == [Reason.SOURCE_UNREADABLE]
+
+    server.reads({})
+    assert [each.reason for each in server.admission.problems] == [Reason.NO_RECORDS]
+
+
+def test_an_empty_folder_that_is_meant_is_no_problem() -> None:
+    assert Server({}, allow_empty=True).said == ""
+
+
 def test_a_folder_in_which_nothing_was_released_may_become_empty_but_not_for_nothing() -> None:
     server = Server({"edge.yaml": gateway(), "b.yaml": build("b")})
 

@@ -196,6 +196,20 @@ def test_an_audience_ends_by_itself(store: Store) -> None:
     assert b"AudienceExpired" in after.of(TypeUrl.ROUTES)["edge/http"].body
 
 
+def test_an_empty_folder_is_served_with_a_warning(store: Store) -> None:
+    server = Server(store)
+    logged = server.hears({}, complete=True)
+
+    assert (server.control.waiting_for, server.snapshot()) == (None, None)
+    assert [(each["event"], each["reason"]) for each in logged] == [("problem", "NoRecords")]
+    assert [each.reason for each in server.control.problems] == ["NoRecords"]
+    assert server.metric("xds_server_problems", severity="warning", reason="NoRecords", record="") == 1
+
+    gone = server.hears(SHOP)
+    assert [each["reason"] for each in gone if each["event"] == "problem gone"] == ["NoRecords"]
+    assert server.control.problems == ()
+
+
 def test_what_is_counted(store: Store) -> None:
     server = Server(store)
     server.hears(SHOP, complete=True)

@@ -360,7 +360,7 @@ def _admitted(folder: Path) -> "Admission":
     from xds_server.records.admitted import Admission
     from xds_server.runtime.control import clock
 
-    return admit(Admission(), read_folder(folder), clock(), folder=str(folder), allow_empty=True)
+    return admit(Admission(), read_folder(folder), clock(), folder=str(folder))
 
 
 def _echo(data: Any, style: str) -> None:

@@ -32,8 +32,6 @@ def print_problems(problems: Iterable[Problem], records: int | None = None) -> N
     holding = "" if records is None else f"{count(records, 'record')} hold{'s' if records == 1 else ''}; "
     said = f"{holding}{count(errors, 'error')}, {count(warnings, 'warning')}"
     console.print(said, style="red" if errors else "green")
-    if records == 0 and not errors:
-        console.print("no record was found: they are in files that end in .yaml, .yml or .json", style="yellow")
 
 
 def print_errors(problems: Iterable[Problem]) -> None:

@@ -30,6 +30,7 @@ class Reason(StrEnum):
     IN_USE = "InUse"
     NO_ENDPOINTS = "NoEndpoints"
     SOURCE_UNREADABLE = "SourceUnreadable"
+    NO_RECORDS = "NoRecords"
     NOT_IN_FORCE = "NotInForce"
     MUTABLE_RELEASED = "MutableReleased"
     UNPLACED_BUILD = "UnplacedBuild"

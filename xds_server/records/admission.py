@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 from immutables import Map
 
 from xds_server.domain.names import Ref
-from xds_server.domain.problems import Place, Problem, Reason
+from xds_server.domain.problems import Place, Problem, Reason, Severity
 from xds_server.records.admitted import Admission, Entry, File, Keeping, Return, told
 from xds_server.records.checks import release_findings
 from xds_server.records.documents import Key, read_documents, restored
 from xds_server.records.models import KINDS, Release
-from xds_server.records.reading import Batch, Readable, Unreadable, is_pem
+from xds_server.records.reading import RECORDS, Batch, Readable, Unreadable, is_pem
 from xds_server.records.renewal import aged, renewed
 from xds_server.records.saved import SECRET, Row
 from xds_server.records.secrets import Secret, uses
@@ -93,7 +93,10 @@ def tick(before: Admission, now: datetime) -> Admission:
 
 
 def admit(before: Admission, batch: Batch, now: datetime, *, folder: str, allow_empty: bool = False) -> Admission:
-    """The next admission. `folder` names the source in problems; `allow_empty`: believe that all releases are gone."""
+    """The next admission.
+
+    `folder` names the source in problems. `allow_empty`: believe that all releases are gone, or that there is nothing.
+    """
     heard = _heard(before, batch)
     if not allow_empty and _may_lose(before, batch, heard.files) and _lost_everything(heard):
         what = "the folder has no release any more" if heard.files else "the folder is empty"
@@ -105,7 +108,20 @@ def admit(before: Admission, batch: Batch, now: datetime, *, folder: str, allow_
         return _unchanged(replace(heard, returning=returning))
     turn = Turn(replace(heard, source=(), returning=None), now)
     turn.want()
-    return renewed(turn.finish(), now, files=heard.unread, every=batch.complete or bool(before.unread))
+    after = renewed(turn.finish(), now, files=heard.unread, every=batch.complete or bool(before.unread))
+    return after if allow_empty or not _has_nothing(after) else replace(after, source=(_no_records(folder),))
+
+
+def _has_nothing(after: Admission) -> bool:
+    """Nothing is in force, and no file has a record or something that may be one."""
+    return not after.in_force and not any(file.documents or file.opaque for file in after.files.values())
+
+
+def _no_records(folder: str) -> Problem:
+    """It may be meant, but so look a mount and a path that are wrong."""
+    what = "no record was found, so nothing is in force"
+    fix = f"Records are in files that end in {', '.join(RECORDS[:-1])} or {RECORDS[-1]}: is {folder} the right folder?"
+    return Problem(Place(folder), Reason.NO_RECORDS, what, fix, severity=Severity.WARNING)
 
 
 def _heard(before: Admission, batch: Batch) -> Admission:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+RECORDS = (".yaml", ".yml", ".json")
+"""How the names of files that hold records end."""
 PEM = (".pem", ".crt", ".key")
-"""How the names of certificates and keys end; every other file of a source holds records."""
+"""How the names of certificates and keys end."""
 
 
 def is_pem(name: str) -> bool:

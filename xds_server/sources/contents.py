@@ -7,9 +7,9 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from xds_server.records.reading import PEM, Readable, Unreadable
+from xds_server.records.reading import PEM, RECORDS, Readable, Unreadable
 
-SUFFIXES = (".yaml", ".yml", ".json", *PEM)
+SUFFIXES = (*RECORDS, *PEM)
 NOT_RECORDS = (".", "#", "~")
 """How the names of hidden files begin, and of those that editors keep beside a file."""
 
