@@ -9,6 +9,7 @@ from time import perf_counter
 import structlog
 from typing_extensions import override
 
+from xds_server.difference.releases import ReleaseShift, RuleShift, Weights, release_shifts
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Severity
 from xds_server.graph import distil, shift
@@ -148,6 +149,8 @@ class Control(Caller):
         touched = self._admission.touched
         for line in _shifts(before, self._admission.world, touched):
             log.info("builds shifted", **line)
+        for shift_ in islice(release_shifts(before, self._admission.world, touched), SHOWN):
+            log.info("release changed", **_release(shift_))
         if touched or concerned:
             log.info("world changed", apps=_few(touched), gateways=_few(frozenset(concerned)))
 
@@ -223,6 +226,33 @@ def _shifts(before: World, after: World, touched: frozenset[Ref]) -> Iterator[di
             found = shift(distil(one.deployments.values()), distil(two.deployments.values()))
             names = {"arrived": found.arrived, "left": found.left, "now_shared": found.shared, "now_owned": found.owned}
             yield {"app": app.word, **{name: _few(frozenset(builds)) for name, builds in names.items() if builds}}
+
+
+def _release(change: ReleaseShift) -> dict[str, object]:
+    """Who gets what from now on, and got until now: weights in percent."""
+    rules: dict[str, object] = {each.name: _rule(each) for each in change.rules[:SHOWN]}
+    more = len(change.rules) - SHOWN
+    hosts = {"hosts_came": change.came, "hosts_went": change.went}
+    return {
+        "app": change.app.word,
+        "release": change.release.word,
+        "rules": rules,
+        **({"more_rules": more} if more > 0 else {}),
+        **{
+            name: _few(frozenset(f"{each.host} at {each.gateway.word}" for each in found))
+            for name, found in hosts.items()
+            if found
+        },
+    }
+
+
+def _rule(change: RuleShift) -> dict[str, object]:
+    found = {"before": _weights(change.before), "after": _weights(change.after)}
+    return {**found, "others": True} if change.others else {**found}
+
+
+def _weights(weights: Weights) -> dict[str, float]:
+    return {deployment.word: weight / 100 for deployment, weight in weights}
 
 
 def _few(things: frozenset[Ref] | frozenset[object]) -> list[str]:
