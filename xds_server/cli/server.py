@@ -112,7 +112,8 @@ def serve(
         typer.Option(
             "--allow-empty",
             envvar="XDS_SERVER_ALLOW_EMPTY",
-            help="Believe a folder that is empty or has lost every release while records are in force; otherwise that is a read error.",
+            help="Believe a folder that is empty or has lost every release while records are in force; otherwise that"
+            " is a read error.",
         ),
     ] = False,
     xds_cert: Annotated[
