@@ -1,6 +1,6 @@
 """What a proxy could be told: encoded once, versioned by content, and what changed since the last time."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -99,7 +99,7 @@ class Snapshot:
 
     `changed` names, for each type, what differs from the snapshot whose `serial` is `since`; a stream that holds
     another snapshot compares everything. Serials order the snapshots of one server process and are never sent.
-    `newer` names what not every supported Envoy knows whole.
+    `newer` names what not every supported Envoy knows whole; one of version `newest` or later knows all of it.
     """
 
     resources: Mapping[TypeUrl, Resources]
@@ -107,6 +107,7 @@ class Snapshot:
     since: int = -1
     changed: Mapping[TypeUrl, frozenset[str]] = field(default_factory=dict)
     newer: Mapping[TypeUrl, frozenset[str]] = field(default_factory=dict)
+    newest: Minor = OLDEST
     _known: dict[Minor, "Snapshot"] = field(default_factory=dict, repr=False)
 
     def of(self, type_url: TypeUrl) -> Resources:
@@ -114,20 +115,41 @@ class Snapshot:
 
     def known_to(self, envoy: Minor) -> "Snapshot":
         """What proxies of this version could be told: this very snapshot, unless there is something newer in it."""
-        if not any(self.newer.values()):
+        if envoy >= self.newest:
             return self
         if envoy not in self._known:
-            resources = {kind: _known(found, self.newer.get(kind, ()), envoy) for kind, found in self.resources.items()}
-            self._known[envoy] = Snapshot(resources, self.serial, self.since, self.changed)
+            self._known[envoy] = self._as_known_to(envoy, self.resources, self.newer)
         return self._known[envoy]
 
+    def followed_by(
+        self, resources: Mapping[TypeUrl, Resources], serial: int, changed: Mapping[TypeUrl, frozenset[str]]
+    ) -> "Snapshot":
+        """The next snapshot, with what differs. What older proxies are told of it is made from that alone, too."""
+        newer = {kind: self._newer(kind, changed[kind], found) for kind, found in resources.items()}
+        brought = [resources[kind][name].since for kind, names in newer.items() for name in names & changed[kind]]
+        newest = max([self.newest, *brought]) if any(newer.values()) else OLDEST
+        after = Snapshot(resources, serial, self.serial, changed, newer, newest)
+        for envoy, known in self._known.items() if newest > OLDEST else ():
+            after._known[envoy] = after._as_known_to(envoy, known.resources, changed)
+        return after
 
-def _known(resources: Resources, newer: Iterable[str], envoy: Minor) -> Resources:
-    known = resources.mutate()
-    for name in newer:
-        found = resources[name].known_to(envoy)
-        if found is None:
-            del known[name]
-        else:
-            known[name] = found
-    return known.finish()
+    def _newer(self, kind: TypeUrl, changed: frozenset[str], resources: Resources) -> frozenset[str]:
+        before = self.newer.get(kind, frozenset())
+        found = {name for name in changed if name in resources and resources[name].since > OLDEST}
+        return before - changed | found if before or found else before
+
+    def _as_known_to(
+        self, envoy: Minor, base: Mapping[TypeUrl, Resources], names: Mapping[TypeUrl, frozenset[str]]
+    ) -> "Snapshot":
+        """`base` is right but for these names."""
+        resources = {}
+        for kind, found in self.resources.items():
+            known = base.get(kind, NOTHING).mutate()
+            for name in names.get(kind, ()):
+                said = found[name].known_to(envoy) if name in found else None
+                if said is not None:
+                    known[name] = said
+                else:
+                    known.pop(name, None)
+            resources[kind] = known.finish()
+        return Snapshot(resources, self.serial, self.since, self.changed)

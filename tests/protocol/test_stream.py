@@ -397,7 +397,7 @@ CLUSTERS = [
 )
 def test_a_proxy_is_told_what_its_version_knows_whole(mode: str, early: bool, version: str, told: str) -> None:
     asked, world = stream(mode), snapshot_of({CDS: CLUSTERS})
-    world = replace(world, newer={CDS: frozenset("ab")})
+    world = replace(world, newer={CDS: frozenset("ab")}, newest=(1, 39))
     first = replace(FIRST[mode], node=replace(NODE, version=version))
 
     effects = [] if early else asked.publish(world)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from immutables import Map
 
 from xds_server.domain.names import Ref
-from xds_server.domain.versions import OLDEST, Minor
+from xds_server.domain.versions import Minor
 from xds_server.records.models import Gateway
 from xds_server.resources.access_logs import access_log_clusters
 from xds_server.resources.apps import AppParts, StyledApp
@@ -58,7 +58,6 @@ class GatewayParts:
     calls: tuple[Call, ...] = ()
 
 
-NONE: frozenset[str] = frozenset()
 UNTOLD = Snapshot({}, serial=-1)
 
 
@@ -120,8 +119,7 @@ def updated_gateway(gateway: GatewayParts, record: Gateway, changes: Changes) ->
     }
     snapshot = before
     if before is UNTOLD or any(changed.values()):
-        newer = {kind: _newer(before.newer.get(kind, NONE), changed[kind], found) for kind, found in resources.items()}
-        snapshot = Snapshot(resources, changes.serial, before.serial, changed, newer)
+        snapshot = before.followed_by(resources, changes.serial, changed)
     contributions = _kept(gateway.contributions, changes.contributions)
     return GatewayParts(record, gateway.style, contributions, hosts, snapshot, own, calls)
 
@@ -196,12 +194,6 @@ def _routes(listeners: Resources, hosts: Hosts, before: GatewayParts) -> Resourc
         return told.of(TypeUrl.ROUTES)
     names = {name for each in listeners.values() for name in each.needs}
     return NOTHING.update({name: route_configuration(name, before.style, hosts) for name in names})
-
-
-def _newer(before: frozenset[str], changed: frozenset[str], resources: Resources) -> frozenset[str]:
-    """Those that not every supported Envoy knows whole. Looks at what changed only."""
-    found = {name for name in changed if name in resources and resources[name].since > OLDEST}
-    return before - changed | found if before or found else NONE
 
 
 def _difference(before: Resources, after: Resources) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from types import MappingProxyType
 
 from immutables import Map
@@ -24,21 +25,23 @@ VIRTUAL_HOSTS = 2
 class Hosts:
     """Encoded virtual hosts by domain, with a sum of their digests: equal sums mean equal sets, in any order.
 
-    `newer`: those that not every supported Envoy knows whole, and from which version on they are.
+    `newer`: those that not every supported Envoy knows whole, and from which version on they are. `known`: if there are
+    any, what Envoys from each of these versions on know; a host that they would know in part is refused by name.
     """
 
     bodies: Map[str, bytes] = field(default_factory=Map)
     total: int = 0
     newer: Map[str, Minor] = field(default_factory=Map)
+    known: Mapping[Minor, "Hosts"] = field(default_factory=dict)
 
     def replaced(
         self, changes: Iterable[tuple[str, bytes | None]], newer: Mapping[str, Minor] = MappingProxyType({})
     ) -> "Hosts":
         """With these domains' bodies; None takes a domain out."""
+        said = list(changes)
         total = self.total
-        bodies = self.bodies.mutate()
-        marks = self.newer.mutate()
-        for domain, body in changes:
+        bodies, marks = self.bodies.mutate(), self.newer.mutate()
+        for domain, body in said:
             marks.pop(domain, None)
             if domain in newer:
                 marks[domain] = newer[domain]
@@ -48,12 +51,24 @@ class Hosts:
             if body is not None:
                 bodies[domain] = body
                 total += _weight(domain, body)
-        return Hosts(bodies.finish(), total % (1 << 128), marks.finish())
+        known = self._known(said, newer) if len(marks) else {}
+        return Hosts(bodies.finish(), total % (1 << 128), marks.finish(), known)
 
-    def known_to(self, envoy: Minor) -> "Hosts":
-        """A host that such an Envoy would understand in part only is refused by name."""
-        unknown = [domain for domain, since in self.newer.items() if since > envoy]
-        return self.replaced((domain, too_new_body(domain)) for domain in unknown) if unknown else self
+    def _known(self, changes: list[tuple[str, bytes | None]], newer: Mapping[str, Minor]) -> Mapping[Minor, "Hosts"]:
+        """What Envoys of each age know after these changes."""
+        ages = {OLDEST, *self.known, *(newer[domain] for domain, _ in changes if domain in newer)}
+        return {
+            age: self._known_to(age).replaced(
+                (domain, body if newer.get(domain, OLDEST) <= age else too_new_body(domain)) for domain, body in changes
+            )
+            for age in ages
+        }
+
+    def _known_to(self, age: Minor) -> "Hosts":
+        if age in self.known:
+            return self.known[age]
+        unknown = [domain for domain, since in self.newer.items() if since > age]
+        return Hosts(self.bodies, self.total).replaced((domain, too_new_body(domain)) for domain in unknown)
 
 
 def _weight(domain: str, body: bytes) -> int:
@@ -62,9 +77,9 @@ def _weight(domain: str, body: bytes) -> int:
 
 def route_configuration(listener: str, style: Style, hosts: Hosts) -> Resource:
     """What the newest Envoys get, and in place of it what older ones get."""
-    made = _route_configuration(listener, style, hosts.known_to(OLDEST))
-    for since in sorted(set(hosts.newer.values())):
-        made = _route_configuration(listener, style, hosts.known_to(since)).for_envoys(since, made)
+    made = _route_configuration(listener, style, hosts.known.get(OLDEST, hosts))
+    for age, known in sorted(hosts.known.items(), key=itemgetter(0)):
+        made = _route_configuration(listener, style, known).for_envoys(age, made) if age > OLDEST else made
     return made
 
 
