@@ -5,7 +5,14 @@ from collections.abc import Iterable
 from time import perf_counter
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from typing_extensions import override
 
 from xds_server import __version__
@@ -36,7 +43,10 @@ class Metrics(Observer):
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         registry = self.registry
-        Gauge("xds_server_build_info", "Always 1.", ["version"], registry=registry).labels(__version__).set(1)
+        ProcessCollector(registry=registry)
+        Gauge("xds_server_build_info", "Always 1; the version is a label.", ["version"], registry=registry).labels(
+            __version__
+        ).set(1)
         self._streams = Gauge("xds_server_streams", "Open xDS streams.", ["mode"], registry=registry)
         self._unknown = Counter(
             "xds_server_unknown_proxies",
@@ -57,9 +67,12 @@ class Metrics(Observer):
                 counter.labels(_short(kind))  # an alert on an increase must see the first one
         self._stuck = Counter("xds_server_stuck_clusters", "Clusters that did not warm in time.", registry=registry)
         self._problems = Gauge(
-            "xds_server_problems", "What is wrong.", ["severity", "reason", "record"], registry=registry
+            "xds_server_problems",
+            "Faults in what the operator gave, or in what proxies made of it, now.",
+            ["severity", "reason", "record"],
+            registry=registry,
         )
-        self._records = Gauge("xds_server_records", "Records in force.", ["kind"], registry=registry)
+        self._records = Gauge("xds_server_records", "Records in force, by kind.", ["kind"], registry=registry)
         self._resources_held = Gauge(
             "xds_server_resources", "What the proxies of a gateway can be told.", ["gateway", "type"], registry=registry
         )
