@@ -59,7 +59,7 @@ def test_check_of_a_good_folder() -> None:
     result = run("check", SAMPLE)
 
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == "8 records hold; 0 errors, 0 warnings\n"
+    assert result.stdout == "8 records in force; 0 errors, 0 warnings\n"
 
 
 def test_check_lists_every_problem_with_its_place(folder: Path) -> None:
@@ -69,7 +69,7 @@ def test_check_lists_every_problem_with_its_place(folder: Path) -> None:
     first, second, last = result.stdout.splitlines()
     assert first.startswith("bad.yaml:1 (document 1): error: Release/default/bad: app shop has no deployment 'v9'.")
     assert second.startswith("v3.yaml:1 (document 1): warning: AppDeployment/default/v3: component web is at build b3")
-    assert last == "7 records hold; 1 error, 1 warning"
+    assert last == "7 records in force; 1 error, 1 warning"
 
 
 @pytest.mark.parametrize("style", ["json", "yaml"])
@@ -105,7 +105,7 @@ def test_an_empty_folder_is_a_warning_for_it_may_be_the_wrong_one(tmp_path: Path
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
         f"{tmp_path}: warning: no record was found, so nothing is in force. {fix} [NoRecords]",
-        "0 records hold; 0 errors, 1 warning",
+        "0 records in force; 0 errors, 1 warning",
     ]
     assert data(run("render", tmp_path), "yaml") == {}
 
@@ -217,7 +217,7 @@ def test_a_kind_that_is_none_is_a_wrong_use_that_names_them() -> None:
     result = run("schema", "Pod")
 
     assert result.exit_code == 2
-    assert "'appdeployment'" in result.stderr
+    assert "'Pod' is no kind of record; there is Build, AppDeployment, Release, Gateway, App" in result.stderr
 
 
 def test_the_kinds_that_can_be_asked_for_are_all_there_are() -> None:

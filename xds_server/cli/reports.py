@@ -22,14 +22,14 @@ COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
 
 
 def print_problems(problems: Iterable[Problem], records: int | None = None) -> None:
-    """`records`: how many hold, if that is known."""
+    """`records`: how many are in force, if that is known."""
     console = Console(soft_wrap=True, highlight=False)
     found = list(problems)
     for problem in found:
         console.print(problem_line(problem))
     errors = sum(1 for each in found if each.severity is Severity.ERROR)
     warnings = len(found) - errors
-    holding = "" if records is None else f"{count(records, 'record')} hold{'s' if records == 1 else ''}; "
+    holding = "" if records is None else f"{count(records, 'record')} in force; "
     said = f"{holding}{count(errors, 'error')}, {count(warnings, 'warning')}"
     console.print(said, style="red" if errors else "green")
 
