@@ -63,6 +63,21 @@ def test_help_says_every_exit_code_and_what_every_option_is_for(program: str) ->
             assert [each.name for each in found.params if not each.help] == [], command
 
 
+@pytest.mark.parametrize("program", COMMANDS)
+def test_help_fits_into_80_columns(program: str) -> None:
+    """What does not is cut off with an ellipsis."""
+    for command in COMMANDS[program]:
+        line = [*command.split(), "--help"]
+        assert "\u2026" not in CliRunner().invoke(PROGRAMS[program], line, env={**PLAIN, "COLUMNS": "80"}).output
+
+
+def test_every_option_of_serve_has_the_environment_variable_that_its_help_says() -> None:
+    serve: Any = get_command(server)
+    for option in serve.commands["serve"].params:
+        name = option.opts[0].removeprefix("--").upper().replace("-", "_")
+        assert option.envvar == f"XDS_SERVER_{name}"
+
+
 WRONG = {
     "no-such-command": "xdsctl chekc",
     "no-folder": "xdsctl check",

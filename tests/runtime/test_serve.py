@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from tests.records.folder import SHOP, release
 from xds_server.domain.addresses import Address
@@ -122,6 +123,15 @@ async def told(control: Control, what: str) -> None:
         async for snapshot in world.follow():
             if what.encode() in snapshot.of(TypeUrl.ROUTES)["edge/http"].body:
                 return
+
+
+async def test_ports_that_the_system_chose_are_those_that_are_logged(records: Path) -> None:
+    with capture_logs() as logged:
+        async with serving(Settings(records, records.parent / "state", Address(LOOPBACK, 0), Address(LOOPBACK, 0))):
+            [said] = [each for each in logged if each["event"] == "serving"]
+            for name in ("xds", "admin"):
+                host, _, port = said[name].partition(":")
+                socket.create_connection((host, int(port)), timeout=5).close()
 
 
 async def test_a_file_that_is_replaced_is_told_and_counted(records: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xds_server.cli.values import ErrorIsOne, version_of
+from xds_server.cli.values import ErrorIsOne, PlainWords, version_of
 
 if TYPE_CHECKING:
     from xds_server.domain.problems import Problem
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from xds_server.records.admitted import Admission
 
 app = typer.Typer(
+    cls=PlainWords,
     help="Look at a folder of records before anyone is told of it, or ask a running server.",
     no_args_is_help=True,
     add_completion=False,
@@ -54,6 +55,13 @@ class Kind(StrEnum):
     APP = "App"
 
 
+def _kind(text: str) -> str:
+    found = next((each for each in Kind if each.lower() == text.lower()), None)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no kind of record; there is {', '.join(Kind)}")
+    return found.value
+
+
 class FieldsFormat(StrEnum):
     """How fields are printed."""
 
@@ -63,7 +71,10 @@ class FieldsFormat(StrEnum):
     YAML = "yaml"
 
 
-KindArgument = Annotated[Kind | None, typer.Argument(help="Only this kind; absent: all.", case_sensitive=False)]
+KindArgument = Annotated[
+    str | None,
+    typer.Argument(parser=_kind, metavar="KIND", help="Build, AppDeployment, Release, Gateway or App; absent: all."),
+]
 
 
 ExtensionOption = Annotated[
@@ -316,7 +327,7 @@ def fields(
     """
     from xds_server.cli import fields as found
 
-    kinds = [kind.value] if kind else [each.value for each in Kind]
+    kinds = [kind] if kind else [each.value for each in Kind]
     match output:
         case FieldsFormat.TEXT:
             found.print_fields(kinds)
@@ -338,7 +349,7 @@ def schema(kind: KindArgument = None, output: FormatOption = Format.JSON) -> Non
     """
     from xds_server.records.schema import schema as schema_of
 
-    _echo(schema_of(kind.value if kind else ""), output.value)
+    _echo(schema_of(kind or ""), output.value)
 
 
 def _extended(admission: "Admission", extensions: list[str], limit: float) -> "tuple[Compilation, tuple[Problem, ...]]":

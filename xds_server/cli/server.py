@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xds_server.cli.values import parse_address, parse_word, version_of
+from xds_server.cli.values import PlainWords, parse_address, parse_word, version_of
 from xds_server.domain.addresses import Address
 
 if TYPE_CHECKING:
     from xds_server.resources.bootstrap import ProxyNode
 
 app = typer.Typer(
+    cls=PlainWords,
     help="An Envoy control plane for shaping traffic by version.",
     no_args_is_help=True,
     add_completion=False,
@@ -81,11 +82,16 @@ def _from_file(context: typer.Context, path: Path | None) -> Path | None:
 @app.command()
 def serve(
     records: Annotated[
-        Path, typer.Option(envvar="XDS_SERVER_RECORDS", help="Folder of YAML records, watched for changes.")
+        Path,
+        typer.Option(
+            envvar="XDS_SERVER_RECORDS", show_envvar=False, help="Folder of YAML records, watched for changes."
+        ),
     ],
     state: Annotated[
         Path,
-        typer.Option(envvar="XDS_SERVER_STATE", help="Folder of this server's own memory: last good records."),
+        typer.Option(
+            envvar="XDS_SERVER_STATE", show_envvar=False, help="Folder of this server's own memory: last good records."
+        ),
     ],
     xds: Annotated[
         Address,
@@ -93,6 +99,7 @@ def serve(
             parser=parse_address,
             metavar="HOST:PORT",
             envvar="XDS_SERVER_XDS",
+            show_envvar=False,
             show_default=str(XDS),
             help="Where proxies connect.",
         ),
@@ -103,8 +110,9 @@ def serve(
             parser=parse_address,
             metavar="HOST:PORT",
             envvar="XDS_SERVER_ADMIN",
+            show_envvar=False,
             show_default=str(ADMIN),
-            help="Where /readyz, /healthz, /metrics and /explain are.",
+            help="Where /readyz, /healthz, /metrics, /problems and /explain are.",
         ),
     ] = ADMIN,
     allow_empty: Annotated[
@@ -112,19 +120,27 @@ def serve(
         typer.Option(
             "--allow-empty",
             envvar="XDS_SERVER_ALLOW_EMPTY",
+            show_envvar=False,
             help="Believe a folder that is empty or has lost every release while records are in force; otherwise that"
             " is a read error.",
         ),
     ] = False,
     xds_cert: Annotated[
         Path | None,
-        typer.Option(envvar="XDS_SERVER_XDS_CERT", help="PEM chain that the xDS port shows; re-read when it changes."),
+        typer.Option(
+            envvar="XDS_SERVER_XDS_CERT",
+            show_envvar=False,
+            help="PEM chain that the xDS port shows; re-read when it changes.",
+        ),
     ] = None,
-    xds_key: Annotated[Path | None, typer.Option(envvar="XDS_SERVER_XDS_KEY", help="PEM key of --xds-cert.")] = None,
+    xds_key: Annotated[
+        Path | None, typer.Option(envvar="XDS_SERVER_XDS_KEY", show_envvar=False, help="PEM key of --xds-cert.")
+    ] = None,
     xds_client_ca: Annotated[
         Path | None,
         typer.Option(
             envvar="XDS_SERVER_XDS_CLIENT_CA",
+            show_envvar=False,
             help="PEM authorities: only proxies with a certificate of theirs may connect. Needs --xds-cert.",
         ),
     ] = None,
@@ -133,28 +149,40 @@ def serve(
         typer.Option(
             metavar="MODULE:FUNCTION",
             envvar="XDS_SERVER_EXTENSION",
+            show_envvar=False,
             help="Python that may change resources of records that name it; may be repeated (docs/extensions.md).",
         ),
     ] = None,
     extension_timeout: Annotated[
         float,
         typer.Option(
-            min=0.01, envvar="XDS_SERVER_EXTENSION_TIMEOUT", help="Seconds that an extension has for one resource."
+            min=0.01,
+            envvar="XDS_SERVER_EXTENSION_TIMEOUT",
+            show_envvar=False,
+            help="Seconds that an extension has for one resource.",
         ),
     ] = 1.0,
     log_format: Annotated[
-        LogFormat, typer.Option(envvar="XDS_SERVER_LOG_FORMAT", help="auto: text on a terminal, JSON elsewhere.")
+        LogFormat,
+        typer.Option(
+            envvar="XDS_SERVER_LOG_FORMAT", show_envvar=False, help="auto: text on a terminal, JSON elsewhere."
+        ),
     ] = LogFormat.AUTO,
     config: Annotated[
         Path | None,
         typer.Option(
-            callback=_from_file, is_eager=True, envvar="XDS_SERVER_CONFIG", help="TOML file with these options."
+            callback=_from_file,
+            is_eager=True,
+            envvar="XDS_SERVER_CONFIG",
+            show_envvar=False,
+            help="TOML file with these options.",
         ),
     ] = None,
 ) -> None:
     """Serve Envoys from a folder of records until SIGTERM or Ctrl-C.
 
     Flags come first, then the environment, then the file of --config.
+    In the environment --xds-cert is XDS_SERVER_XDS_CERT, and so on for every option.
     A folder of records that cannot be read is waited for: /readyz says so.
 
     Exit code 0: it was told to end; 1: it could not start (a port in use, no right to write); 2: wrong use.

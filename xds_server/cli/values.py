@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 from typing_extensions import override
 
@@ -13,6 +13,8 @@ from xds_server import __version__
 from xds_server.domain.addresses import Address, read_address
 
 LABEL = "[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+PYDANTIC = "Value error, "
+"""What pydantic puts before the words of a validator."""
 RECORD_WORD = re.compile(rf"(?:{LABEL}\.)?{LABEL}")
 
 
@@ -41,6 +43,18 @@ def version_of(program: str) -> Callable[[bool], None]:
             raise typer.Exit
 
     return say
+
+
+class PlainWords(TyperGroup):
+    """A program that says what is wrong with a value without saying which library noticed."""
+
+    @override
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TyperException as wrong:
+            wrong.message = wrong.message.removeprefix(PYDANTIC)
+            raise
 
 
 class ErrorIsOne(TyperCommand):

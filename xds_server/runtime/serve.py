@@ -89,9 +89,14 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         control = Control(folder, store, metrics, allow_empty=settings.allow_empty, extender=extender)
         control.report_later(_once_proxies_are_told)
         xds = XdsServer(control.worlds, Everyone(metrics, *control.observers, *observers))
-        await _start(xds, settings)
+        port = await _start(xds, settings)
         admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: _standing(control)))
-        log.info("serving", xds=str(settings.xds), admin=str(settings.admin), records=str(settings.records))
+        log.info(
+            "serving",
+            xds=str(settings.xds._replace(port=port)),
+            admin=str(settings.admin._replace(port=admin_socket.getsockname()[1])),
+            records=str(settings.records),
+        )
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(admin.serve([admin_socket]))
@@ -108,14 +113,15 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
             await xds.stop(GRACE)
 
 
-async def _start(xds: XdsServer, settings: Settings) -> None:
+async def _start(xds: XdsServer, settings: Settings) -> int:
+    """The port: of `HOST:0` it is known only now."""
     address = settings.xds
     credentials = server_credentials(settings.tls, clock) if settings.tls else None
     if (settings.tls is None or settings.tls.client_ca is None) and not _is_loopback(address.host):
         fix = "give --xds-cert, --xds-key and --xds-client-ca, or keep the port where only proxies can reach it"
         log.warning("anybody who reaches the xds port is told everything, private keys too", xds=str(address), fix=fix)
     try:
-        await xds.start(str(address), credentials)
+        return await xds.start(str(address), credentials)
     except RuntimeError as error:
         raise CannotListen(f"cannot listen on --xds {address}: is the port in use? Choose another --xds") from error
 
