@@ -20,6 +20,8 @@ from e2e.support.processes import wait_until
 from e2e.support.random_worlds import GATEWAYS, SERVING, Pair, Request, Requests, Worlds, placed, probe, read_pair
 from e2e.support.records import Document, deployment, record
 from e2e.support.server import BIN, Mode
+from e2e.support.wire import HEAD_END, Reader, connected, status_of
+from xds_server.traffic.edge import METHODS
 
 pytestmark = pytest.mark.e2e
 
@@ -125,6 +127,28 @@ def test_what_is_easily_got_wrong(told: Bench, case: str) -> None:
     answer = told.answer(pair)
     assert told.difference(pair) == ""
     assert f"{answer.rule} {answer.status}" == expected
+
+
+KNOWN_METHODS = frozenset(METHODS.pattern.split("|"))
+OTHERS = "CONTROL CHECKIN DESCRIBE FOO Get LABEL M-SEARCH PRI QUERY UPDATE a!b get head"
+"""Methods of other standards, and what is none. The application knows fewer than Envoy: what it answers is its own."""
+
+
+@pytest.mark.parametrize("version", ["current", "floor"])
+def test_methods_that_http1_knows(version: str, request: pytest.FixtureRequest) -> None:
+    ready: Bench = request.getfixturevalue(version)
+    ready.put(shop())
+    for method in (*sorted(KNOWN_METHODS), *OTHERS.split()):
+        asked = Request(method, b"/v?v", ((b"host", b"one.test"),))
+        with connected(ready.ports["none"]) as connection:
+            connection.sendall(asked.wire())
+            head = Reader(connection).until(HEAD_END)
+        [outcome] = ready.decision("none", asked).outcomes
+        foretold_status = outcome.answer.status if outcome.answer else 200
+        if b"\r\nx-served-rule: default\r\n" in head:
+            assert (method in KNOWN_METHODS, foretold_status) == (True, 200), method
+        else:
+            assert (method in KNOWN_METHODS, foretold_status) == (False, status_of(head)), method
 
 
 def explain(*words: str | Path) -> tuple[int, dict[str, object]]:

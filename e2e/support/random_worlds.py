@@ -42,6 +42,8 @@ SPELLINGS = (
     "%00",
 )
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
+ODD_METHODS = ("get", "Post", "FOO", "QUERY", "M-SEARCH", "PURGE", "TRACE", "MKCOL")
+"""Some that Envoy's HTTP/1 codec knows, and some that it does not."""
 HEADERS = ("x-a", "x-b", "x-group", "x_u", "host", "user-agent", "cookie", "x-forwarded-proto")
 PARAMETERS = ("q", "beta", "v", "a b", "é", "q.x")
 COOKIES = ("c", "beta", "user")
@@ -284,7 +286,7 @@ class Requests:
 
     def request(self) -> Request:
         dice = self._dice
-        method = "GET" if maybe(dice, 0.5) else dice.choice(METHODS)
+        method = "GET" if maybe(dice, 0.5) else dice.choice((*METHODS, *ODD_METHODS) if maybe(dice, 0.1) else METHODS)
         lines = [("host", self._host()), ("x-request-id", self._user())]
         names = [dice.choice(HEADERS[: 4 if maybe(dice, 0.1) else 3]) for _ in range(dice.randint(0, 3))]
         lines += [(name, self._value()) for name in (names if self._doubled else sorted({*names}))]

@@ -81,11 +81,40 @@ def test_wrong_use(words: list[str | Path]) -> None:
     assert run(*words).exit_code == 2
 
 
+@pytest.mark.parametrize("place", [[SAMPLE], ["--server", "127.0.0.1:1"]], ids=["folder", "server"])
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([SAMPLE, "GET", "shop.localhost/"], "is not an absolute URL, such as"),
-        ([SAMPLE, "GET", SHOP, "-H", "x-a"], "is not a header, such as"),
+        (["GET", "shop.localhost/"], "is not an absolute URL, such as"),
+        ([SHOP, "-H", "x-a"], "is not a header, such as"),
+        (["BAD METHOD", SHOP], "is not a method that a gateway routes, such as GET"),
+        ([SHOP, "--request-id", "12"], "is no request id"),
+    ],
+)
+def test_what_is_no_request_is_a_wrong_use(place: list[str | Path], words: list[str], said: str) -> None:
+    result = run(*place, *words)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in " ".join(result.stderr.replace("│", "").split())
+
+
+def test_a_folder_and_a_server_are_too_much() -> None:
+    for words in (["GET", SHOP], [SHOP]):
+        result = run(SAMPLE, *words, "--server", "127.0.0.1:1")
+        assert result.exit_code == 2
+        assert "write DIR or --server, not both" in result.stderr
+
+
+def test_a_method_that_is_not_in_capitals_is_refused_as_envoy_does() -> None:
+    result = run(SAMPLE, "get", SHOP)
+
+    assert result.exit_code == 3
+    assert "400 BadRequest: 'get' is no method of HTTP/1 that Envoy knows" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
         ([SAMPLE, "GET", SHOP, "-g", "egde"], "there is no gateway 'egde'; there is: edge"),
         ([SAMPLE, "GET", "https://shop.localhost/"], "no listener for https on port 443; choose with --listener: http"),
         (["--server", "ftp://a", "GET", SHOP], "is not the address of a server"),

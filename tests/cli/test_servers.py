@@ -69,6 +69,15 @@ def test_check_of_a_server_that_does_not_answer_says_so() -> None:
     assert "does not answer" in result.stderr
 
 
-@pytest.mark.parametrize("words", [[], ["manifests/shop", "--server", "127.0.0.1:1"]])
-def test_check_is_of_a_folder_or_of_a_server(words: list[str]) -> None:
-    assert CliRunner().invoke(app, ["check", *words]).exit_code == 2
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "write a folder of records, or --server URL"),
+        ([".", "--server", "127.0.0.1:1"], "write DIR or --server, not"),
+    ],
+)
+def test_check_is_of_a_folder_or_of_a_server(words: list[str], said: str) -> None:
+    result = CliRunner().invoke(app, ["check", *words], env={"COLUMNS": "100"})
+
+    assert result.exit_code == 2
+    assert said in result.stderr

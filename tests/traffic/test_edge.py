@@ -52,6 +52,21 @@ def test_what_no_client_should_send_is_400(path: str, authority: str) -> None:
     assert answered(path, authority) == (400, "BadRequest", "")
 
 
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        (
+            "get",
+            "'get' is no method of HTTP/1 that Envoy knows; methods are in capitals: GET (over HTTP/2 it is routed)",
+        ),
+        ("FOO", "'FOO' is no method of HTTP/1 that Envoy knows (over HTTP/2 it is routed)"),
+    ],
+)
+def test_a_method_that_http1_does_not_know_is_400(method: str, said: str) -> None:
+    assert entered(method=method) == Answer(400, "BadRequest", said)
+    assert isinstance(entered(method="PURGE"), Seen)
+
+
 def test_escaped_slashes_are_sent_to_the_plain_path() -> None:
     assert answered("/a%2Fb?x=%2f") == (307, "EscapedSlash", "/a/b?x=%2f")
 

@@ -1,6 +1,6 @@
 import pytest
 
-from xds_server.traffic.requests import CannotExplain, Request, decoded, host_of, parameters, read_request, seen
+from xds_server.traffic.requests import NoRequest, Request, decoded, host_of, parameters, read_request, seen
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,14 @@ def test_a_url_is_read_as_it_is_written(url: str, scheme: str, authority: str, p
     ],
 )
 def test_what_is_no_request_is_said_so(method: str, url: str, lines: list[str], said: str) -> None:
-    with pytest.raises(CannotExplain, match=said):
+    with pytest.raises(NoRequest, match=said):
         read_request(method, url, lines)
+
+
+@pytest.mark.parametrize("request_id", ["", "12", "not hex", "FF00"])
+def test_a_request_id_begins_with_a_slot(request_id: str) -> None:
+    with pytest.raises(NoRequest, match="is no request id: its first 4 characters are the slot"):
+        read_request("GET", "http://a.test/", (), request_id)
 
 
 def test_a_host_line_stands_in_place_of_the_urls_host() -> None:

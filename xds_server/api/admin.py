@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel
 
 from xds_server import __version__
-from xds_server.api.explain import Question, explained
+from xds_server.api.explain import Question, explained, malformed
 from xds_server.api.problems import ProblemReport, Standing, problem_report
 from xds_server.traffic.decisions import Decision
 from xds_server.traffic.requests import CannotExplain
@@ -48,6 +49,11 @@ def admin_app(
     async def problems() -> list[ProblemReport]:
         """Everything that is wrong now: with records, certificates and extensions, and what proxies refuse."""
         return [problem_report(each) for each in standing().problems]
+
+    @app.exception_handler(RequestValidationError)
+    async def refuse(_request: Request, error: RequestValidationError) -> JSONResponse:
+        """Only `/explain` takes anything."""
+        return JSONResponse({"error": malformed(error.errors())}, 400)
 
     @app.post("/explain", response_model=Decision)
     def explain(question: Question) -> Decision | JSONResponse:

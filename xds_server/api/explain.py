@@ -1,7 +1,8 @@
 """`POST /explain`: what a gateway does with a request, and why, by what this server has in force."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,7 +13,7 @@ from xds_server.traffic.decide import decide
 from xds_server.traffic.decisions import Decision
 from xds_server.traffic.entrances import entrance
 from xds_server.traffic.intents import RefusalReason
-from xds_server.traffic.requests import read_request
+from xds_server.traffic.requests import Request, read_request
 
 
 class Question(BaseModel):
@@ -27,13 +28,39 @@ class Question(BaseModel):
     listener: str = ""
     request_id: str | None = Field(default=None, alias="requestId")
 
+    def request(self) -> Request:
+        """What is asked about. `NoRequest` says why it is none."""
+        return read_request(self.method, self.url, self.headers, self.request_id)
+
 
 LOST = (RefusalReason.HOST_UNKNOWN, RefusalReason.DEPLOYMENT_UNKNOWN)
 
 
+EXAMPLE = '{"url": "http://shop.example.com/"}'
+NO_BODY = f"the body is no JSON object with content-type: application/json; write {EXAMPLE}"
+WORDS = {
+    "missing": f"is missing; write {EXAMPLE}",
+    "string_type": "must be a string",
+    "tuple_type": "must be a list of strings",
+    "too_long": "has too many items",
+}
+
+
+def malformed(errors: Sequence[Any]) -> str:
+    """Why what came is no `Question`, by the first of pydantic's errors; it came as the body of a request."""
+    kind, (_, *path) = errors[0]["type"], errors[0]["loc"]
+    field = ".".join(map(str, path))
+    if not path or kind == "json_invalid":
+        return NO_BODY
+    if kind == "extra_forbidden":
+        known = ", ".join(field.alias or name for name, field in Question.model_fields.items())
+        return f"{field!r} is no field of a question; there is {known}"
+    return f"{field} {WORDS[kind]}"
+
+
 def explained(standing: Standing, question: Question) -> Decision:
     """`CannotExplain` says what of the question has no answer."""
-    request = read_request(question.method, question.url, question.headers, question.request_id)
+    request = question.request()
     found = entrance(standing.world, request, question.gateway, question.listener)
     decision = decide(standing.world, found.gateway, found.listener, request)
     return replace(decision, problems=tuple(map(str, _concerning(decision, standing.problems))))

@@ -84,6 +84,7 @@ ExtensionOption = Annotated[
 ExtensionTimeout = Annotated[float, typer.Option(min=0.01, help="Seconds that an extension has for one resource.")]
 
 
+NOT_BOTH = "write DIR or --server, not both"
 ServerOption = Annotated[
     str, typer.Option(metavar="URL", help="Ask a running server, by its --admin address, in place of DIR.")
 ]
@@ -123,7 +124,9 @@ def check(
     from xds_server.cli import reports
     from xds_server.domain.problems import Severity
 
-    if (records is None) == (not server):
+    if records is not None and server:
+        raise typer.BadParameter(NOT_BOTH)
+    if records is None and not server:
         raise typer.BadParameter("write a folder of records, or --server URL")
     held = None
     problems: Sequence[Problem]
@@ -265,7 +268,7 @@ def explain(
     from xds_server.api.problems import Standing
     from xds_server.cli import explain as asking
     from xds_server.cli.servers import NoAnswer
-    from xds_server.traffic.requests import CannotExplain
+    from xds_server.traffic.requests import CannotExplain, NoRequest
 
     place, method, url = _request_words(words, server)
     question = Question(
@@ -277,11 +280,14 @@ def explain(
         request_id=request_id or None,
     )
     try:
+        question.request()
         if server:
             decision = asking.ask(server, question)
         else:
             admission = _admitted(_folder(place))
             decision = explained(Standing(admission.world, admission.problems), question)
+    except NoRequest as error:
+        raise typer.BadParameter(str(error)) from None
     except (CannotExplain, NoAnswer) as error:
         typer.echo(f"xdsctl: {error}", err=True)
         raise typer.Exit(1) from None
@@ -295,6 +301,8 @@ def explain(
 def _request_words(words: list[str], server: str) -> tuple[str, str, str]:
     """Folder (empty if a server is asked), method and URL."""
     places = 0 if server else 1
+    if server and len(words) > 1 and Path(words[0]).is_dir():
+        raise typer.BadParameter(NOT_BOTH)
     match words[places:]:
         case [url]:
             method = "GET"

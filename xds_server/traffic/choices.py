@@ -82,8 +82,7 @@ def _drawn(intent: DefaultIntent, request: Seen, why: str) -> tuple[Step, list[C
         return Step("default", True, why), shares
     rest = rest_of(intent.ranges)
     owner = next((each for each in intent.ranges if each is not rest and _drew(each, request.request_id)), rest)
-    digits = request.request_id[: expressions.SLOT_DIGITS]
-    slot = int(digits, 16) if re.fullmatch(expressions.ANY_SLOT, digits) else None
+    slot = int(request.request_id[: expressions.SLOT_DIGITS], 16)
     step, choices = _sticky("the request id", owner, slot)
     return replace(step, because=f"{why}; {step.because}"), choices
 

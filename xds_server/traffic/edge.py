@@ -10,6 +10,12 @@ from xds_server.traffic.requests import Request, Seen, host_of, seen
 
 AUTHORITY = re.compile(r"[-0-9A-Za-z._~!$&'()*+,;=:@%\[\]]*")
 HTTPS = 443
+METHODS = re.compile(
+    "ACL|BIND|CHECKOUT|COPY|DELETE|GET|HEAD|LINK|LOCK|MERGE|MKACTIVITY|MKCALENDAR|MKCOL|MOVE|MSEARCH|NOTIFY|OPTIONS|"
+    "PATCH|POST|PROPFIND|PROPPATCH|PURGE|PUT|REBIND|REPORT|SEARCH|SOURCE|SUBSCRIBE|TRACE|UNBIND|UNLINK|UNLOCK|"
+    "UNSUBSCRIBE"
+)
+"""What Envoy's HTTP/1 codec knows, but for CONNECT. Over HTTP/2 any word is a method."""
 
 
 def enter(gateway: Gateway, listener: Listener, request: Request) -> Seen | Answer:
@@ -32,6 +38,8 @@ def closed(listener: Listener, missing: list[str]) -> Answer:
 
 
 def _fault(http: Http, request: Request) -> str:
+    if not METHODS.fullmatch(request.method):
+        return f"{request.method!r} is no method of HTTP/1 that Envoy knows{_meant(request.method)}"
     if not AUTHORITY.fullmatch(request.authority):
         return "the host has characters that no host has"
     if "#" in request.path:
@@ -40,6 +48,11 @@ def _fault(http: Http, request: Request) -> str:
     if named and http.underscores is Underscores.REJECT:
         return f"header {named[0]} has an underscore, which this gateway refuses (spec.http.underscores)"
     return ""
+
+
+def _meant(method: str) -> str:
+    said = f"; methods are in capitals: {method.upper()}" if METHODS.fullmatch(method.upper()) else ""
+    return f"{said} (over HTTP/2 it is routed)"
 
 
 def _redirect(gateway: Gateway, listener: Listener, request: Request, path: str) -> Answer:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
+from xds_server.traffic.expressions import ANY_SLOT, SLOT_DIGITS
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 URL = re.compile(
     r"(?P<scheme>https?)://(?P<authority>[^/?#]+)(?P<path>/[^?#]*)?(?P<query>\?[^#]*)?(?:#.*)?", re.IGNORECASE
@@ -20,12 +22,16 @@ class CannotExplain(ValueError):
     """What was asked has no answer; the message says why, and what to ask instead."""
 
 
+class NoRequest(CannotExplain):
+    """What was asked about is no request, whatever is in force."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a client sends. `path` has its query; `headers` are lines, names in lower case.
 
     Bytes that are not UTF-8 are surrogates, as the operating system hands them to Python. `request_id` is the one that
-    Envoy gives the request; None: any, as a client cannot choose it.
+    Envoy gives the request, and begins with a slot; None: any, as a client cannot choose it.
     """
 
     method: str
@@ -43,18 +49,26 @@ class Request:
 
 
 def read_request(method: str, url: str, lines: Iterable[str], request_id: str | None = None) -> Request:
-    """As `curl` takes it: a method, a URL, lines `name: value`; a `host` line stands in place of the URL's host."""
+    """As `curl` takes it: a method, a URL, lines `name: value`; a `host` line stands in place of the URL's host.
+
+    `NoRequest` says what is wrong with them.
+    """
     if not METHOD.fullmatch(method) or method.upper() == "CONNECT":
-        raise CannotExplain(f"{method!r} is not a method that a gateway routes, such as GET")
+        raise NoRequest(f"{method!r} is not a method that a gateway routes, such as GET")
     parts = URL.fullmatch(url)
     if parts is None:
-        raise CannotExplain(f"{url!r} is not an absolute URL, such as http://shop.example.com/cart?step=1")
+        raise NoRequest(f"{url!r} is not an absolute URL, such as http://shop.example.com/cart?step=1")
     if not VISIBLE.fullmatch(url):
-        raise CannotExplain(f"{url!r} has spaces, or characters that a URL writes percent-encoded (%20)")
+        raise NoRequest(f"{url!r} has spaces, or characters that a URL writes percent-encoded (%20)")
+    if request_id is not None and not re.match(ANY_SLOT, request_id):
+        raise NoRequest(
+            f"{request_id!r} is no request id: its first {SLOT_DIGITS} characters are the slot, digits and a to f; "
+            "write it as ff00, or whole, as ff00aa11-2222-4333-8444-555566667777"
+        )
     headers = [_line(line) for line in lines]
     hosts = [value for name, value in headers if name == "host"]
     if len(hosts) > 1:
-        raise CannotExplain("a request has one host, not several")
+        raise NoRequest("a request has one host, not several")
     return Request(
         method=method,
         scheme=parts["scheme"].lower(),
@@ -68,7 +82,7 @@ def read_request(method: str, url: str, lines: Iterable[str], request_id: str | 
 def _line(text: str) -> tuple[str, str]:
     found = HEADER.fullmatch(text)
     if found is None:
-        raise CannotExplain(f"{text!r} is not a header, such as 'x-early-adopter: true'")
+        raise NoRequest(f"{text!r} is not a header, such as 'x-early-adopter: true'")
     return found["name"].lower(), found["value"]
 
 
