@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from yaml.nodes import Node
 
 from xds_server.domain.problems import Place, Problem, Reason
-from xds_server.records import yaml
+from xds_server.records import values, yaml
 from xds_server.records.values import FORM, NOT_A_STRING, PATTERNS, WEIGHTS
 
 SHOWN = 100
@@ -54,7 +54,7 @@ def faults(place: Place, root: Node, record: str, failed: ValidationError, model
 
 
 def _fault(place: Place, root: Node, record: str, model: type[BaseModel], error: ErrorDetails) -> Problem:
-    steps = error["loc"]
+    steps = (*error["loc"], *error.get("ctx", {}).get("field", ()))
     path = tuple(step for step in steps if step != KEY and not (isinstance(step, str) and step.startswith(FORM)))
     found = yaml.find(root, path)
     what, fix = _said(error, path, found, model)
@@ -76,6 +76,9 @@ def _said(error: ErrorDetails, path: yaml.FieldPath, found: yaml.Found, model: t
     match kind:
         case "extra_forbidden":
             said = _unknown_field(path, model)
+        case values.UNKNOWN_NAME:
+            close = difflib.get_close_matches(context["wanted"], context["known"], 1)
+            said = error["msg"], f"Did you mean {close[0]}?" if close else "Add it there, or name another"
         case "value_error":
             said = _refused(str(context["error"]), error["input"], found)
         case "string_pattern_mismatch":

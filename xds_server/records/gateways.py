@@ -5,11 +5,13 @@ from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from xds_server.domain.names import CONTEXT_HEADER
 from xds_server.records.listeners import Listener, Listeners, RedirectPort
 from xds_server.records.record import RecordBase
 from xds_server.records.values import (
+    UNKNOWN_NAME,
     Flag,
     HeaderName,
     HostPort,
@@ -213,10 +215,13 @@ class GatewaySpec(Model):
 
     @model_validator(mode="after")
     def _known_secrets(self) -> Self:
-        named = [name for listener in self.listeners if listener.tls for name in listener.tls.shown]
-        unknown = [name for name in named if name not in self.secrets]
-        if unknown:
-            raise ValueError(f"a listener names the secret {unknown[0]!r}, which secrets does not have")
+        for index, listener in enumerate(self.listeners):
+            for path, name in listener.tls.named if listener.tls else ():
+                if name not in self.secrets:
+                    what = "names the secret {name}, which spec.secrets does not have"
+                    field = ("listeners", index, "tls", *path)
+                    context = {"name": repr(name), "wanted": name, "field": field, "known": sorted(self.secrets)}
+                    raise PydanticCustomError(UNKNOWN_NAME, what, context)
         return self
 
 

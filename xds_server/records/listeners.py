@@ -1,5 +1,6 @@
 """What a gateway listens on: an address and port, and what happens there."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -35,6 +36,14 @@ class ListenerTls(Model):
         if len(set(self.secrets)) < len(self.secrets):
             raise ValueError("must not name a secret twice")
         return self
+
+    @property
+    def named(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """The secrets by name, each with the field that names it."""
+        if self.secret is not None:
+            yield ("secret",), self.secret
+        for index, name in enumerate(self.secrets):
+            yield ("secrets", index), name
 
     @property
     def shown(self) -> tuple[str, ...]:

@@ -37,6 +37,8 @@ FORM = "form:"
 """How pydantic's path names one of several forms that a value may have: a step that is no field."""
 WEIGHTS = "weights"
 """The type of pydantic's error for weights that do not make a whole."""
+UNKNOWN_NAME = "unknown_name"
+"""The type of pydantic's error for a name that nothing has: its context says at which `field`, and what is `known`."""
 WHOLE = 10_000
 """All of the traffic, in the unit of a weight: hundredths of a percent."""
 LARGEST = (1 << 32) - 1
