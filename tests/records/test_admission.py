@@ -49,6 +49,16 @@ HELD_BACK: dict[str, Mapping[str, Content]] = {
     "unknown-deployment": {"shop.yaml": release("shop", "shop.test", to="v3")},
     "misspelt-deployment": {"shop.yaml": release("shop", "shop.test", to="vv1")},
     "unknown-gateway": {"shop.yaml": release("shop", "shop.test", gateways=["egde"])},
+    "gateway-held-back": {
+        "inner.yaml": record(
+            "Gateway", "inner", {"listeners": [{"name": "https", "port": 8443, "tls": {"secret": "a"}}]}
+        ),
+        "bad.yaml": release("bad", "bad.test", gateways=["inner"]),
+    },
+    "deployment-held-back": {
+        "v3.yaml": deployment("v3", components={"web": {"build": "b1", "calls": ["cart"], "routes": [{}]}}),
+        "bad.yaml": release("bad", "bad.test", to="v3"),
+    },
     "deployment-of-another-app": {
         "b.yaml": build("b", app="cart"),
         "v3.yaml": deployment("v3", app="cart"),
@@ -256,6 +266,20 @@ def test_a_branch_deployment_may_change_and_is_released_with_a_warning() -> None
     server.hears({"v1.yaml": deployment("v1", "b2", version=None)})
 
     assert server.serves["AppDeployment/default/v1"]["components"]["web"]["build"] == "b2"
+    assert server.errors == []
+
+
+@pytest.mark.parametrize("broken", [deployment("v3", routes="none"), deployment("v3", app=7)])
+def test_a_release_hears_of_a_deployment_that_comes_and_is_held_back(broken: str) -> None:
+    server = Server(SHOP)
+    server.hears({"bad.yaml": release("bad", "bad.test", to="v3")})
+    assert "has no deployment 'v3'" in str(server.errors[0])
+
+    server.hears({"v3.yaml": broken})
+    [said] = [str(each) for each in server.errors if each.record == "Release/default/bad"]
+    assert "deployment v3 is written, but held back. Correct what is said of it at v3.yaml:1" in said
+
+    server.hears({"b3.yaml": build("b3", "b3"), "v3.yaml": deployment("v3", "b3")})
     assert server.errors == []
 
 

@@ -1,15 +1,18 @@
 """What a record must be true to besides its own fields: the records that are in force."""
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from xds_server.domain.names import Ref
-from xds_server.domain.problems import Reason
+from xds_server.domain.problems import Place, Reason
 from xds_server.records.matches import RouteRule
 from xds_server.records.models import AppDeployment, Build, Component, Gateway, Release
 from xds_server.records.world import AppWorld, World, build_id
 from xds_server.records.yaml import FieldPath
+
+Written = Callable[[str, Ref], Place | None]
+"""Where a record of this kind and name is written, in force or not; None: nowhere."""
 
 
 class Finding(NamedTuple):
@@ -102,14 +105,14 @@ def template_suffix(record: Gateway) -> str:
     return (explicit.host or "").removeprefix("{deployment}") if explicit else ""
 
 
-def release_findings(record: Release, before: Release | None, world: World) -> Iterator[Finding]:
-    yield from _gateways(record, world)
+def release_findings(record: Release, before: Release | None, world: World, written: Written) -> Iterator[Finding]:
+    yield from _gateways(record, world, written)
     app = world.app(record.refer(record.spec.app))
     known = {before.refer(name) for name in before.spec.deployments} if before else set()
     for path, name in _named(record):
         deployment = app.deployments.get(record.refer(name))
         if deployment is None:
-            yield _unknown_deployment(path, record, name, world)
+            yield _unknown_deployment(path, record, name, world, written)
         elif not deployment.spec.entries:
             what = f"deployment {name} has no component with routes, so no request could reach it"
             yield Finding(path, Reason.NO_ENDPOINTS, what, "Give one of its components routes")
@@ -130,18 +133,22 @@ def _named(record: Release) -> Iterator[tuple[FieldPath, str]]:
             yield ("spec", "audiences", index, "deployment"), audience.deployment
 
 
-def _gateways(record: Release, world: World) -> Iterator[Finding]:
+def _gateways(record: Release, world: World, written: Written) -> Iterator[Finding]:
     for index, name in enumerate(record.spec.gateways):
         gateway = world.gateways.get(record.refer(name))
-        if gateway is None:
-            yield Finding(
-                ("spec", "gateways", index),
-                Reason.UNKNOWN_GATEWAY,
-                f"there is no gateway {name!r}",
-                _closest(name, [ref.word for ref in world.gateways], "Add a Gateway record with this name"),
-            )
+        if gateway is not None:
+            yield from _under_template(record, gateway)
             continue
-        yield from _under_template(record, gateway)
+        what = f"there is no gateway {name!r}"
+        fix = _closest(name, [ref.word for ref in world.gateways], "Add a Gateway record with this name")
+        if (place := written("Gateway", record.refer(name))) is not None:
+            what, fix = _held_back(f"gateway {name}", place)
+        yield Finding(("spec", "gateways", index), Reason.UNKNOWN_GATEWAY, what, fix)
+
+
+def _held_back(what: str, place: Place) -> tuple[str, str]:
+    """Of a record that is there: nobody is told to write it."""
+    return f"{what} is written, but held back", f"Correct what is said of it at {place}; this one is taken then"
 
 
 def _under_template(record: Release, gateway: Gateway) -> Iterator[Finding]:
@@ -163,13 +170,15 @@ def host_path(record: Release, host: str) -> FieldPath:
     return ("spec", "audiences", index, "hosts", hosts.index(host))
 
 
-def _unknown_deployment(path: FieldPath, record: Release, name: str, world: World) -> Finding:
+def _unknown_deployment(path: FieldPath, record: Release, name: str, world: World, written: Written) -> Finding:
     app = record.refer(record.spec.app)
     wanted = record.refer(name)
     for other in world.apps.values():
         if wanted in other.deployments:
             what = f"deployment {name} is one of app {other.app.word}, not of {app.word}"
             return Finding(path, Reason.WRONG_APP, what, f"Name a deployment of {app.word}")
+    if (place := written("AppDeployment", wanted)) is not None:
+        return Finding(path, Reason.UNKNOWN_DEPLOYMENT, *_held_back(f"deployment {name}", place))
     names = [ref.word for ref in world.app(app).deployments]
     fix = _closest(name, names, "Deploy it with an AppDeployment record")
     return Finding(path, Reason.UNKNOWN_DEPLOYMENT, f"app {app.word} has no deployment {name!r}", fix)

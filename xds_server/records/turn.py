@@ -70,10 +70,18 @@ class Turn:
         changed = self._wants.changed
         kinds = {key.kind for key in changed}
         apps = {app for key in changed for app in self._apps(key)}
+        of_some_app = any(key.kind == "AppDeployment" and not any(self._apps(key)) for key in changed)
         for key, problems in self._before.held.items():
             for_gateway = "Gateway" in kinds and key.kind in ("Release", "Gateway")
+            for_deployment = of_some_app and key.kind == "Release"
             for_host = "Release" in kinds and (key.kind == "Gateway" or _wants_a_host(problems))
-            if self._wants.uncovered or for_gateway or for_host or not apps.isdisjoint(self._apps(key)):
+            if (
+                self._wants.uncovered
+                or for_gateway
+                or for_deployment
+                or for_host
+                or not apps.isdisjoint(self._apps(key))
+            ):
                 yield key
 
     def _apps(self, key: Key) -> Iterator[Ref]:
@@ -212,8 +220,12 @@ class Turn:
         record = _as_release(document)
         if document is None or record is None:
             return None
-        findings = checks.release_findings(record, self._entry(key, Release), self.in_force.world)
+        findings = checks.release_findings(record, self._entry(key, Release), self.in_force.world, self._written)
         return None if self._refused(key, document, findings) else document
+
+    def _written(self, kind: str, ref: Ref) -> Place | None:
+        documents = self._wants.of(Key(kind, ref))
+        return documents[0].place if documents else None
 
     def _decide(self, key: Key, document: Document | None, conflict: Conflict | None) -> None:
         if document is None:
