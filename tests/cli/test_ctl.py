@@ -202,6 +202,7 @@ def test_fields_as_data(style: str) -> None:
             "example": "shop",
             "envoy": "",
             "what": "Which release of the app.",
+            "not_in_force_yet": "",
         }
     ]
 

@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from xds_server.cli.fields import page, sections, type_of
+from xds_server.cli.fields import fields_data, page, sections, type_of
+from xds_server.records.later import LATER, as_written
 from xds_server.records.models import KINDS
+from xds_server.records.schema import schema
 
 PAGE = Path(__file__).parents[2] / "docs" / "fields.md"
 
@@ -42,3 +44,26 @@ def test_a_part_is_told_right_after_what_names_it() -> None:
 )
 def test_a_type_is_said_in_an_operators_words(said: dict[str, object], words: str) -> None:
     assert type_of(said) == words
+
+
+MARKED = [
+    (model.__name__, as_written(model, name), until) for model, said in LATER.items() for name, until in said.items()
+]
+
+
+@pytest.mark.parametrize(("model", "field", "until_then"), MARKED)
+def test_what_is_not_in_force_yet_is_marked_wherever_it_is_told(model: str, field: str, until_then: str) -> None:
+    [row] = [each for each in fields_data(KINDS)[model]["fields"] if each["name"] == field]
+    [line] = [each for each in page().splitlines() if each.startswith(f"| `{field}` |") and until_then in each]
+
+    assert row["not_in_force_yet"] == until_then
+    assert f"| *Not in force yet.* {until_then}. " in line
+    described = schema()["$defs"][model]["properties"][field]["description"]
+    assert described.startswith(f"Not in force yet. {until_then}.")
+
+
+def test_a_part_that_only_such_fields_have_is_not_in_force_either() -> None:
+    marked = {each.name for kind in KINDS for each in sections(kind) if each.what.startswith("Not in force yet.")}
+
+    assert {"Rollout", "ReleasePolicy", "FromRelease", "WithoutContext"} <= marked
+    assert not {"ReleaseSpec", "App", "AppSpec", "Component", "Metadata"} & marked

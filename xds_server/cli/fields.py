@@ -1,7 +1,7 @@
 """Every field of every record, as a page and as a table: read from the models, as `docs/fields.md` is."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from typing import Any
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from xds_server.records.models import KINDS
-from xds_server.records.schema import ENVOY, Json, described, references
+from xds_server.records.schema import ENVOY, NOT_YET, Json, described, not_yet, references
 
 TITLE = """\
 # Fields
@@ -20,6 +20,7 @@ Every field of every record: generated from the models that read them, by `xdsct
 [Records](records.md) says how they act together; `manifests/schema` has the same for editors ([how](editors.md)).
 
 A **bold** field must be written.
+*Not in force yet*: the field is read and validated, `xdsctl check` warns of it, and nothing acts on it.
 A default of `-` means that an absent field says nothing; what follows from that is in its description.
 The Envoy field is what the value becomes, or what is made from it; without one it is this server's own.
 """
@@ -30,7 +31,10 @@ INDENT = 2
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A field: what an operator may write, and what it means."""
+    """A field: what an operator may write, and what it means.
+
+    `not_in_force_yet`: what holds instead, where nothing acts on the field; else empty.
+    """
 
     name: str
     required: bool
@@ -39,6 +43,7 @@ class Row:
     example: str
     envoy: str
     what: str
+    not_in_force_yet: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +59,30 @@ class Section:
 def sections(kind: str) -> tuple[Section, ...]:
     """The kind, then every part that is written in it, in the order in which a reader meets them."""
     definitions = described()
-    return tuple(_section(name, definitions) for name in _in_order(kind, definitions))
+    acting = {name for each in KINDS for name in _in_order(each, definitions, acting=True)}
+    return tuple(_section(name, definitions, acting) for name in _in_order(kind, definitions))
 
 
-def _in_order(name: str, definitions: Json) -> list[str]:
-    """Each part right after the first that names it."""
+def _in_order(name: str, definitions: Json, *, acting: bool = False) -> list[str]:
+    """Each part right after the first that names it; `acting`: only by fields that are in force."""
     found: list[str] = []
     todo = [name]
     while todo:
         here = todo.pop()
         if here not in found:
             found.append(here)
-            fields = definitions[here].get("properties", {}).values()
+            properties = definitions[here].get("properties", {}).values()
+            fields = [each for each in properties if not (acting and NOT_YET in each)]
             todo += reversed([part for field in fields for part in sorted(references(field))])
     return found
 
 
-def _section(name: str, definitions: Json) -> Section:
+def _section(name: str, definitions: Json, acting: Set[str]) -> Section:
     found = definitions[name]
     required = found.get("required", ())
     rows = tuple(_row(field, said, required, definitions) for field, said in found.get("properties", {}).items())
-    return Section(name, found.get("description", ""), rows, tuple(found.get("enum", ())))
+    what = found.get("description", "") if name in acting else f"Not in force yet. {found.get('description', '')}"
+    return Section(name, what, rows, tuple(found.get("enum", ())))
 
 
 def _row(name: str, said: Json, required: Sequence[str], definitions: Json) -> Row:
@@ -86,6 +94,7 @@ def _row(name: str, said: Json, required: Sequence[str], definitions: Json) -> R
         example=_value(said["examples"][0]) if "examples" in said else NONE,
         envoy=said.get(ENVOY, ""),
         what=said.get("description") or _what_of_its_type(said, definitions),
+        not_in_force_yet=said.get(NOT_YET, ""),
     )
 
 
@@ -176,6 +185,8 @@ def _text(row: Row) -> Text:
         found.append("  required", "bold")
     elif row.default != NONE:
         found.append(f"  default: {row.default}")
+    if row.not_in_force_yet:
+        found.append(f"\n{not_yet(row.not_in_force_yet)}", "yellow")
     found.append(f"\n{row.what}")
     if row.example != NONE:
         found.append(f"\nexample: {row.example}", "dim")
@@ -216,7 +227,8 @@ def _cells(row: Row) -> Iterator[str]:
     yield "required" if row.required else _code(row.default)
     yield _code(row.example)
     yield ", ".join(f"`{each}`" for each in row.envoy.split(", ") if each)
-    yield row.what.replace("|", "\\|")
+    marked = f"*Not in force yet.* {row.not_in_force_yet}. " if row.not_in_force_yet else ""
+    yield f"{marked}{row.what}".replace("|", "\\|")
 
 
 def _code(text: str) -> str:

@@ -1,39 +1,41 @@
 """Fields that are read and validated now, and act from a later version on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from xds_server.records.models import App, AppDeployment, Build, Gateway, Record, Release
+from xds_server.records.apps import AppSpec
+from xds_server.records.models import AppDeployment, Component, Record
+from xds_server.records.releases import ReleaseSpec
+from xds_server.records.values import Model
 
 Later = tuple[tuple[str | int, ...], str]
 """The field's path, and what holds until then."""
+SIDECARS = "Nothing reads it until sidecars do"
+LATER: Mapping[type[Model], Mapping[str, str]] = {
+    AppSpec: dict.fromkeys(sorted(AppSpec.model_fields), SIDECARS),
+    Component: {"calls": SIDECARS, "image": "Place the build with a Build record"},
+    ReleaseSpec: {
+        "rollout": "The record's weights are used",
+        "policy": "A release is active as soon as it is accepted",
+    },
+}
+"""What holds until then, by model and field. Warnings, schemas and `docs/fields.md` are made from it."""
 
 
 def not_in_force(record: Record) -> Iterator[Later]:
     """Only what the operator wrote: a default promises nothing."""
-    match record:
-        case AppDeployment():
-            yield from _deployment(record)
-        case Release():
-            yield from _release(record)
-        case App():
-            for name in sorted(record.spec.model_fields_set):
-                yield ("spec", type(record.spec).model_fields[name].alias or name), "Nothing reads it until sidecars do"
-        case Gateway():
-            pass
-        case Build():
-            pass
+    if isinstance(record, AppDeployment):
+        for name, component in record.spec.components.items():
+            yield from _said(("spec", "components", name), component)
+    else:
+        yield from _said(("spec",), record.spec)
 
 
-def _deployment(record: AppDeployment) -> Iterator[Later]:
-    for name, component in record.spec.components.items():
-        if "calls" in component.model_fields_set:
-            yield ("spec", "components", name, "calls"), "Nothing reads it until sidecars do"
-        if component.image is not None:
-            yield ("spec", "components", name, "image"), "Place the build with a Build record"
+def _said(path: tuple[str | int, ...], model: Model) -> Iterator[Later]:
+    for name, until_then in LATER.get(type(model), {}).items():
+        if name in model.model_fields_set and getattr(model, name) is not None:
+            yield (*path, as_written(type(model), name)), until_then
 
 
-def _release(record: Release) -> Iterator[Later]:
-    if record.spec.rollout is not None:
-        yield ("spec", "rollout"), "The record's weights are used"
-    if "policy" in record.spec.model_fields_set:
-        yield ("spec", "policy"), "A release is active as soon as it is accepted"
+def as_written(model: type[Model], name: str) -> str:
+    """A field's name in a record."""
+    return model.model_fields[name].alias or name

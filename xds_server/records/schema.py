@@ -15,12 +15,15 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 from pydantic_core import core_schema
 from typing_extensions import override
 
+from xds_server.records.later import LATER, as_written
 from xds_server.records.models import API_VERSION, KINDS
 from xds_server.records.values import Model, duration_text
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ENVOY = "envoy"
 """Where `means` puts the Envoy field: no word of JSON Schema."""
+NOT_YET = "notInForceYet"
+"""What holds until a field that nothing acts on yet is in force: no word of JSON Schema."""
 
 LIMITS = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum", "lt": "exclusiveMaximum"}
 """What pydantic calls the limits of a number that may be absent."""
@@ -78,10 +81,17 @@ def written(value: Any) -> Any:
 
 
 def described() -> Json:
-    """Every kind and every model that a field is made of, by name; a field's `envoy` is what it becomes there."""
+    """Every kind and every model that a field is made of, by name.
+
+    A field's `envoy` is what it becomes there; `notInForceYet` is said of those that nothing acts on.
+    """
     pairs: list[tuple[type[Any], JsonSchemaMode]] = [(model, "validation") for model in KINDS.values()]
     _, found = models_json_schema(pairs, by_alias=True, schema_generator=_Records)
-    return cast("Json", _in_its_words(found["$defs"]))
+    described = cast("Json", _in_its_words(found["$defs"]))
+    for model, fields in LATER.items():
+        for name, until_then in fields.items():
+            described[model.__name__]["properties"][as_written(model, name)][NOT_YET] = until_then
+    return described
 
 
 def _in_its_words(found: Any) -> Any:
@@ -115,15 +125,23 @@ def _of_kind(kind: str) -> Json:
 
 
 def _for_editors(found: Any) -> Any:
-    """The Envoy field as the last sentence of the description, where an editor shows it."""
+    """In the description, where an editor shows it: that a field is not in force yet, and last its Envoy field."""
     if isinstance(found, list):
         return [_for_editors(each) for each in found]
     if not isinstance(found, dict):
         return found
-    said = {name: _for_editors(each) for name, each in found.items() if name != ENVOY or not isinstance(each, str)}
+    ours = (ENVOY, NOT_YET)
+    said = {name: _for_editors(each) for name, each in found.items() if name not in ours or not isinstance(each, str)}
+    if (until_then := found.get(NOT_YET)) and isinstance(until_then, str):
+        said["description"] = f"{not_yet(until_then)} {found.get('description', '')}".rstrip()
     if (envoy := found.get(ENVOY)) and isinstance(envoy, str):
         said["description"] = f"{found['description']} Envoy: {envoy}."
     return said
+
+
+def not_yet(until_then: str) -> str:
+    """What every page says of a field that nothing acts on yet."""
+    return f"Not in force yet. {until_then}."
 
 
 def references(found: Any) -> set[str]:
