@@ -9,7 +9,7 @@ PAGE = ROOT / "docs" / "promises.md"
 ABOUT_PROMISES = (
     *("test_retries.py", "test_instances.py", "test_balancing.py"),
     *("test_streams.py", "test_upgrades.py", "test_grpc.py", "test_dns.py", "test_upstream_tls.py"),
-    *("test_tls.py", "test_certificates.py"),
+    *("test_tls.py", "test_certificates.py", "test_xds_tls.py"),
 )
 ROW = re.compile(r"^\| (?P<promise>[^|]+) \| (?P<how>[^|]+) \| (?P<tests>[^|]+) \|$", re.MULTILINE)
 TEST = re.compile(r"`(e2e/\w+\.py::\w+)`")

@@ -78,16 +78,84 @@ def test_a_bootstrap_with_its_options() -> None:
     assert '"address": "::1"' in json.dumps(control)
 
 
+PAIR = ("--xds-client-cert", "/etc/xds/edge.pem", "--xds-client-key", "/etc/xds/edge.key")
+
+
+def xds_tls(*options: str) -> dict[str, Any]:
+    """The TLS of a bootstrap's connection to the server."""
+    [control] = bootstrap("edge", *options)["static_resources"]["clusters"]
+    found: dict[str, Any] = control["transport_socket"]["typed_config"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "kind", "sni"),
+    [
+        (("--xds", "xds.test:18000"), "xds.test", "DNS", "xds.test"),
+        (("--xds", "10.0.0.1:18000"), "10.0.0.1", "IP_ADDRESS", None),
+        (("--xds", "10.0.0.1:18000", "--xds-name", "xds.test"), "xds.test", "DNS", "xds.test"),
+    ],
+    ids=["host", "ip", "name"],
+)
+def test_a_bootstrap_that_trusts_an_authority_speaks_tls_to_the_server_of_that_name(
+    options: tuple[str, ...], name: str, kind: str, sni: str | None
+) -> None:
+    found = xds_tls(*options, "--xds-ca", "/etc/xds/ca.pem")
+    common = found["common_tls_context"]
+
+    assert found.get("sni") == sni
+    assert common["alpn_protocols"] == ["h2"]
+    assert common["validation_context"] == {
+        "trusted_ca": {"filename": "/etc/xds/ca.pem"},
+        "match_typed_subject_alt_names": [{"san_type": kind, "matcher": {"exact": name}}],
+    }
+    assert "tls_certificates" not in common
+
+
+def test_a_bootstrap_may_have_a_certificate_to_show() -> None:
+    found = xds_tls("--xds", "xds.test:18000", "--xds-ca", "/etc/xds/ca.pem", *PAIR)
+
+    assert found["common_tls_context"]["tls_certificates"] == [
+        {"certificate_chain": {"filename": "/etc/xds/edge.pem"}, "private_key": {"filename": "/etc/xds/edge.key"}}
+    ]
+
+
+def test_without_an_authority_a_bootstrap_speaks_plain_text() -> None:
+    [control] = bootstrap("edge", "--xds", "xds.test:18000")["static_resources"]["clusters"]
+
+    assert "transport_socket" not in control
+
+
+def test_a_sidecars_bootstrap_speaks_tls_too() -> None:
+    options = ("--app", "shop", "--component", "web", "--build", "b1", "--xds", "xds.test:18000", "--xds-ca", "/ca.pem")
+    result = run("bootstrap", "sidecar", *options, *PAIR)
+
+    [control] = json.loads(result.stdout)["static_resources"]["clusters"]
+    assert control["transport_socket"]["name"] == "envoy.transport_sockets.tls"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
+        ("edge", "--xds", "a:1", *PAIR),
+        ("edge", "--xds", "a:1", "--xds-name", "xds.test"),
+        ("edge", "--xds", "a:1", "--xds-ca", "/ca.pem", *PAIR[:2]),
         ("edge",),
         ("--xds", "a:1"),
         ("edge", "--xds", "18000"),
         ("edge", "--xds", "a:1", "--mode", "rest"),
         ("edge", "--xds", "a:1", "--admin-port", "70000"),
     ],
-    ids=["no-server", "no-gateway", "no-host", "no-such-mode", "no-such-port"],
+    ids=[
+        "no-authority",
+        "no-authority-of-a-name",
+        "no-key",
+        "no-server",
+        "no-gateway",
+        "no-host",
+        "no-such-mode",
+        "no-such-port",
+    ],
 )
 def test_a_bootstrap_that_cannot_be_printed(wrong: tuple[str, ...]) -> None:
     result = run("bootstrap", "gateway", *wrong)

@@ -425,6 +425,52 @@ async def test_kubernetes_swaps_all_files_of_a_config_map(tmp_path: Path) -> Non
         assert await source.until_marked() == {}
 
 
+class Mounted:
+    """A ConfigMap or Secret under a folder, in the steps in which kubelet brings it up to date."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        self._versions = itertools.count()
+
+    def publish(self, files: Mapping[str, str]) -> None:
+        """A new version beside the old one, one link that moves, links of new keys, then what is no more goes."""
+        before = (self.folder / "..data").resolve()
+        version = self.folder / f"..2026_{next(self._versions)}"
+        version.mkdir()
+        for name, text in files.items():
+            (version / name).write_text(text)
+        (self.folder / "..data_tmp").symlink_to(version.name)
+        (self.folder / "..data_tmp").rename(self.folder / "..data")
+        for name in files:
+            if not (self.folder / name).is_symlink():
+                (self.folder / name).symlink_to(f"..data/{name}")
+        for link in self.folder.iterdir():
+            if not link.name.startswith("..") and link.name not in files:
+                link.unlink()
+        if before.name.startswith("..2026"):
+            shutil.rmtree(before)
+
+
+async def test_config_maps_in_subfolders_come_change_and_lose_keys(tmp_path: Path) -> None:
+    shop, edge = Mounted(tmp_path / "shop"), Mounted(tmp_path / "edge")
+    shop.publish({"v1.yaml": "1", "release.yaml": "to v1"})
+    edge.publish({"edge.yaml": "e", "tls.crt": "c1", "tls.key": "k1"})
+
+    async with following(tmp_path, QUICK) as source:
+        assert (await source.everything()).keys() == {
+            *("shop/v1.yaml", "shop/release.yaml"),
+            *("edge/edge.yaml", "edge/tls.crt", "edge/tls.key"),
+        }
+        edge.publish({"edge.yaml": "e", "tls.crt": "c2", "tls.key": "k2"})
+        assert await source.change() == {"edge/tls.crt": "c2", "edge/tls.key": "k2"}
+        shop.publish({"v1.yaml": "1", "v2.yaml": "2", "release.yaml": "to v2"})
+        assert await source.changes(2) == {"shop/v2.yaml": "2", "shop/release.yaml": "to v2"}
+        shop.publish({"v2.yaml": "2", "release.yaml": "to v2"})
+        assert await source.change() == {"shop/v1.yaml": None}
+        assert await source.until_marked() == {}
+
+
 async def test_events_that_the_kernel_dropped_are_made_up_for(folder: Path) -> None:
     async with following(folder, QUICK) as source:
         await source.everything()

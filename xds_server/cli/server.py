@@ -15,7 +15,7 @@ from xds_server.cli.values import PlainWords, parse_address, parse_word, version
 from xds_server.domain.addresses import Address
 
 if TYPE_CHECKING:
-    from xds_server.resources.bootstrap import ProxyNode
+    from xds_server.resources.bootstrap import ProxyNode, XdsTls
 
 app = typer.Typer(
     cls=PlainWords,
@@ -212,6 +212,21 @@ AdminPort = Annotated[
     int | None,
     typer.Option("--admin-port", min=0, max=65535, help="Envoy's admin interface, on loopback. Absent: none."),
 ]
+XdsCa = Annotated[
+    str,
+    typer.Option(
+        "--xds-ca",
+        metavar="FILE",
+        help="Speak TLS to xds-server: PEM authorities of its certificate. Files are named as on the proxy's machine.",
+    ),
+]
+XdsName = Annotated[
+    str, typer.Option("--xds-name", metavar="NAME", help="The name in its certificate, if not the host of --xds.")
+]
+XdsClientCert = Annotated[
+    str, typer.Option("--xds-client-cert", metavar="FILE", help="PEM chain that the proxy shows to xds-server.")
+]
+XdsClientKey = Annotated[str, typer.Option("--xds-client-key", metavar="FILE", help="PEM key of --xds-client-cert.")]
 NodeId = Annotated[str, typer.Option("--id", help="Unique in the fleet. Absent: start Envoy with --service-node ID.")]
 
 
@@ -224,6 +239,10 @@ def bootstrap_gateway(
     mode: ModeOption = Mode.DELTA,
     admin_port: AdminPort = None,
     node_id: NodeId = "",
+    xds_ca: XdsCa = "",
+    xds_name: XdsName = "",
+    xds_client_cert: XdsClientCert = "",
+    xds_client_key: XdsClientKey = "",
     max_connections: Annotated[
         int, typer.Option(min=1, help="Connections of clients; one more is closed at once.")
     ] = 50_000,
@@ -240,7 +259,8 @@ def bootstrap_gateway(
     from xds_server.resources.bootstrap import ProxyNode
     from xds_server.resources.overload import Limits
 
-    node = replace(ProxyNode.of_gateway(name, xds), mode=mode.value, id=node_id, admin_port=admin_port)
+    tls = _tls(xds, xds_ca, xds_name, xds_client_cert, xds_client_key)
+    node = replace(ProxyNode.of_gateway(name, xds), mode=mode.value, id=node_id, admin_port=admin_port, tls=tls)
     _print(replace(node, limits=Limits(max_connections, max_heap_mb)))
 
 
@@ -253,6 +273,10 @@ def bootstrap_sidecar(
     mode: ModeOption = Mode.DELTA,
     admin_port: AdminPort = None,
     node_id: NodeId = "",
+    xds_ca: XdsCa = "",
+    xds_name: XdsName = "",
+    xds_client_cert: XdsClientCert = "",
+    xds_client_key: XdsClientKey = "",
 ) -> None:
     """Print the bootstrap of an Envoy beside one build. It connects, and is told nothing yet.
 
@@ -261,8 +285,19 @@ def bootstrap_sidecar(
     from xds_server.resources.bootstrap import ProxyNode
 
     typer.echo("xds-server: sidecars are told nothing yet; the gateway works", err=True)
+    tls = _tls(xds, xds_ca, xds_name, xds_client_cert, xds_client_key)
     node = ProxyNode.of_sidecar(f"{app_name}/{component}", build, xds)
-    _print(replace(node, mode=mode.value, id=node_id, admin_port=admin_port))
+    _print(replace(node, mode=mode.value, id=node_id, admin_port=admin_port, tls=tls))
+
+
+def _tls(xds: Address, ca: str, name: str, certificate: str, private_key: str) -> "XdsTls | None":
+    from xds_server.resources.bootstrap import XdsTls
+
+    if bool(certificate) != bool(private_key):
+        raise typer.BadParameter("--xds-client-cert and --xds-client-key belong together")
+    if not ca and (certificate or name):
+        raise typer.BadParameter("--xds-name and --xds-client-cert need --xds-ca: without it there is no TLS")
+    return XdsTls(ca, name or xds.host, certificate, private_key) if ca else None
 
 
 def _print(node: "ProxyNode") -> None:

@@ -1,5 +1,6 @@
 """Where something listens."""
 
+import ipaddress
 from typing import NamedTuple
 
 from typing_extensions import override
@@ -15,6 +16,14 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+
+def is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def read_address(text: str) -> Address | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
-from xds_server.domain.addresses import Address
+from xds_server.domain.addresses import Address, is_ip
 from xds_server.messages.codec import encode, pack, to_json, type_url
 from xds_server.messages.envoy import Address as EnvoyAddress
 from xds_server.messages.envoy import (
@@ -17,13 +17,24 @@ from xds_server.messages.envoy import (
     BootstrapDynamicResources,
     BootstrapStaticResources,
     CoreRetryPolicy,
+    DataSource,
     GrpcService,
     GrpcServiceEnvoyGrpc,
     Node,
     SocketAddress,
+    StringMatcher,
+    TransportSocket,
     TypedExtensionConfig,
 )
-from xds_server.messages.extensions import CaresDnsResolverConfig
+from xds_server.messages.extensions import (
+    CaresDnsResolverConfig,
+    CertificateValidationContext,
+    CommonTlsContext,
+    SubjectAltNameMatcher,
+    SubjectAltNameMatcherSanType,
+    TlsCertificate,
+    UpstreamTlsContext,
+)
 from xds_server.messages.google import Struct, Value
 from xds_server.resources.overload import RUNTIME, Limits, overload_manager
 from xds_server.resources.sources import FROM_ADS
@@ -45,12 +56,26 @@ before. So a name server that says nothing is given 3 s: Envoy's own default wai
 
 
 @dataclass(frozen=True, slots=True)
+class XdsTls:
+    """TLS to the control plane, by files on the proxy's machine that Envoy reads when it starts.
+
+    `ca` are the authorities of the server's certificate, which must have `name`: a DNS name, or an IP address.
+    `certificate` and `private_key` are what the proxy shows; empty: nothing.
+    """
+
+    ca: str
+    name: str
+    certificate: str = ""
+    private_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ProxyNode:
     """An Envoy, and where its control plane is.
 
     `cluster` and `metadata` say what it is (`of_gateway`, `of_sidecar`). `id` empty: it is given when Envoy is started
     (`--service-node`). `admin_port` None: no admin interface; it listens on loopback only. `limits` None: whoever
-    connects is trusted.
+    connects is trusted. `tls` None: what travels is readable, private keys too.
     """
 
     cluster: str
@@ -60,6 +85,7 @@ class ProxyNode:
     id: str = ""
     admin_port: int | None = None
     limits: Limits | None = None
+    tls: XdsTls | None = None
 
     @classmethod
     def of_gateway(cls, name: str, xds: Address) -> Self:
@@ -85,12 +111,34 @@ def bootstrap(node: ProxyNode) -> dict[str, object]:
         node=Node(id=node.id, cluster=node.cluster, metadata=metadata),
         admin=_admin(node.admin_port),
         typed_dns_resolver_config=RESOLVER,
-        static_resources=BootstrapStaticResources(clusters=[grpc_cluster(XDS_CLUSTER, node.xds)]),
+        static_resources=BootstrapStaticResources(
+            clusters=[grpc_cluster(XDS_CLUSTER, node.xds, _transport_socket(node.tls))]
+        ),
         layered_runtime=RUNTIME if node.limits else None,
         overload_manager=overload_manager(node.limits) if node.limits else None,
         dynamic_resources=BootstrapDynamicResources(ads_config=ads, cds_config=FROM_ADS, lds_config=FROM_ADS),
     )
     return to_json(type_url(Bootstrap), encode(message))
+
+
+def _transport_socket(tls: XdsTls | None) -> TransportSocket | None:
+    if tls is None:
+        return None
+    shown = TlsCertificate(
+        certificate_chain=DataSource(filename=tls.certificate), private_key=DataSource(filename=tls.private_key)
+    )
+    ip = is_ip(tls.name)
+    kind = SubjectAltNameMatcherSanType.IP_ADDRESS if ip else SubjectAltNameMatcherSanType.DNS
+    server = SubjectAltNameMatcher(san_type=kind, matcher=StringMatcher(exact=tls.name))
+    common = CommonTlsContext(
+        alpn_protocols=["h2"],
+        tls_certificates=[shown] if tls.certificate else [],
+        validation_context=CertificateValidationContext(
+            trusted_ca=DataSource(filename=tls.ca), match_typed_subject_alt_names=[server]
+        ),
+    )
+    context = UpstreamTlsContext(sni="" if ip else tls.name, common_tls_context=common)
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 
 
 def _admin(port: int | None) -> Admin | None:
