@@ -17,7 +17,7 @@ from e2e.support.processes import ROOT, free_ports
 pytestmark = pytest.mark.e2e
 
 BLOCK = re.compile(r"^```(\w+)( example)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PORTS = ("9001", "9002", "9003", "9004", "9005", "9901", "10000", "18000", "18001")
+PORTS = ("9001", "9002", "9003", "9004", "9005", "9901", "10000", "10443", "18000", "18001")
 MARK = "@@@ "
 HARMLESS = "--use-dynamic-base-id --file-flush-interval-msec 50"
 """So that it meets no other Envoy of this machine, and that nobody waits ten seconds for the access log."""
@@ -132,3 +132,28 @@ def test_the_readme_is_what_happens(place: Place) -> None:
         assert ANSWERS[line.rpartition("  # ")[2].split()[0]] in answers[line], line
     [canary] = (found for line, found in answers.items() if "uniq -c" in line)
     assert sum(int(count) for count in re.findall(r"([0-9]+) x-served-deployment: shop-v[12]", canary)) == 20
+
+
+TLS = (ROOT / "docs" / "gateways.md").read_text("utf-8").partition("signed itself")[2]
+
+
+def test_the_gateway_with_tls_is_what_happens(place: Place) -> None:
+    """In place of the guide's own, as soon as that serves."""
+    started = next(number for number, each in enumerate(GUIDE, 1) if "envoy -c" in each.commands)
+    certificate, asked = list(blocks(TLS))[:2]
+    record = TLS.partition("```yaml\n")[2].partition("```")[0]
+    written = Block(f"cat >/tmp/shop/gateway.yaml <<'EOF'\n{record}EOF", None, example=False)
+
+    printed = place.pasted([*GUIDE[:started], certificate, written, asked, GUIDE[-1]])
+
+    assert printed[-2].splitlines() == ["build on 9001"] * 2
+
+
+def test_every_page_starts_clean_after_the_other_and_after_itself(place: Place) -> None:
+    first = next(blocks(README))
+    looked = Block("ls /tmp/shop; xdsctl check /tmp/shop", None, example=False)
+
+    *_, found = place.pasted([first, first, GUIDE[0], GUIDE[0], looked])
+
+    files = sorted(each.name for each in (ROOT / "manifests" / "shop").iterdir())
+    assert found.splitlines() == [*files, "8 records in force; 0 errors, 0 warnings"]
