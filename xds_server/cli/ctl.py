@@ -252,14 +252,15 @@ def explain(
     server: ServerOption = "",
     gateway: Annotated[str, typer.Option("--gateway", "-g", help="NAME, or NAMESPACE.NAME. Absent: by the URL.")] = "",
     listener: Annotated[str, typer.Option("--listener", "-l", help="Its name. Absent: by the URL.")] = "",
-    request_id: Annotated[str, typer.Option(help="The id that Envoy gives the request: decides a draw.")] = "",
+    request_id: Annotated[str, typer.Option(help="The id that Envoy gives the request: its first 4 digits (0-9a-f) decide a draw.")] = "",
     output: ReportOption = Report.TEXT,
 ) -> None:
     """Say what a gateway does with a request, and why: which rules it meets and misses, and where it ends.
 
     Nothing is sent to the gateway.
 
-    Exit code 0: it reaches an application; 1: it cannot be told; 2: wrong use;
+    Exit code 0: it reaches an application; 1: it cannot be told (no such gateway, no answer from the server);
+    2: wrong use (no absolute URL, no header, no method, no request id; DIR and --server);
     3: the gateway answers it, or some of such requests, itself (refused, redirected, no endpoint).
 
     Example: xdsctl explain manifests/shop http://shop.localhost:10000/cart -H 'x-early-adopter: true'
