@@ -252,7 +252,9 @@ def explain(
     server: ServerOption = "",
     gateway: Annotated[str, typer.Option("--gateway", "-g", help="NAME, or NAMESPACE.NAME. Absent: by the URL.")] = "",
     listener: Annotated[str, typer.Option("--listener", "-l", help="Its name. Absent: by the URL.")] = "",
-    request_id: Annotated[str, typer.Option(help="The id that Envoy gives the request: its first 4 digits (0-9a-f) decide a draw.")] = "",
+    request_id: Annotated[
+        str, typer.Option(help="The id that Envoy gives the request: its first 4 digits (0-9a-f) decide a draw.")
+    ] = "",
     output: ReportOption = Report.TEXT,
 ) -> None:
     """Say what a gateway does with a request, and why: which rules it meets and misses, and where it ends.
