@@ -206,7 +206,7 @@ class Control(Caller):
         admission = self._admission
         by_proxies = (*self._refusals.problems(admission), *self._connected.problems(admission))
         found = self._extending.problems(admission, self._connected.oldest).union(by_proxies)
-        if self._admission.has_problems_of(self._told) and found == self._found:
+        if admission.has_problems_of(self._told) and found == self._found:
             return
         before, after = self._told.findings | self._found, admission.findings | found
         for problem in sorted(after - before):
@@ -214,7 +214,7 @@ class Control(Caller):
             tell("problem", reason=problem.reason.value, record=problem.record, problem=str(problem))
         for problem in sorted(before - after):
             log.info("problem gone", reason=problem.reason.value, record=problem.record, where=str(problem.where))
-        self._told, self._found = self._admission, found
+        self._told, self._found = admission, found
         self._metrics.problems(after)
 
 

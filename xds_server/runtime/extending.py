@@ -43,11 +43,11 @@ class Extending:
     def follow(self, compilation: Compilation, apps: Iterable[Ref]) -> None:
         """The newest compilation, and the apps that may differ from the one before."""
         self._compilation = compilation
-        self._extender.want(compilation.calls(apps))
+        calls = list(compilation.calls(apps))
+        self._extender.want(calls)
         if self.known.types:
-            self._look(None, compilation.calls(()))
+            self._look((None, *apps), calls)
         for app in apps if self.known.types else ():
-            self._look(app, compilation.calls([app]))
             self._misfits.pop(app, None)
             found = tuple(misfits(records_of(compilation.world.app(app)), self.known.types))
             if found:
@@ -89,13 +89,15 @@ class Extending:
         apps = [] if call.app is None else [call.app]
         return any(each.key == call.key for each in self._compilation.calls(apps))
 
-    def _look(self, app: Ref | None, calls: Iterable[Call]) -> None:
-        """What extensions gave to an app, or to gateways, that the oldest supported Envoy does not know."""
-        outcomes = ((call, self.known.outcomes.get(call.key)) for call in calls if call.app == app)
-        made = ((call, news(call.slot.type_url, body)) for call, body in outcomes if isinstance(body, bytes))
-        self._newer[app] = tuple((call, found) for call, found in made if found)
-        if not self._newer[app]:
-            del self._newer[app]
+    def _look(self, owners: Iterable[Ref | None], calls: Iterable[Call]) -> None:
+        """What extensions gave to these apps, and to gateways, that the oldest supported Envoy does not know."""
+        for owner in owners:
+            self._newer.pop(owner, None)
+        for call in calls:
+            outcome = self.known.outcomes.get(call.key)
+            found = news(call.slot.type_url, outcome) if isinstance(outcome, bytes) else ()
+            if found:
+                self._newer[call.app] = (*self._newer.get(call.app, ()), (call, found))
 
     def problems(self, admission: Admission, oldest: Minor | None = OLDEST) -> frozenset[Problem]:
         """Extensions that failed for what is in force, annotations that do nothing, and what the oldest proxy does not
