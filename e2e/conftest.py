@@ -40,9 +40,16 @@ def own_world(mode: Mode, envoy_version: EnvoyVersion, tmp_path_factory: pytest.
     params=[(Mode.DELTA, EnvoyVersion.CURRENT), (Mode.SOTW, EnvoyVersion.FLOOR)],
     ids=["current", "floor"],
 )
-def pair_world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One for the scenarios of a module that are about what Envoy does with what it was told: each version once."""
+def pair(request: pytest.FixtureRequest) -> tuple[Mode, EnvoyVersion]:
+    """A mode and a version, each of both once: for what does not depend on how they are paired."""
     mode, version = request.param
+    return Mode(mode), EnvoyVersion(version)
+
+
+@pytest.fixture(scope="module")
+def pair_world(pair: tuple[Mode, EnvoyVersion], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One for the scenarios of a module that are about what Envoy does with what it was told: each version once."""
+    mode, version = pair
     with new_world(mode, version, tmp_path_factory.mktemp("pair-world")) as ready:
         yield ready
 

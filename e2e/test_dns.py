@@ -59,16 +59,12 @@ def server() -> Iterator[NameServer]:
         yield running
 
 
-@pytest.fixture(
-    scope="module",
-    params=[(Mode.DELTA, EnvoyVersion.CURRENT), (Mode.SOTW, EnvoyVersion.FLOOR)],
-    ids=["current", "floor"],
-)
+@pytest.fixture(scope="module")
 def resolving(
-    request: pytest.FixtureRequest, server: NameServer, tmp_path_factory: pytest.TempPathFactory
+    pair: tuple[Mode, EnvoyVersion], server: NameServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
     """A world whose Envoy asks a name server of ours."""
-    mode, version = request.param
+    mode, version = pair
     with new_world(mode, version, tmp_path_factory.mktemp("resolving"), edit=server.asked_by) as ready:
         yield ready
 

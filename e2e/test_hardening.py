@@ -14,13 +14,9 @@ from e2e.support.server import Mode
 pytestmark = pytest.mark.e2e
 
 
-@pytest.fixture(
-    scope="module",
-    params=[(Mode.DELTA, EnvoyVersion.CURRENT), (Mode.SOTW, EnvoyVersion.FLOOR)],
-    ids=["current", "floor"],
-)
-def edge(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    mode, version = request.param
+@pytest.fixture(scope="module")
+def edge(pair: tuple[Mode, EnvoyVersion], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    mode, version = pair
     with running_edge(mode, version, tmp_path_factory.mktemp("edge")) as ready:
         yield ready
 

@@ -57,19 +57,15 @@ class Secured:
 SERVERS, PROXIES, OTHERS = Authority(), Authority(), Authority()
 
 
-@pytest.fixture(
-    scope="module",
-    params=[(Mode.DELTA, EnvoyVersion.CURRENT), (Mode.SOTW, EnvoyVersion.FLOOR)],
-    ids=["current", "floor"],
-)
-def secured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    mode, version = request.param
+@pytest.fixture(scope="module")
+def secured(pair: tuple[Mode, EnvoyVersion], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    mode, version = pair
     directory = tmp_path_factory.mktemp("xds-tls")
     folder = Folder(directory / "records")
     folder.root.mkdir()
     folder.write("edge.yaml", records.gateway("edge", *free_ports(1)))
-    pair = SERVERS.issue(NAME)
-    files = {"xds-cert": pair.certificate, "xds-key": pair.key, "xds-client-ca": PROXIES.pem}
+    shown = SERVERS.issue(NAME)
+    files = {"xds-cert": shown.certificate, "xds-key": shown.key, "xds-client-ca": PROXIES.pem}
     for name, text in files.items():
         (directory / name).write_text(text)
     options = [word for name in files for word in (f"--{name}", str(directory / name))]

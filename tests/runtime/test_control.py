@@ -128,6 +128,19 @@ def test_a_problem_is_logged_when_it_comes_and_when_it_goes(store: Store) -> Non
     ]
 
 
+def test_who_follows_problems_is_told_what_is_wrong_now_and_every_change(store: Store) -> None:
+    server, told = Server(store), list[tuple[list[str], list[str]]]()
+    server.hears({**SHOP, "bad.yaml": release("bad", "bad.test", to="v9")}, complete=True)
+
+    server.control.follow_problems(
+        lambda before, after: told.append(([each.reason for each in before], [each.reason for each in after]))
+    )
+    server.hears({"v3.yaml": deployment("v3")})
+    server.hears({"bad.yaml": None})
+
+    assert told == [([], ["UnknownDeployment"]), (["UnknownDeployment"], [])]
+
+
 def test_a_record_that_is_shown_with_a_warning_is_no_warning_in_the_log(store: Store) -> None:
     server = Server(store)
     logged = server.hears({**SHOP, "v2.yaml": deployment("v2", "b9")}, complete=True)

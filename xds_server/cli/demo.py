@@ -11,7 +11,7 @@ import tempfile
 import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, ExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -27,17 +27,12 @@ from xds_server.domain.addresses import Address
 from xds_server.domain.errors import XdsServerError, leaves
 from xds_server.domain.problems import Problem
 from xds_server.protocol.events import Acked, Nacked, Node, Send
-from xds_server.records.admission import admit, unreadable
-from xds_server.records.admitted import Admission
-from xds_server.records.reading import Unreadable
 from xds_server.resources.bootstrap import ProxyNode, bootstrap
 from xds_server.runtime import logs
-from xds_server.runtime.control import clock
 from xds_server.runtime.http import HttpServer, listen
 from xds_server.runtime.observers import Nobody
 from xds_server.runtime.serve import Settings, serving
 from xds_server.snapshot import TypeUrl
-from xds_server.sources.files import FileSource
 
 LOOPBACK = "127.0.0.1"
 START_LIMIT = 20.0
@@ -114,30 +109,15 @@ async def _demo(console: Console, port: int, envoy: str, mode: str) -> None:
         xds, admin, envoy_admin = free_ports(3)
         live = Live(console)
         settings = Settings(folder, home / "state", Address(LOOPBACK, xds), Address(LOOPBACK, admin))
-        await stack.enter_async_context(serving(settings, live))
+        control = await stack.enter_async_context(serving(settings, live))
         gateway_node = ProxyNode.of_gateway("edge", settings.xds)
         node = replace(gateway_node, mode=mode, id="demo", admin_port=envoy_admin)
         process = await stack.enter_async_context(envoy_process(envoy, node, home))
         await _first_routes(live, process, home)
         _say(console, Running(gateway, folder, admin, envoy_admin), _beside("xdsctl"))
-        async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(_tell_problems(console, folder))
-            await _ended(asked, process)
-            watching.cancel()
+        control.follow_problems(lambda before, after: _tell_change(console, sorted(before), sorted(after)))
+        await _ended(asked, process)
     console.print("ended; nothing is left behind")
-
-
-async def _tell_problems(console: Console, folder: Path) -> None:
-    """What is wrong with the records, and what no longer is: by the rules of the server, which reads them too."""
-    admission = Admission()
-    async with aclosing(FileSource(folder).follow()) as source:
-        async for said in source:
-            if isinstance(said, Unreadable):
-                after = unreadable(admission, str(folder), said.why)
-            else:
-                after = admit(admission, said, clock(), folder=str(folder))
-            _tell_change(console, admission.problems, after.problems)
-            admission = after
 
 
 def _tell_change(console: Console, before: Iterable[Problem], after: Iterable[Problem]) -> None:

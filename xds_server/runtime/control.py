@@ -1,7 +1,7 @@
 """From what a source says to what proxies are told: one change at a time, saved before anyone hears of it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from datetime import UTC, datetime
 from itertools import islice
 from time import perf_counter
@@ -71,6 +71,7 @@ class Control(Caller):
         self._refusals = Refusals(self._wanted, self._report_soon)
         self._connected = Connected(self._report_soon)
         self._found: frozenset[Problem] = frozenset()
+        self._problems_changed: Callable[[Set[Problem], Set[Problem]], None] = lambda _before, _after: None
         rows = store.load()
         self._admission = restore(rows, clock())
         self._extending.recall(extended_in(rows))
@@ -84,6 +85,11 @@ class Control(Caller):
     def report_later(self, later: Later) -> None:
         """Problems are in no hurry, and may be many: `later` is given what tells of them, once proxies are told."""
         self._later = later
+
+    def follow_problems(self, hear: Callable[[Set[Problem], Set[Problem]], None]) -> None:
+        """`hear` is told what was wrong before and is now: at once, and with every change."""
+        self._problems_changed = hear
+        hear(frozenset(), self._told.findings | self._found)
 
     @property
     def observers(self) -> tuple[Observer, ...]:
@@ -216,6 +222,7 @@ class Control(Caller):
             log.info("problem gone", reason=problem.reason.value, record=problem.record, where=str(problem.where))
         self._told, self._found = admission, found
         self._metrics.problems(after)
+        self._problems_changed(before, after)
 
 
 def _shifts(before: World, after: World, touched: frozenset[Ref]) -> Iterator[dict[str, object]]:
