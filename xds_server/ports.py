@@ -20,8 +20,8 @@ class Worlds(Protocol):
     def objection(self, node: Node) -> str:
         """Why this proxy is told nothing; empty if it is told what its gateway's proxies are."""
 
-    def world_of(self, node: Node) -> World:
-        """The proxy's world; one that stays empty as long as the proxy is told nothing."""
+    def world_of(self, node: Node, mode: str) -> World:
+        """The proxy's world; one that stays empty as long as the proxy is told nothing. `mode` as for an `Observer`."""
 
 
 class Observer(Protocol):

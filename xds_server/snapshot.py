@@ -1,7 +1,7 @@
 """What a proxy could be told: encoded once, versioned by content, and what changed since the last time."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from immutables import Map
@@ -18,6 +18,14 @@ class TypeUrl(StrEnum):
     SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - a type
     LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
     ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+    VIRTUAL_HOST = "type.googleapis.com/envoy.config.route.v3.VirtualHost"
+
+
+class Delivery(StrEnum):
+    """How a gateway's proxies get its virtual hosts and clusters: all of them, or each when it is asked for."""
+
+    FULL = "full"
+    ON_DEMAND = "on-demand"
 
 
 class Resource:
@@ -25,13 +33,17 @@ class Resource:
 
     `body` is the encoded message itself, without its `Any`; a large one is put together when it is first sent.
     `version` is a hash of the content alone: equal versions mean equal bodies, on every replica.
-    `needs` names what Envoy will ask for because of it: a cluster's endpoints, a listener's route configuration.
+    `needs` names what Envoy will ask for because of it: a cluster's endpoints, a listener's route configuration. Of a
+    virtual host it names the clusters that shall be warm before it is used.
     `occupies` is what only one resource of its type can have: a listener's addresses.
     `since` is the oldest Envoy that knows all that it says; `older` is what proxies before that get in its place.
+    `exact` is there for virtual hosts of wildcard domains (`edge/http/*.shop.test`), which Envoy must not be sent on
+    demand because they shadow hosts that are not loaded: it makes the virtual host of one name under them. `refuses`:
+    nothing but a refusal is made there.
     Immutable; two resources are equal if their names and versions are.
     """
 
-    __slots__ = ("_body", "name", "needs", "occupies", "older", "since", "version")
+    __slots__ = ("_body", "exact", "name", "needs", "occupies", "older", "refuses", "since", "version")
 
     def __init__(
         self,
@@ -47,6 +59,8 @@ class Resource:
         self.occupies = occupies
         self.since = OLDEST
         self.older: Resource | None = None
+        self.exact: Callable[[str], Resource] | None = None
+        self.refuses = False
         self._body = body
 
     @property
@@ -59,6 +73,14 @@ class Resource:
         """The same for Envoys from this version on, and another one, or nothing, for those before."""
         made = Resource(self.name, self.version, self._body, self.needs, self.occupies)
         made.since, made.older = since, older
+        made.exact, made.refuses = self.exact, self.refuses
+        return made
+
+    def for_names(self, exact: "Callable[[str], Resource]", *, refuses: bool = False) -> "Resource":
+        """The same as a wildcard, of which `exact` makes the virtual host of each name under it."""
+        made = Resource(self.name, self.version, self._body, self.needs, self.occupies)
+        made.since, made.older = self.since, self.older
+        made.exact, made.refuses = exact, refuses
         return made
 
     @property
@@ -100,6 +122,8 @@ class Snapshot:
     `changed` names, for each type, what differs from the snapshot whose `serial` is `since`; a stream that holds
     another snapshot compares everything. Serials order the snapshots of one server process and are never sent.
     `newer` names what not every supported Envoy knows whole; one of version `newest` or later knows all of it.
+    `on_demand`: virtual hosts and clusters are sent when they are asked for or needed; `always` names those that every
+    proxy gets nevertheless.
     """
 
     resources: Mapping[TypeUrl, Resources]
@@ -108,6 +132,8 @@ class Snapshot:
     changed: Mapping[TypeUrl, frozenset[str]] = field(default_factory=dict)
     newer: Mapping[TypeUrl, frozenset[str]] = field(default_factory=dict)
     newest: Minor = OLDEST
+    on_demand: bool = False
+    always: Mapping[TypeUrl, frozenset[str]] = field(default_factory=dict)
     _known: dict[Minor, "Snapshot"] = field(default_factory=dict, repr=False)
 
     def of(self, type_url: TypeUrl) -> Resources:
@@ -128,7 +154,16 @@ class Snapshot:
         newer = {kind: self._newer(kind, changed[kind], found) for kind, found in resources.items()}
         brought = [resources[kind][name].since for kind, names in newer.items() for name in names & changed[kind]]
         newest = max([self.newest, *brought]) if any(newer.values()) else OLDEST
-        after = Snapshot(resources, serial, self.serial, changed, newer, newest)
+        after: Snapshot = replace(
+            self,
+            resources=resources,
+            serial=serial,
+            since=self.serial,
+            changed=changed,
+            newer=newer,
+            newest=newest,
+            _known={},
+        )
         for envoy, known in self._known.items() if newest > OLDEST else ():
             after._known[envoy] = after._as_known_to(envoy, known.resources, changed)
         return after
@@ -152,4 +187,4 @@ class Snapshot:
                 else:
                     known.pop(name, None)
             resources[kind] = known.finish()
-        return Snapshot(resources, self.serial, self.since, self.changed)
+        return replace(self, resources=resources, newer={}, newest=OLDEST, _known={})

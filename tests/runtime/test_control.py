@@ -37,7 +37,7 @@ class Server:
         return logged
 
     def snapshot(self, gateway: str = "edge") -> Snapshot | None:
-        world: Any = self.control.worlds.world_of(Node("n", gateway, "gateway"))
+        world: Any = self.control.worlds.world_of(Node("n", gateway, "gateway"), "delta")
         found: Snapshot | None = world.value
         return found
 

@@ -66,7 +66,7 @@ class Server:
 
     @property
     def snapshot(self) -> Snapshot | None:
-        world: Any = self.control.worlds.world_of(Node("n", "edge", "gateway"))
+        world: Any = self.control.worlds.world_of(Node("n", "edge", "gateway"), "delta")
         found: Snapshot | None = world.value
         return found
 

@@ -118,7 +118,7 @@ async def server(records: Path) -> AsyncIterator[tuple[Control, int]]:
 
 async def told(control: Control, what: str) -> None:
     """Wait until a gateway's proxies could be told of something."""
-    world = control.worlds.world_of(Node("n", "edge", "gateway"))
+    world = control.worlds.world_of(Node("n", "edge", "gateway"), "delta")
     async with asyncio.timeout(10):
         async for snapshot in world.follow():
             if what.encode() in snapshot.of(TypeUrl.ROUTES)["edge/http"].body:

@@ -46,7 +46,7 @@ class Gateways(Worlds):
         return "" if node.cluster in self.known else "there is no such gateway"
 
     @override
-    def world_of(self, node: Node) -> Latest[Snapshot]:
+    def world_of(self, node: Node, mode: str) -> Latest[Snapshot]:
         return self.of.setdefault(node.cluster, Latest())
 
     def publish(self, gateway: str, snapshot: Snapshot) -> None:

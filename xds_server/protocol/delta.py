@@ -7,9 +7,7 @@ from xds_server.protocol.channel import LASTING, Channel, Response
 from xds_server.protocol.events import DeltaRequest, Effect, Send
 from xds_server.protocol.stream import Stream
 from xds_server.protocol.subscription import Change
-from xds_server.snapshot import Resource
-
-VIRTUAL_HOST = "type.googleapis.com/envoy.config.route.v3.VirtualHost"
+from xds_server.snapshot import Resource, TypeUrl
 
 
 class DeltaStream(Stream[DeltaRequest]):
@@ -18,7 +16,7 @@ class DeltaStream(Stream[DeltaRequest]):
     @override
     def _channel(self, type_url: str) -> Channel:
         # Envoy hangs if it is told that a virtual host is removed (R38).
-        return Channel(type_url, deniable=type_url != VIRTUAL_HOST)
+        return Channel(type_url, deniable=type_url != TypeUrl.VIRTUAL_HOST)
 
     @override
     def _greet(self, channel: Channel, request: DeltaRequest) -> list[Effect]:

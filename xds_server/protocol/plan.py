@@ -119,7 +119,7 @@ class Plan:
             case TypeUrl.ENDPOINTS:
                 clusters = self._channels.get(TypeUrl.CLUSTER)
                 return not _lingers(clusters) and _settled(clusters)
-            case TypeUrl.ROUTES | TypeUrl.SECRET | None:
+            case TypeUrl.ROUTES | TypeUrl.SECRET | TypeUrl.VIRTUAL_HOST | None:
                 return False  # Envoy ignores it: these leave with the listener, or cluster, that names them
 
     def _routing(self) -> tuple[Channel | None, Channel | None]:

@@ -23,7 +23,7 @@ from xds_server.records.models import Build, Record
 from xds_server.resources.content import digest, version
 from xds_server.snapshot import Resource, TypeUrl
 
-VIRTUAL_HOST = "type.googleapis.com/envoy.config.route.v3.VirtualHost"
+VIRTUAL_HOST = TypeUrl.VIRTUAL_HOST.value
 
 TAKES = (TypeUrl.LISTENER.value, VIRTUAL_HOST, TypeUrl.CLUSTER.value, TypeUrl.ENDPOINTS.value)
 """What an extension may be registered for."""

@@ -14,7 +14,7 @@ from xds_server.resources.extensions import Call, Extensions, Origin, call
 from xds_server.resources.listeners import listener_resources, open_listeners
 from xds_server.resources.route_configurations import Hosts, route_configuration
 from xds_server.resources.virtual_hosts import template_body, unknown_body
-from xds_server.snapshot import NOTHING, Resource, Resources, Snapshot, TypeUrl
+from xds_server.snapshot import NOTHING, Delivery, Resource, Resources, Snapshot, TypeUrl
 from xds_server.traffic.hosts import releases_at
 from xds_server.traffic.style import Style, style_of
 
@@ -56,6 +56,11 @@ class GatewayParts:
     snapshot: Snapshot
     own: Resources = NOTHING
     calls: tuple[Call, ...] = ()
+
+    @property
+    def snapshots(self) -> Mapping[Delivery, Snapshot]:
+        """What is told in each delivery."""
+        return dict.fromkeys(Delivery, self.snapshot)
 
 
 UNTOLD = Snapshot({}, serial=-1)

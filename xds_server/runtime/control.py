@@ -173,7 +173,7 @@ class Control(Caller):
         if self._extending.holds(gateway):
             self.worlds.expect(gateway)
             return False
-        news = self.worlds.publish(gateway, parts.snapshot)
+        news = self.worlds.publish(gateway, parts.snapshots)
         if news:
             self._metrics.told(gateway, parts.snapshot, len(parts.hosts.bodies), self._heard)
         return news

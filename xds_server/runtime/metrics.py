@@ -119,7 +119,7 @@ class Metrics(Observer):
 
     def gone(self, gateway: Ref) -> None:
         """There is no such gateway any more."""
-        for kind in (*map(_short, TypeUrl), "VirtualHost"):
+        for kind in map(_short, TypeUrl):
             self._resources_held.remove(gateway.word, kind)
         for name in [name for name in self._flipping if names.owner(name)[0] == gateway]:
             del self._flipping[name]

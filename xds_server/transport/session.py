@@ -95,7 +95,7 @@ class Session(Generic[Request]):
         return True
 
     async def _follow(self, node: Node) -> None:
-        async for snapshot in self._surroundings.worlds.world_of(node).follow():
+        async for snapshot in self._surroundings.worlds.world_of(node, self._dialect.mode).follow():
             self._apply(self._stream.publish(snapshot))
 
     async def _wait(self, wake: Wake) -> None:
