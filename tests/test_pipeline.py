@@ -61,6 +61,8 @@ def test_compile(folder: Path, golden: Golden):
     golden.check("problems.txt", "".join(f"{problem}\n" for problem in admission.problems))
     for gateway, parts in compilation.gateways.items():
         for type_url, resources in rendered(parts.snapshot).items():
+            if type_url == TypeUrl.VIRTUAL_HOST:
+                continue  # the full set has them in its route configurations
             name = f"{gateway.word}/{type_url.rpartition('.')[2]}.yaml"
             golden.check(name, yaml.dump(resources, Dumper=_Plain, sort_keys=False, width=120))
 
@@ -157,7 +159,7 @@ def assert_changes_are_told(before: Compilation, after: Compilation) -> None:
     assert new.since == old.serial < new.serial
     for type_url in TypeUrl:
         one, two = old.of(type_url), new.of(type_url)
-        assert new.changed[type_url] == {n for n in {*one, *two} if one.get(n) != two.get(n)}
+        assert new.changed.get(type_url, frozenset()) == {n for n in {*one, *two} if one.get(n) != two.get(n)}
 
 
 def test_a_flip_changes_routes_only():

@@ -59,6 +59,8 @@ def _pairs(
         VIRTUAL_HOST: frozenset(name for each in given for name in each.hosts),
     }
     for type_url in TypeUrl:
+        if type_url is TypeUrl.VIRTUAL_HOST:
+            continue  # below, by domain: on demand the same ones are named once for each listener
         old = before.snapshot.of(type_url) if before else NOTHING
         new = after.snapshot.of(type_url) if after else NOTHING
         yield _Pair(type_url.rpartition(".")[2], old, new, names.get(type_url) if alike else None)
