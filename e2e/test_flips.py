@@ -153,7 +153,8 @@ def moving(app: App) -> Iterator[list[int]]:
     app.write(build.record(places))
     app.write(records.deployment(app.name, "v1", {"web": {"build": "a1", "routes": [{"pathPrefix": "/"}]}}))
     app.released(f"{app.name}-v1")
-    over, made = threading.Event(), []
+    over = threading.Event()
+    made: list[int] = []
 
     def move() -> None:
         while not over.wait(1 / CHURN):
