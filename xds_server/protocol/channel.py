@@ -23,8 +23,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from xds_server.messages import wire
+from xds_server.protocol.outlook import Outlook
 from xds_server.protocol.subscription import Change, Subscription
-from xds_server.snapshot import NOTHING, Resource, Resources, Snapshot, TypeUrl
+from xds_server.snapshot import Resource, Resources, Snapshot, TypeUrl
 
 LASTING = (TypeUrl.ROUTES, TypeUrl.SECRET)
 """Types of which Envoy ignores a removal: they leave with the listener or cluster that names them."""
@@ -59,10 +60,10 @@ class Channel:
         "kind",
         "leaving",
         "nonce",
+        "outlook",
         "refused",
         "room",
         "subscription",
-        "target",
         "type_url",
         "yielding",
     )
@@ -72,7 +73,7 @@ class Channel:
         self.type_url = type_url
         self.deniable = deniable
         self.subscription = Subscription(legacy=self.kind in FULL_STATE)
-        self.target: Resources = NOTHING
+        self.outlook = Outlook()
         self.held: dict[str, Resource] = {}
         self.refused: dict[str, str] = {}
         self.yielding = ""
@@ -85,6 +86,11 @@ class Channel:
         self.greeting = False
         self.awaited: Response | None = None
         self.nonce = ""
+
+    @property
+    def target(self) -> Resources:
+        """What there is of this type in the newest world."""
+        return self.outlook.of(self.kind)
 
     @property
     def owes(self) -> bool:
@@ -104,9 +110,9 @@ class Channel:
 
     def publish(self, snapshot: Snapshot, *, follows: bool) -> None:
         """Aim at a newer world. If it follows the one before, only what changed since then is looked at."""
+        self.outlook.snapshot = snapshot
         if self.kind is None:
             return
-        self.target = snapshot.of(self.kind)
         changed = snapshot.changed.get(self.kind, frozenset())
         self.look(self.subscription.among(changed) if follows else self._known())
 

@@ -18,13 +18,15 @@ that `SotwStream` and `DeltaStream` contain.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Generic, TypeVar
 
 from xds_server.domain.errors import PeerMisbehaved
 from xds_server.protocol.channel import Channel, Response
 from xds_server.protocol.events import Acked, DeltaRequest, Effect, Nacked, Node, Send, SotwRequest, Stuck, Wake
+from xds_server.protocol.index import Index
+from xds_server.protocol.outlook import Outlook
 from xds_server.protocol.plan import Plan
 from xds_server.protocol.retries import Retries
 from xds_server.protocol.subscription import Change
@@ -52,7 +54,9 @@ class Stream(ABC, Generic[Request]):
         self._patience = patience
         self._chunk = chunk
         self._nonces = map(f"{name}{{}}".format, count(1))
-        self._world: Snapshot | None = None
+        self._outlook = Outlook()
+        self._indexes: Mapping[str, Index] = {}
+        self._bit = 0
         self._early: list[Request] = []
         self._refresh: set[str] = set()
 
@@ -67,8 +71,37 @@ class Stream(ABC, Generic[Request]):
     def publish(self, snapshot: Snapshot) -> list[Effect]:
         """There is a newer world. Costs as much as what changed, if it follows the world that the stream has."""
         snapshot = self._understood(snapshot)
-        before, self._world = self._world, snapshot
-        follows = before is not None and snapshot.since == before.serial
+        before, self._outlook.snapshot = self._world, snapshot
+        return self._see(snapshot, follows=before is not None and snapshot.since == before.serial)
+
+    def join(self, outlook: Outlook, indexes: Mapping[str, Index], bit: int) -> list[Effect]:
+        """Be one of several streams, before the first world: see what they see, and have a bit in their indexes."""
+        assert self._world is None
+        assert not self._channels
+        self._outlook, self._indexes, self._bit = outlook, indexes, bit
+        return [] if outlook.snapshot is None else self._see(outlook.snapshot, follows=False)
+
+    def follow(self, outlook: Outlook) -> list[Effect]:
+        """See the newest world of this outlook: it differs in `changed` alone from what the stream has seen."""
+        follows = self._world is not None
+        if outlook is not self._outlook:
+            self._outlook = outlook
+            for channel in self._channels.values():
+                channel.outlook = outlook
+        return [] if outlook.snapshot is None else self._see(outlook.snapshot, follows=follows)
+
+    def has(self, type_url: TypeUrl, resource: Resource) -> bool:
+        """The client holds this, and nothing about it is owed or unanswered."""
+        channel = self._channels.get(type_url)
+        if channel is None or channel.held.get(resource.name) != resource or resource.name in channel.due:
+            return False
+        return channel.awaited is None or resource.name not in channel.awaited.news
+
+    @property
+    def _world(self) -> Snapshot | None:
+        return self._outlook.snapshot
+
+    def _see(self, snapshot: Snapshot, *, follows: bool) -> list[Effect]:
         for channel in self._channels.values():
             channel.publish(snapshot, follows=follows)
         if not follows or snapshot.changed.get(TypeUrl.LISTENER):
@@ -115,7 +148,7 @@ class Stream(ABC, Generic[Request]):
                 raise PeerMisbehaved("the first request of a stream must carry a node")  # R2
         elif self.node is None:
             self.node = request.node
-            self._world = self._understood(self._world) if self._world is not None else None
+            self._outlook.snapshot = self._understood(self._world) if self._world is not None else None
         elif request.node != self.node:
             raise PeerMisbehaved(f"the stream of node {self.node.id} now claims to be of another: {request.node.id}")
 
@@ -135,6 +168,9 @@ class Stream(ABC, Generic[Request]):
     def _open(self, type_url: str) -> Channel:
         assert self._world is not None
         channel = self._channel(type_url)
+        channel.outlook = self._outlook
+        if type_url in self._indexes:
+            channel.subscription.share(self._indexes[type_url], self._bit)
         channel.publish(self._world, follows=False)
         self._channels[type_url] = channel
         # Kept in the order in which types are pushed (R28).

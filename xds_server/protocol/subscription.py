@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from sys import intern
 
+from xds_server.protocol.index import Index, Names
+
 EVERYTHING = "*"
 
 
@@ -30,36 +32,45 @@ UNCHANGED = Change()
 
 
 class Subscription:
-    """The subscription of one type on one stream. `legacy`: no names at first mean everything."""
+    """The subscription of one type on one stream. `legacy`: no names at first mean everything.
+
+    What is wanted is kept in an `Index`: one of its own, until it is to `share` that of a kind of streams.
+    """
 
     __slots__ = ("_nameless", "everything", "names")
 
     def __init__(self, *, legacy: bool) -> None:
-        self.names: set[str] = set()
+        self.names = Names(Index(), 1)
         self.everything = False
         self._nameless = legacy
+
+    def share(self, index: Index, stream: int) -> None:
+        """From now on, before anything is wanted, it is one of several in an index."""
+        self.names = Names(index, stream)
 
     def covers(self, name: str) -> bool:
         return self.everything or name in self.names
 
     def among(self, changed: frozenset[str]) -> Iterable[str]:
         """Those of `changed` that are wanted."""
-        return changed if self.everything else changed & self.names
+        return changed if self.everything else [name for name in changed if name in self.names]
 
     def replace(self, names: tuple[str, ...]) -> Change:
         """A SotW request lists all that is wanted. `A` alone ends the legacy wildcard (R25)."""
-        if names and not self.everything and len(names) == len(self.names) and self.names.issuperset(names):
+        if names and not self.everything and len(names) == len(self.names) and all(map(self.names.__contains__, names)):
             return UNCHANGED  # every ACK repeats all the names: most requests end here
         self._nameless = self._nameless and not names
         everything = self._nameless or EVERYTHING in names
         wanted = _names(names)
+        asked = frozenset(name for name in wanted if name not in self.names)
+        ended = self.names - wanted if len(self.names) > len(wanted) - len(asked) else frozenset()
         change = Change(
-            asked=wanted - self.names,
-            dropped=frozenset() if everything else frozenset(self.names - wanted),
+            asked=asked,
+            dropped=frozenset() if everything else frozenset(ended),
             widened=everything and not self.everything,
             narrowed=self.everything and not everything,
         )
-        self.names, self.everything = set(wanted), everything
+        self._want(asked, ended, everything=everything)
         return change
 
     def edit(self, subscribe: tuple[str, ...], unsubscribe: tuple[str, ...]) -> Change:
@@ -69,11 +80,10 @@ class Subscription:
             return UNCHANGED
         self._nameless = False
         before = self.everything
-        self.everything = (before or legacy or EVERYTHING in subscribe) and EVERYTHING not in unsubscribe
+        everything = (before or legacy or EVERYTHING in subscribe) and EVERYTHING not in unsubscribe
         asked = _names(subscribe)
-        self.names |= asked
-        ended = _names(unsubscribe) & self.names
-        self.names -= ended
+        ended = frozenset(name for name in _names(unsubscribe) if name in asked or name in self.names)
+        self._want(asked, ended, everything=everything)
         return Change(
             # Who wants everything and unsubscribes from a name must be told what `*` makes of it (R20).
             asked=asked | ended if self.everything else asked - ended,
@@ -81,6 +91,13 @@ class Subscription:
             widened=self.everything and (legacy or EVERYTHING in subscribe),
             narrowed=before and not self.everything,
         )
+
+    def _want(self, asked: Iterable[str], ended: Iterable[str], *, everything: bool) -> None:
+        self.names.add(asked)
+        self.names.discard(ended)
+        if everything != self.everything:
+            self.everything = everything
+            self.names.want_everything(everything)
 
 
 def _names(names: tuple[str, ...]) -> frozenset[str]:
