@@ -3,7 +3,20 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from xds_server.protocol.events import Acked, DeltaRequest, Effect, Nacked, Node, Send, SotwRequest, Stuck, Wake
+from xds_server.protocol.events import (
+    Acked,
+    DeltaRequest,
+    Effect,
+    End,
+    Nacked,
+    Node,
+    Quarantined,
+    Send,
+    SotwRequest,
+    Stuck,
+    Untried,
+    Wake,
+)
 from xds_server.protocol.stream import Stream
 from xds_server.snapshot import Snapshot
 
@@ -35,7 +48,7 @@ class Refused:
     names: str
 
 
-Told = Sent | Accepted | Refused | Stuck | Wake
+Told = Sent | Accepted | Refused | Stuck | Wake | Quarantined | Untried | End
 
 
 def told(effect: Effect) -> Told:
@@ -46,7 +59,7 @@ def told(effect: Effect) -> Told:
             return Accepted(effect.type_url, effect.nonce, _written(effect), " ".join(effect.removed))
         case Nacked():
             return Refused(effect.type_url, effect.nonce, " ".join(effect.names))
-        case Wake() | Stuck():
+        case Wake() | Stuck() | Quarantined() | Untried() | End():
             return effect
 
 

@@ -22,7 +22,20 @@ from tests.protocol.fake_envoy import SLOW, DeltaEnvoy, FakeEnvoy, SotwEnvoy, wr
 from tests.protocol.worlds import CDS, EDS, LDS, RDS, RUNTIME, snapshot_of
 from xds_server.domain.errors import PeerMisbehaved
 from xds_server.protocol.delta import DeltaStream
-from xds_server.protocol.events import Acked, DeltaRequest, Effect, Nacked, Node, Send, SotwRequest, Stuck, Wake
+from xds_server.protocol.events import (
+    Acked,
+    DeltaRequest,
+    Effect,
+    End,
+    Nacked,
+    Node,
+    Quarantined,
+    Send,
+    SotwRequest,
+    Stuck,
+    Untried,
+    Wake,
+)
 from xds_server.protocol.plan import INTRODUCTION
 from xds_server.protocol.retries import PREFIX as RETRY
 from xds_server.protocol.sotw import SotwStream
@@ -207,6 +220,8 @@ class Conversation(RuleBasedStateMachine):
                     self.hear_acceptance(effect)
                 case Nacked():
                     self.hear_refusal(effect)
+                case Quarantined() | Untried() | End():
+                    pytest.fail("said by those who look after several streams")
 
     def hear_response(self, send: Send) -> None:
         assert send.nonce not in self.sent, "a nonce was used twice"

@@ -79,7 +79,7 @@ class Names(Set[str]):
         for name in names:
             self._count -= self._index.discard(self._stream, name)
 
-    def want_everything(self, wanted: bool) -> None:  # noqa: FBT001 - what the subscription says
+    def want_everything(self, wanted: bool) -> None:
         if wanted:
             self._index.everything |= self._stream
         else:

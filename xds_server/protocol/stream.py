@@ -34,6 +34,8 @@ from xds_server.snapshot import Resource, Snapshot, TypeUrl
 
 PATIENCE = 2.0
 CHUNK = 2 * 1024 * 1024
+MOST_TYPES = 32
+"""Types that one client may ask for; there are fewer."""
 RANK: dict[str, int] = {type_url: rank for rank, type_url in enumerate(TypeUrl)}
 
 Request = TypeVar("Request", SotwRequest, DeltaRequest)
@@ -83,12 +85,14 @@ class Stream(ABC, Generic[Request]):
 
     def follow(self, outlook: Outlook) -> list[Effect]:
         """See the newest world of this outlook: it differs in `changed` alone from what the stream has seen."""
-        follows = self._world is not None
-        if outlook is not self._outlook:
-            self._outlook = outlook
-            for channel in self._channels.values():
-                channel.outlook = outlook
-        return [] if outlook.snapshot is None else self._see(outlook.snapshot, follows=follows)
+        self.share(outlook)
+        return [] if outlook.snapshot is None else self._see(outlook.snapshot, follows=True)
+
+    def share(self, outlook: Outlook) -> None:
+        """See the same through another outlook."""
+        self._outlook = outlook
+        for channel in self._channels.values():
+            channel.outlook = outlook
 
     def has(self, type_url: TypeUrl, resource: Resource) -> bool:
         """The client holds this, and nothing about it is owed or unanswered."""
@@ -167,6 +171,8 @@ class Stream(ABC, Generic[Request]):
 
     def _open(self, type_url: str) -> Channel:
         assert self._world is not None
+        if len(self._channels) >= MOST_TYPES:
+            raise PeerMisbehaved(f"more than {MOST_TYPES} types were asked for")
         channel = self._channel(type_url)
         channel.outlook = self._outlook
         if type_url in self._indexes:
