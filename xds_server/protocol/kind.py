@@ -296,8 +296,7 @@ class Kind:
                 self._is_not_there(trial, member, now)
             else:
                 trial.refused = True
-                trial.end(member.number)
-                self._edit(member.number, None, trial.key)
+                self._withdraw(trial, member.number)
             if trial.quarantined and not before:
                 self._trials.give_up(trial)
                 yield Quarantined(nacked.type_url, name, version, nacked.reason)
@@ -315,6 +314,15 @@ class Kind:
                 trial.since, trial.steps = now, 1
                 self._put(trial, another, now)
 
+    def _withdraw(self, trial: Trial, number: int) -> None:
+        """A member does not try it any more, nor what needs it."""
+        assert self.settled is not None
+        users = [each for each in self._trials if number in each.told]
+        for each in users:
+            if each is trial or trial in self._trials.together(each, self.settled):
+                each.end(number)
+                self._edit(number, None, each.key)
+
     def _is_late(self, trial: Trial, now: float, told: Told) -> None:
         late = [self._members[number] for number in trial.unanswered]
         for member in late:
@@ -323,8 +331,7 @@ class Kind:
             trial.quarantined = True
             self._trials.give_up(trial)
             for number in trial.unanswered:
-                trial.end(number)
-                self._edit(number, None, trial.key)
+                self._withdraw(trial, number)
             return
         trial.steps += 1
         if trial.steps * STEP > LIMIT:
@@ -388,7 +395,7 @@ class Kind:
         if not self.holds_back:
             return
         for trial in self._trials:
-            if trial.told and not trial.quarantined and self._blocked(trial, settled):
+            if trial.told and self._blocked(trial, settled):
                 for number in trial.withdraw():
                     self._edit(number, None, trial.key)
 
@@ -418,12 +425,12 @@ class Kind:
         """Whether something was begun, or is wanted by nobody."""
         begun = False
         needed: set[Key] | None = None
-        for trial in [trial for kind in FIRST for trial in self._trials.of(kind).values() if trial.open]:
-            if not trial.open or self._blocked(trial, settled):
+        for trial in [trial for kind in FIRST for trial in self._trials.of(kind).values()]:
+            if not (trial.open or trial.runs) or self._blocked(trial, settled):
                 continue
             wanting = self._wanting(trial.key)
             if wanting:
-                member = self._choose(trial, wanting)
+                member = self._choose(trial, wanting) if trial.open else None
                 if member is not None:
                     self._put(trial, member, now)
                     begun = True

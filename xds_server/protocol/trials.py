@@ -12,7 +12,7 @@ What is gone needs no trial, but is removed only when nothing that may still use
 listener, routes or virtual host is unsettled, then their endpoints.
 
 What was refused is quarantined, and holds back what needs it: nobody shall be told of a virtual host whose cluster is
-nowhere. A cluster of which everybody has an older content holds nothing back.
+nowhere. A cluster, or routes, of which everybody has an older content hold nothing back.
 """
 
 from collections.abc import Iterator, Mapping
@@ -78,8 +78,8 @@ class Trial:
         return not (self.told or self.accepted or self.quarantined or self.content is None)
 
     def follows(self, before: "Trial") -> None:
-        """A newer content of the same name goes on with those who try the one before, and with their time."""
-        if before.runs and not (before.refusers or before.refused or self.content is None):
+        """A newer content of the same name goes on with the one who tries the one before, and with its time."""
+        if before.runs and len(before.told) == 1 and not (before.refused or self.content is None):
             self.told, self.since, self.steps, self.epoch = before.told, before.since, before.steps, before.epoch
 
     def put_to(self, number: int, now: float) -> None:
@@ -97,8 +97,9 @@ class Trial:
                 self.quarantined = self.refused
 
     def withdraw(self) -> set[int]:
-        """Nobody is to try it: say who did."""
-        told, self.told, self.accepted = self.told, set(), False
+        """Nobody is to try it for now: say who did."""
+        told, self.told, self.accepted, self.quarantined = self.told, set(), False, self.refused
+        self.refusers.clear()
         return told
 
 
@@ -156,13 +157,13 @@ class Trials:
             return
         match kind:
             case TypeUrl.VIRTUAL_HOST:
-                yield from self._clusters(content.needs, settled)
+                yield from self._sound(TypeUrl.CLUSTER, content.needs, settled)
                 yield from self._displaced(trial, settled)
             case TypeUrl.ROUTES:
                 yield from self._named(content, settled)
             case TypeUrl.LISTENER:
                 yield from self._named(content, settled)
-                yield from (found for name in content.needs if (found := self._of[TypeUrl.ROUTES].get(name)))
+                yield from self._sound(TypeUrl.ROUTES, content.needs, settled)
                 yield from self._displaced(trial, settled)
             case TypeUrl.CLUSTER | TypeUrl.ENDPOINTS | TypeUrl.SECRET:
                 return
@@ -182,10 +183,11 @@ class Trials:
         """Nothing that is not settled may use what is gone."""
         return not any(self._of[user] for user in USERS[trial.key.kind])
 
-    def _clusters(self, names: tuple[str, ...], settled: Snapshot) -> Iterator[Trial]:
-        there = settled.of(TypeUrl.CLUSTER)
+    def _sound(self, kind: TypeUrl, names: tuple[str, ...], settled: Snapshot) -> Iterator[Trial]:
+        """Not what was refused, if there is last good of it."""
+        there = settled.of(kind)
         for name in names:
-            found = self._of[TypeUrl.CLUSTER].get(name)
+            found = self._of[kind].get(name)
             if found is not None and found.content is not None and not (found.quarantined and name in there):
                 yield found
 
