@@ -292,14 +292,18 @@ class Kind:
             if trial is None or member.number not in trial.told or trial.accepted:
                 continue
             before = trial.quarantined
-            if key.kind is TypeUrl.LISTENER and ADDRESS_TAKEN.search(nacked.reason):
-                self._is_not_there(trial, member, now)
-            else:
-                trial.refused = True
-                self._withdraw(trial, member.number)
+            self._refuses(member, trial, now, taken=ADDRESS_TAKEN.search(nacked.reason) is not None)
             if trial.quarantined and not before:
-                self._trials.give_up(trial)
                 yield Quarantined(nacked.type_url, name, version, nacked.reason)
+
+    def _refuses(self, member: Member, trial: Trial, now: float, *, taken: bool) -> None:
+        if trial.key.kind is TypeUrl.LISTENER and taken:
+            self._is_not_there(trial, member, now)
+        else:
+            trial.refused = True
+            self._withdraw(trial, member.number)
+        if trial.quarantined:
+            self._trials.give_up(trial)
 
     def _is_not_there(self, trial: Trial, member: Member, now: float) -> None:
         """Its address is taken at this member, which tries again by itself. It may be free at another one."""
@@ -471,17 +475,21 @@ class Kind:
         for number in _bits(concerned):
             member = self._members[number]
             self._say(member, member.stream.follow(self._outlook), now, told)
-        self._notice(edited)
+        self._notice(edited, now)
         return settled
 
-    def _notice(self, edited: Mapping[int, set[Key]]) -> None:
-        """Who is told what it has by chance will say nothing about it."""
+    def _notice(self, edited: Mapping[int, set[Key]], now: float) -> None:
+        """Who is told what it has, or has just refused, will say nothing about it."""
         for number, keys in edited.items():
             member = self._members[number]
             for key in keys:
                 trial = self._trials.get(key)
-                if trial is not None and trial.runs and number in trial.told and trial.content is not None:
-                    trial.accepted = member.stream.has(key.kind, trial.content)
+                if trial is None or trial.content is None or not trial.runs or number not in trial.unanswered:
+                    continue
+                if member.stream.has(key.kind, trial.content):
+                    trial.accepted = True
+                elif member.stream.refuses(key.kind, trial.content):
+                    self._refuses(member, trial, now, taken=True)
 
 
 def _followed(before: Snapshot, changes: Mapping[Key, Resource | None], offered: Snapshot) -> Snapshot:

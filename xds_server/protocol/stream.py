@@ -101,6 +101,11 @@ class Stream(ABC, Generic[Request]):
             return False
         return channel.awaited is None or resource.name not in channel.awaited.news
 
+    def refuses(self, type_url: TypeUrl, resource: Resource) -> bool:
+        """The client refused this, and is not sent it again now."""
+        channel = self._channels.get(type_url)
+        return channel is not None and channel.refused.get(resource.name) == resource.version
+
     @property
     def _world(self) -> Snapshot | None:
         return self._outlook.snapshot
