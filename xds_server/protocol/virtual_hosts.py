@@ -164,8 +164,9 @@ class VirtualHosts(Channel):
     def leave(self, configuration: str) -> None:
         """The client has let go of this route configuration."""
         self.configured.discard(configuration)
-        known = {*self._known(), *self.denied}
-        self._forget([name for name in known if configuration_of(name) == configuration])
+        for name in [name for name in self._known() if configuration_of(name) == configuration]:
+            self._hold(name, None)
+            self.look([name])  # it is still wanted, if the route configuration returns
 
     def is_configured(self, name: str) -> bool:
         """The client has the route configuration of this virtual host: otherwise it would drop it (R38)."""
@@ -220,7 +221,7 @@ class VirtualHosts(Channel):
             for asked in (name, *self._aliases.pop(name, ())):
                 self._deny(asked)
         elif name in self._wanted.names:
-            self._wanted.drop([name])
+            self._wanted.miss(name)
 
     def _deny(self, name: str) -> None:
         # A name that is not remembered waits for its answer only while few do: the client has a time-out.
