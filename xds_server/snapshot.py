@@ -1,6 +1,6 @@
 """What a proxy could be told: encoded once, versioned by content, and what changed since the last time."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -133,7 +133,7 @@ class Snapshot:
     newer: Mapping[TypeUrl, frozenset[str]] = field(default_factory=dict)
     newest: Minor = OLDEST
     on_demand: bool = False
-    always: Mapping[TypeUrl, frozenset[str]] = field(default_factory=dict)
+    always: Mapping[TypeUrl, Set[str]] = field(default_factory=dict)
     _known: dict[Minor, "Snapshot"] = field(default_factory=dict, repr=False)
 
     def of(self, type_url: TypeUrl) -> Resources:

@@ -5,7 +5,7 @@ loaded here need, and what the client has since an earlier stream. A cluster tha
 for as long as it exists, so that a rollback finds it warm.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 
 from typing_extensions import override
 
@@ -23,7 +23,7 @@ class Clusters(Channel):
         self._choice = Choice()
         super().__init__(TypeUrl.CLUSTER, deniable=True, subscription=self._choice)
         self._needed = needed
-        self.always: frozenset[str] = frozenset()
+        self.always: Set[str] = frozenset()
 
     @override
     def aim(self, snapshot: Snapshot) -> None:
@@ -83,4 +83,4 @@ class Clusters(Channel):
         return self.awaited is not None and self.awaited.news.get(name) is not None
 
     def _pick_needed(self) -> None:
-        self.pick(self.always | self._needed())
+        self.pick(self._needed().union(self.always))

@@ -20,7 +20,7 @@ waits or is remembered costs little more than its text, and beyond `REMEMBERED` 
 host that appears in the world is pushed, because it may be one of them.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Set
 from itertools import chain, islice
 
 from typing_extensions import override
@@ -46,7 +46,7 @@ class VirtualHosts(Channel):
         self._wanted = Asked()
         super().__init__(TypeUrl.VIRTUAL_HOST, deniable=True, subscription=self._wanted)
         self._clusters = clusters
-        self._always: frozenset[str] = frozenset()
+        self._always: Set[str] = frozenset()
         self._aliases: dict[str, set[str]] = {}
         self._answering: dict[str, set[str]] = {}
         self.budget = Budget()
@@ -70,13 +70,14 @@ class VirtualHosts(Channel):
 
     @override
     def publish(self, snapshot: Snapshot, *, follows: bool) -> None:
-        before, always = self.target, self._always
+        before = self.target
         super().publish(snapshot, follows=follows)
-        if self._always is not always:
-            self._pick(self._always - always)
+        changed = snapshot.changed.get(TypeUrl.VIRTUAL_HOST, frozenset())
+        self._pick(filter(self._always.__contains__, changed) if follows else self._always)
         if self._wanted.forgetful:
-            appeared = snapshot.changed.get(TypeUrl.VIRTUAL_HOST, frozenset()) if follows else self.target
-            self._pick(name for name in appeared if name not in before and not _is_wildcard(name))
+            there = changed if follows else self.target
+            appeared = (name for name in there if name not in before and self.lookup(name) is not None)
+            self._pick(name for name in appeared if not _is_wildcard(name))
 
     @override
     def touched(self, changed: frozenset[str]) -> Iterable[str]:
@@ -102,9 +103,8 @@ class VirtualHosts(Channel):
         known: set[str] = set()
         for name in names:
             host = without_port(name)
-            if self._always_of(name):  # a route configuration: Envoy waits for any of its virtual hosts
-                self._pick(self._always_of(name))
-                known.update(each for each in self._always_of(name) if name in self.configured)
+            if self.lookup(f"{name}/{WILDCARD}") is not None:  # a route configuration: any virtual host of it will do
+                known.update(self._always_of(name) if name in self.configured else ())
             elif self.content(host) is None:
                 self._deny(name)
             else:
