@@ -24,7 +24,7 @@ from typing import Generic, TypeVar
 
 from xds_server.domain.errors import PeerMisbehaved
 from xds_server.protocol.channel import Channel, Response
-from xds_server.protocol.events import Acked, DeltaRequest, Effect, Nacked, Node, Send, SotwRequest, Stuck, Wake
+from xds_server.protocol.events import Acked, DeltaRequest, Effect, Nacked, Node, Send, SotwRequest, Stuck
 from xds_server.protocol.plan import Plan
 from xds_server.protocol.retries import Retries
 from xds_server.protocol.subscription import Change
@@ -47,9 +47,8 @@ class Stream(ABC, Generic[Request]):
     def __init__(self, *, patience: float = PATIENCE, chunk: int = CHUNK, name: str = "") -> None:
         self.node: Node | None = None
         self._channels: dict[str, Channel] = {}
-        self._plan = Plan(self._channels)
+        self._plan = Plan(self._channels, patience)
         self._retries = Retries()
-        self._patience = patience
         self._chunk = chunk
         self._nonces = map(f"{name}{{}}".format, count(1))
         self._world: Snapshot | None = None
@@ -68,6 +67,8 @@ class Stream(ABC, Generic[Request]):
         """There is a newer world. Costs as much as what changed, if it follows the world that the stream has."""
         snapshot = self._understood(snapshot)
         before, self._world = self._world, snapshot
+        if before is None:
+            self._begin(snapshot)
         follows = before is not None and snapshot.since == before.serial
         for channel in self._channels.values():
             channel.publish(snapshot, follows=follows)
@@ -86,6 +87,9 @@ class Stream(ABC, Generic[Request]):
         clusters = self._plan.overdue(token)
         stuck: list[Effect] = [Stuck(clusters)] if clusters else []
         return [*stuck, *self._speak()]
+
+    def _begin(self, first: Snapshot) -> None:
+        """There is a first world: it says how the client is served."""
 
     @abstractmethod
     def _channel(self, type_url: str) -> Channel:
@@ -159,17 +163,15 @@ class Stream(ABC, Generic[Request]):
         for channel in self._channels.values():
             if channel.awaited is None and channel.owes:
                 effects += self._next(channel)
-        token = self._plan.timer()
-        if token:
-            effects.append(Wake(self._patience, token))
+        effects += self._plan.timers()
         again = self._retries.next(self._channels.get(TypeUrl.LISTENER))
         return [*effects, again] if again else effects
 
     def _next(self, channel: Channel) -> list[Effect]:
-        news = self._news(channel)
-        if not (news or channel.denied or (channel.greeting and not channel.due)):
+        news, denied = self._news(channel), channel.denials()
+        if not (news or denied or (channel.greeting and not channel.due)):
             return []
-        response = Response(next(self._nonces), news)
+        response = Response(next(self._nonces), news, denied)
         send = self._write(channel, response)
         channel.sent(response)
         if channel.kind is TypeUrl.CLUSTER:
