@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 from typing_extensions import override
 
-from tests.protocol.dialogue import Sent, ack, ask, started
+from tests.protocol.dialogue import Dialogue, Refused, Sent, ack, ask, nack, started
 from tests.protocol.fake_envoy import SLOW, OnDemandEnvoy, written
 from tests.protocol.test_stream import Content, Conversation
 from tests.protocol.worlds import CDS, EDS, LDS, RDS, VHDS, on_demand
 from xds_server.protocol.delta import DeltaStream
-from xds_server.protocol.events import DeltaRequest, SotwRequest, Wake
+from xds_server.protocol.events import DeltaRequest, SotwRequest, Stuck, Wake
 from xds_server.protocol.virtual_hosts import without_port
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
 
@@ -26,6 +26,129 @@ def test_a_host_is_loaded_after_its_clusters() -> None:  # R30, R38, R39
         >> ack(EDS, "6") << None
         >> ack(CDS, "5") << Sent(VHDS, "7", "e/h/shop=1")
         >> ack(VHDS, "7") << None
+    )  # fmt: skip
+
+
+def test_a_host_does_not_wait_for_the_clusters_of_another() -> None:
+    first = on_demand(["a", "b"], [], ["one>a", "two>b", "three>a"])
+    (
+        started(first)
+        >> ask(VHDS, "e/h/one") << (Sent(CDS, "5", "a=1"), Wake(2.0, "5"))
+        >> ack(CDS, "5") << Sent(VHDS, "6", "e/h/one=1")
+        >> ack(VHDS, "6")
+        >> ask(VHDS, "e/h/two", "e/h/three") << (Sent(CDS, "7", "b=1"), Sent(VHDS, "8", "e/h/three=1"), Wake(2.0, "7"))
+        >> ack(VHDS, "8") << None
+        >> ack(CDS, "7") << Sent(VHDS, "9", "e/h/two=1")
+    )  # fmt: skip
+
+
+def test_a_cluster_that_does_not_warm_is_waited_for_no_longer_than_that() -> None:
+    first = on_demand(["a", "b"], [], ["one>a", "two>b"])
+    (
+        started(first)
+        >> ask(VHDS, "e/h/one") << (Sent(CDS, "5", "a=1"), Wake(2.0, "5"))
+        >> ask(VHDS, "e/h/two") << None
+        >> "5" << (Stuck(("a",)), Sent(VHDS, "6", "e/h/one=1"))
+        >> ack(VHDS, "6") << None
+        >> ack(CDS, "5") << (Sent(CDS, "7", "b=1"), Wake(2.0, "7"))
+        >> ack(CDS, "7") << Sent(VHDS, "8", "e/h/two=1")
+    )  # fmt: skip
+
+
+def test_a_cluster_that_is_sent_once_more_is_waited_for_once_more() -> None:
+    first = on_demand(["a"], [], ["one>a"])
+    second = on_demand([], [], [], after=first)
+    third = on_demand(["a"], [], ["one>a"], after=second)
+    (
+        started(first)
+        >> ask(VHDS, "e/h/one") << (Sent(CDS, "5", "a=1"), Wake(2.0, "5"))
+        >> "5" << (Stuck(("a",)), Sent(VHDS, "6", "e/h/one=1"))
+        >> ack(VHDS, "6")
+        >> ack(CDS, "5")
+        >> second << Sent(VHDS, "7", "e/h/one=1ofe/h/*")
+        >> ack(VHDS, "7") << Sent(CDS, "8", removed="a")
+        >> third << Wake(2.0, "8")
+        >> ack(CDS, "8") << (Sent(CDS, "9", "a=1"), Wake(2.0, "9"))
+        >> ack(CDS, "9") << Sent(VHDS, "10", "e/h/one=1")
+    )  # fmt: skip
+
+
+def test_a_refused_cluster_keeps_loaded_hosts_as_they_are_and_lets_others_go_on_in_time() -> None:  # R12, R30
+    first = on_demand(["a", "b"], [], ["one>a", "two>b"])
+    second = on_demand(["a", "b"], [], ["one=2>b", "two>b"], after=first)
+    third = on_demand(["a", "b=2"], [], ["one=2>b", "two>b"], after=second)
+    (
+        started(first)
+        >> ask(VHDS, "e/h/one") << (Sent(CDS, "5", "a=1"), Wake(2.0, "5"))
+        >> ack(CDS, "5") << Sent(VHDS, "6", "e/h/one=1")
+        >> ack(VHDS, "6")
+        >> ask(VHDS, "e/h/two") << (Sent(CDS, "7", "b=1"), Wake(2.0, "7"))
+        >> nack(CDS, "7", "b is bad") << (Refused(CDS, "7", "b"), Wake(2.0, "refused-b"))
+        >> "7" << None
+        >> second << None
+        >> "refused-b" << (Stuck(("b",)), Sent(VHDS, "8", "e/h/two=1"))
+        >> ack(VHDS, "8") << None
+        >> third << (Sent(CDS, "9", "b=2"), Wake(2.0, "9"))
+        >> ack(CDS, "9") << Sent(VHDS, "10", "e/h/one=2")
+    )  # fmt: skip
+
+
+def test_make_before_break() -> None:  # R28, R30
+    first = on_demand(["a"], [], ["one>a"])
+    second = on_demand(["b"], [], ["one=2>b"], after=first)
+    third = on_demand(["c"], [], ["one=3>c"], after=second)
+    (
+        started(first)
+        >> ask(VHDS, "e/h/one") << (Sent(CDS, "5", "a=1"), Wake(2.0, "5"))
+        >> ack(CDS, "5") << Sent(VHDS, "6", "e/h/one=1")
+        >> ack(VHDS, "6")
+        >> second << (Sent(CDS, "7", "b=1"), Wake(2.0, "7"))
+        >> third << None
+        >> ack(CDS, "7") << (Sent(CDS, "8", "c=1", removed="b"), Wake(2.0, "8"))
+        >> ack(CDS, "8") << Sent(VHDS, "9", "e/h/one=3")
+        >> ack(VHDS, "9") << Sent(CDS, "10", removed="a")
+    )  # fmt: skip
+
+
+def test_a_host_that_is_refused_keeps_its_clusters() -> None:  # R30
+    first = on_demand(["a"], [], ["one>a"])
+    second = on_demand([], [], ["one=2"], after=first)
+    (
+        started(first)
+        >> ask(VHDS, "e/h/one") << (Sent(CDS, "5", "a=1"), Wake(2.0, "5"))
+        >> ack(CDS, "5") << Sent(VHDS, "6", "e/h/one=1")
+        >> ack(VHDS, "6")
+        >> second << Sent(VHDS, "7", "e/h/one=2")
+        >> nack(VHDS, "7", "e/h/one is bad") << Refused(VHDS, "7", "e/h/one")
+        >> on_demand([], [], ["one=3"], after=second) << Sent(VHDS, "8", "e/h/one=3")
+        >> ack(VHDS, "8") << Sent(CDS, "9", removed="a")
+    )  # fmt: skip
+
+
+def test_listeners_wait_for_what_every_proxy_gets_alone() -> None:
+    first = on_demand(["!a", "b"], [], ["one>b"])
+    (
+        Dialogue(DeltaStream())
+        >> first
+        >> ask(CDS) << Sent(CDS, "1", "a=1")
+        >> ask(LDS) << Wake(2.0, "1")
+        >> ack(CDS, "1") << Sent(LDS, "2", "l=1")
+        >> ack(LDS, "2")
+        >> ask(RDS, "e/h") << Sent(RDS, "3", "e/h=1")
+        >> ack(RDS, "3")
+        >> ask(VHDS, "e/h/one") << (Sent(CDS, "4", "b=1"), Sent(VHDS, "5", "e/h/-=1"), Wake(2.0, "4"))
+        >> on_demand(["!a", "b"], [], ["one>b"], routes="e/h=2", after=first) << Sent(RDS, "6", "e/h=2")
+    )  # fmt: skip
+
+
+def test_clusters_wait_until_it_is_known_which_hosts_the_client_has() -> None:  # R30
+    (
+        Dialogue(DeltaStream())
+        >> on_demand(["a"], [], ["one=2>a"])
+        >> DeltaRequest(CDS, ("*",), (), {"a": "1", "gone": "1"}) << Wake(2.0, "introduction")
+        >> DeltaRequest(RDS, ("e/h",), (), {"e/h": "1"}) << None
+        >> DeltaRequest(VHDS, ("*", "e/h/one"), (), {"e/h/-": "1", "e/h/one": "1"}) << Sent(VHDS, "1", "e/h/one=2")
+        >> ack(VHDS, "1") << Sent(CDS, "2", removed="gone")
     )  # fmt: skip
 
 

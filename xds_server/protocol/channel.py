@@ -157,6 +157,9 @@ class Channel:
         self.greeting = self.subscription.everything and first and self.kind is not None
         self.look(self.target if self.subscription.everything else ())
 
+    def wants(self, name: str) -> bool:
+        return self.subscription.covers(name)
+
     def denials(self) -> Collection[str]:
         """What the client can be told now that it does not exist."""
         return tuple(self.denied)
@@ -214,7 +217,7 @@ class Channel:
         self._asked |= news.keys() - culprits.keys()
         self.yielding = self._yield() if self.kind is TypeUrl.LISTENER else ""
         self.look(news)
-        self.ask([name for name in denied if self.subscription.covers(name)] if news else ())
+        self.ask([name for name in denied if self.wants(name)] if news else ())
         return culprits
 
     def retry(self) -> None:

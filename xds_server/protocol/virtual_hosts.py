@@ -101,7 +101,7 @@ class VirtualHosts(Channel):
     @override
     def ask(self, names: Collection[str]) -> None:
         known: set[str] = set()
-        for name in names:
+        for name in sorted(names):
             host = without_port(name)
             if self.lookup(f"{name}/{WILDCARD}") is not None:  # a route configuration: any virtual host of it will do
                 known.update(self._always_of(name) if name in self.configured else ())
@@ -118,6 +118,7 @@ class VirtualHosts(Channel):
         name = resource.name
         if resource.version == ABSENT:
             self._wanted.miss(without_port(name))
+            self.look([without_port(name)])
             return
         self._wanted.pick([name])
         super().claim(resource)
@@ -130,6 +131,10 @@ class VirtualHosts(Channel):
     @override
     def recall(self, names: Iterable[str]) -> Iterable[str]:
         return names  # what was pushed unasked is listed, and not asked for
+
+    @override
+    def wants(self, name: str) -> bool:
+        return super().wants(without_port(name))
 
     def aliases(self, name: str) -> tuple[str, ...]:
         """By which names the client has asked for it."""
