@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tests.protocol.worlds import CDS, LDS, RDS, VHDS
+from xds_server.protocol.delta import DeltaStream
 from xds_server.protocol.events import (
     Acked,
     DeltaRequest,
@@ -94,6 +96,35 @@ class Dialogue:
                 request = event if self._introduced else replace(event, node=NODE)
                 self._introduced = True
                 return self._stream.receive(request)
+
+
+def ask(type_url: str, *names: str) -> DeltaRequest:
+    return DeltaRequest(type_url, names)
+
+
+def ack(type_url: str, nonce: str) -> DeltaRequest:
+    return DeltaRequest(type_url, nonce=nonce)
+
+
+def nack(type_url: str, nonce: str, error: str = "no") -> DeltaRequest:
+    return DeltaRequest(type_url, nonce=nonce, error=error)
+
+
+def started(first: Snapshot) -> Dialogue:
+    """A client on demand that has asked for no host yet; four responses were sent to it."""
+    always = " ".join(f"{name}={first.of(CDS)[name].version}" for name in sorted(first.always[CDS]))
+    return (
+        Dialogue(DeltaStream())
+        >> first
+        >> ask(CDS) << Sent(CDS, "1", always)
+        >> ack(CDS, "1")
+        >> ask(LDS) << Sent(LDS, "2", "l=1")
+        >> ack(LDS, "2")
+        >> ask(RDS, "e/h") << Sent(RDS, "3", "e/h=1")
+        >> ask(VHDS) << None
+        >> ack(RDS, "3") << Sent(VHDS, "4", "e/h/-=1")
+        >> ack(VHDS, "4") << None
+    )  # fmt: skip
 
 
 def _written(effect: Send | Acked) -> str:

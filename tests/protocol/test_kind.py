@@ -1,6 +1,5 @@
 """Several proxies of one kind: laws that hold for whatever they do, and the stories of the first of them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +21,7 @@ from tests.protocol.test_stream import ENDPOINTS_OF, Content
 from tests.protocol.worlds import CDS, EDS, LDS, RDS, snapshot_of
 from xds_server.domain.versions import OLDEST
 from xds_server.protocol.delta import DeltaStream
-from xds_server.protocol.events import Effect, Nacked, Quarantined, Send, Stuck, Untried, Wake
+from xds_server.protocol.events import Send, Stuck, Wake
 from xds_server.protocol.kind import LIMIT, STEP, Kind, Member, Told
 from xds_server.protocol.plan import INTRODUCTION
 from xds_server.protocol.sotw import SotwStream

@@ -4,7 +4,7 @@ A thousand streams that want the same thousand names cost a thousand numbers of 
 and those that a change concerns are found without asking each stream.
 """
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, MutableSet, Set
 
 from typing_extensions import override
 
@@ -12,23 +12,42 @@ from typing_extensions import override
 class Index:
     """`everything`: the streams that want all there is. A stream is a number with one bit set."""
 
-    __slots__ = ("_wanted", "everything")
+    __slots__ = ("_found", "_missing", "_wanted", "everything")
 
     def __init__(self) -> None:
         self.everything = 0
         self._wanted: dict[str, int] = {}
+        self._missing: Index | None = None
+        self._found: tuple[str, str, list[str]] | None = None
+
+    @property
+    def missing(self) -> "Index":
+        """Who wants names by which there is nothing."""
+        if self._missing is None:
+            self._missing = Index()
+        return self._missing
 
     def of(self, name: str) -> int:
         """The streams that want this name, as such."""
         return self._wanted.get(name, 0)
 
-    def under(self, begin: str, end: str) -> int:
-        """The streams that want any name that begins and ends so. Looks at every name."""
-        found = 0
-        for name, streams in self._wanted.items():
-            if name.startswith(begin) and name.endswith(end):
-                found |= streams
+    def wanting(self, name: str) -> int:
+        """The streams that want this name, whether there is something or not."""
+        return self.of(name) | (self._missing.of(name) if self._missing is not None else 0)
+
+    def wanting_under(self, begin: str, end: str) -> int:
+        """The streams that want any name that begins and ends so."""
+        found = self._missing.wanting_under(begin, end) if self._missing is not None else 0
+        for name in self.under(begin, end):
+            found |= self.of(name)
         return found
+
+    def under(self, begin: str, end: str) -> list[str]:
+        """Names that begin and end so, wanted by whomever. Looks at every name, unless it has just been asked."""
+        if self._found is None or self._found[:2] != (begin, end):
+            names = [name for name in self._wanted if name.startswith(begin) and name.endswith(end)]
+            self._found = (begin, end, names)
+        return self._found[2]
 
     def names(self, stream: int) -> list[str]:
         """What one stream wants. Looks at every name."""
@@ -39,6 +58,8 @@ class Index:
         before = self._wanted.get(name, 0)
         if before & stream:
             return False
+        if not before:
+            self._found = None
         self._wanted[name] = before | stream
         return True
 
@@ -59,39 +80,53 @@ class Index:
         self.everything &= ~streams
         for name in list(self._wanted):
             self.discard(streams, name)
+        if self._missing is not None:
+            self._missing.forget(streams)
 
 
-class Names(Set[str]):
+class Names(MutableSet[str]):
     """The names that one stream wants: a view of an index."""
 
-    __slots__ = ("_count", "_index", "_stream")
+    __slots__ = ("_count", "_stream", "index")
 
     def __init__(self, index: Index, stream: int) -> None:
-        self._index = index
+        self.index = index
         self._stream = stream
         self._count = 0
 
-    def add(self, names: Iterable[str]) -> None:
-        for name in names:
-            self._count += self._index.add(self._stream, name)
+    @override
+    def add(self, value: str) -> None:
+        self._count += self.index.add(self._stream, value)
 
-    def discard(self, names: Iterable[str]) -> None:
+    @override
+    def discard(self, value: str) -> None:
+        self._count -= self.index.discard(self._stream, value)
+
+    def update(self, names: Iterable[str]) -> None:
         for name in names:
-            self._count -= self._index.discard(self._stream, name)
+            self.add(name)
+
+    def difference_update(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.discard(name)
+
+    def under(self, begin: str, end: str) -> Iterator[str]:
+        """Those that begin and end so."""
+        return (name for name in self.index.under(begin, end) if self.index.of(name) & self._stream)
 
     def want_everything(self, wanted: bool) -> None:
         if wanted:
-            self._index.everything |= self._stream
+            self.index.everything |= self._stream
         else:
-            self._index.everything &= ~self._stream
+            self.index.everything &= ~self._stream
 
     @override
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and bool(self._index.of(name) & self._stream)
+        return isinstance(name, str) and bool(self.index.of(name) & self._stream)
 
     @override
     def __iter__(self) -> Iterator[str]:
-        return iter(self._index.names(self._stream) if self._count else ())
+        return iter(self.index.names(self._stream) if self._count else ())
 
     @override
     def __len__(self) -> int:

@@ -350,7 +350,7 @@ class Kind:
         """Who wants what is to be told of a name. On demand, everything is what each asked for or needs."""
         index, settled = self._indexes[key.kind], self.settled
         begin, end = ends_of(key.name) if key.kind is TypeUrl.VIRTUAL_HOST else (key.name, "")
-        found = index.of(key.name) if begin == key.name else index.under(begin, end)
+        found = index.wanting(key.name) if begin == key.name else index.wanting_under(begin, end)
         chosen = settled is not None and settled.on_demand and key.kind is TypeUrl.CLUSTER
         if not chosen or key.name in settled.always.get(key.kind, ()):  # type: ignore[union-attr]
             found |= index.everything

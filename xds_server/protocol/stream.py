@@ -24,7 +24,7 @@ from typing import Generic, TypeVar
 
 from xds_server.domain.errors import PeerMisbehaved
 from xds_server.protocol.channel import Channel, Response
-from xds_server.protocol.events import Acked, DeltaRequest, Effect, Nacked, Node, Send, SotwRequest, Stuck, Wake
+from xds_server.protocol.events import Acked, DeltaRequest, Effect, Nacked, Node, Send, SotwRequest, Stuck
 from xds_server.protocol.index import Index
 from xds_server.protocol.outlook import Outlook
 from xds_server.protocol.plan import Plan
@@ -51,14 +51,14 @@ class Stream(ABC, Generic[Request]):
     def __init__(self, *, patience: float = PATIENCE, chunk: int = CHUNK, name: str = "") -> None:
         self.node: Node | None = None
         self._channels: dict[str, Channel] = {}
-        self._plan = Plan(self._channels)
+        self._plan = Plan(self._channels, patience)
         self._retries = Retries()
-        self._patience = patience
         self._chunk = chunk
         self._nonces = map(f"{name}{{}}".format, count(1))
         self._outlook = Outlook()
         self._indexes: Mapping[str, Index] = {}
         self._bit = 0
+        self._begun = False
         self._early: list[Request] = []
         self._refresh: set[str] = set()
 
@@ -95,11 +95,13 @@ class Stream(ABC, Generic[Request]):
             channel.outlook = outlook
 
     def has(self, type_url: TypeUrl, resource: Resource) -> bool:
-        """The client holds this, and nothing about it is owed or unanswered."""
+        """The client holds this, or what is made of it, and nothing about that is owed or unanswered."""
         channel = self._channels.get(type_url)
-        if channel is None or channel.held.get(resource.name) != resource or resource.name in channel.due:
+        if channel is None or (resource.exact is None and channel.held.get(resource.name) != resource):
             return False
-        return channel.awaited is None or resource.name not in channel.awaited.news
+        concerned = channel.touched(frozenset((resource.name,)))
+        awaited = channel.awaited.news.keys() if channel.awaited else ()
+        return not any(name in channel.due or name in awaited for name in concerned)
 
     def refuses(self, type_url: TypeUrl, resource: Resource) -> bool:
         """The client refused this, and is not sent it again now."""
@@ -111,6 +113,9 @@ class Stream(ABC, Generic[Request]):
         return self._outlook.snapshot
 
     def _see(self, snapshot: Snapshot, *, follows: bool) -> list[Effect]:
+        if not self._begun:
+            self._begun = True
+            self._begin(snapshot)
         for channel in self._channels.values():
             channel.publish(snapshot, follows=follows)
         if not follows or snapshot.changed.get(TypeUrl.LISTENER):
@@ -128,6 +133,9 @@ class Stream(ABC, Generic[Request]):
         clusters = self._plan.overdue(token)
         stuck: list[Effect] = [Stuck(clusters)] if clusters else []
         return [*stuck, *self._speak()]
+
+    def _begin(self, first: Snapshot) -> None:
+        """There is a first world: it says how the client is served."""
 
     @abstractmethod
     def _channel(self, type_url: str) -> Channel:
@@ -180,8 +188,7 @@ class Stream(ABC, Generic[Request]):
             raise PeerMisbehaved(f"more than {MOST_TYPES} types were asked for")
         channel = self._channel(type_url)
         channel.outlook = self._outlook
-        if type_url in self._indexes:
-            channel.subscription.share(self._indexes[type_url], self._bit)
+        self._index(channel)
         channel.publish(self._world, follows=False)
         self._channels[type_url] = channel
         # Kept in the order in which types are pushed (R28).
@@ -189,6 +196,12 @@ class Stream(ABC, Generic[Request]):
         self._channels.clear()
         self._channels.update(ranked)
         return channel
+
+    def _index(self, channel: Channel) -> None:
+        """What it wants is kept where all streams of the kind keep it."""
+        index = self._indexes.get(channel.type_url)
+        if index is not None:
+            channel.subscription.share(index, self._bit)
 
     def _verdict(self, channel: Channel, request: Request) -> list[Effect]:
         if channel.awaited is None or request.nonce != channel.awaited.nonce:
@@ -206,17 +219,15 @@ class Stream(ABC, Generic[Request]):
         for channel in self._channels.values():
             if channel.awaited is None and channel.owes:
                 effects += self._next(channel)
-        token = self._plan.timer()
-        if token:
-            effects.append(Wake(self._patience, token))
+        effects += self._plan.timers()
         again = self._retries.next(self._channels.get(TypeUrl.LISTENER))
         return [*effects, again] if again else effects
 
     def _next(self, channel: Channel) -> list[Effect]:
-        news = self._news(channel)
-        if not (news or channel.denied or (channel.greeting and not channel.due)):
+        news, denied = self._news(channel), channel.denials()
+        if not (news or denied or (channel.greeting and not channel.due)):
             return []
-        response = Response(next(self._nonces), news)
+        response = Response(next(self._nonces), news, denied)
         send = self._write(channel, response)
         channel.sent(response)
         if channel.kind is TypeUrl.CLUSTER:
