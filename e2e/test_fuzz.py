@@ -12,7 +12,7 @@ from tests.fuzz.models import Said
 from tests.fuzz.road import admitted
 from tests.fuzz.worlds import text_of, worlds
 from xds_server.pipeline import compile_world
-from xds_server.snapshot import Resource, TypeUrl
+from xds_server.snapshot import Delivery, Resource, TypeUrl
 
 pytestmark = pytest.mark.e2e
 
@@ -41,7 +41,8 @@ def test_envoy_says_what_it_refuses(envoy_version: EnvoyVersion, tmp_path: Path)
     [(ref, parts)] = compilation.gateways.items()
     told = parts.snapshot.resources
     unnamed = told[TypeUrl.CLUSTER].set("unnamed", Resource("unnamed", "1", b""))
-    broken = replace(parts, snapshot=replace(parts.snapshot, resources={**told, TypeUrl.CLUSTER: unnamed}))
+    snapshot = replace(parts.snapshot, resources={**told, TypeUrl.CLUSTER: unnamed})
+    broken = replace(parts, snapshots={Delivery.FULL: snapshot})
 
     assert "value length must be at least 1" in str(
         refused(envoy_version, replace(compilation, gateways={ref: broken}), tmp_path)

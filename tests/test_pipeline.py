@@ -22,7 +22,7 @@ from xds_server.records.reading import Batch, Readable
 from xds_server.records.world import World
 from xds_server.records.yaml import documents as documents_of
 from xds_server.records.yaml import value
-from xds_server.snapshot import TypeUrl
+from xds_server.snapshot import Delivery, Snapshot, TypeUrl
 
 CASES = Path(__file__).parent / "cases"
 SAMPLE = Path(__file__).parent.parent / "manifests" / "shop"
@@ -61,17 +61,36 @@ def test_compile(folder: Path, golden: Golden):
     golden.check("problems.txt", "".join(f"{problem}\n" for problem in admission.problems))
     for gateway, parts in compilation.gateways.items():
         for type_url, resources in rendered(parts.snapshot).items():
-            if type_url == TypeUrl.VIRTUAL_HOST:
-                continue  # the full set has them in its route configurations
-            name = f"{gateway.word}/{type_url.rpartition('.')[2]}.yaml"
-            golden.check(name, yaml.dump(resources, Dumper=_Plain, sort_keys=False, width=120))
+            if type_url != TypeUrl.VIRTUAL_HOST:  # the full set has them in its route configurations
+                golden.check(f"{gateway.word}/{file_of(type_url)}", written(resources))
 
 
-def said(compilation: Compilation) -> dict[Ref, dict[TypeUrl, dict[str, tuple[str, bytes]]]]:
+@pytest.mark.parametrize("folder", [SAMPLE, CASES / "denied"], ids=lambda folder: folder.name)
+def test_compile_on_demand(folder: Path, golden: Golden):
+    """What is not told as it is in full delivery."""
+    for parts in compile_world(admitted(files_of(folder)).world).gateways.values():
+        full, on_demand = (rendered(parts.snapshots[delivery]) for delivery in (Delivery.FULL, Delivery.ON_DEMAND))
+        for type_url, resources in on_demand.items():
+            if resources != full.get(type_url):
+                golden.check(file_of(type_url), written(resources))
+
+
+def file_of(type_url: str) -> str:
+    return f"{type_url.rpartition('.')[2]}.yaml"
+
+
+def written(resources: Any) -> str:
+    return str(yaml.dump(resources, Dumper=_Plain, sort_keys=False, width=120))
+
+
+def said(compilation: Compilation) -> dict[tuple[Ref, Delivery], dict[TypeUrl, dict[str, tuple[Any, ...]]]]:
     """Every byte that any proxy could be told."""
     return {
-        ref: {t: {name: (r.version, r.body) for name, r in parts.snapshot.of(t).items()} for t in TypeUrl}
+        (ref, delivery): {
+            t: {name: (r.version, r.needs, r.refuses, r.body) for name, r in snapshot.of(t).items()} for t in TypeUrl
+        }
         for ref, parts in compilation.gateways.items()
+        for delivery, snapshot in parts.snapshots.items()
     }
 
 
@@ -79,9 +98,10 @@ def said(compilation: Compilation) -> dict[Ref, dict[TypeUrl, dict[str, tuple[st
 def test_the_oldest_supported_envoy_knows_all_that_comes_from_records(folder: Path):
     """It drops a field that it does not know, and what the field would have narrowed is then for everybody."""
     for parts in compile_world(admitted(files_of(folder)).world).gateways.values():
-        for kind in TypeUrl:
-            for resource in parts.snapshot.of(kind).values():
-                assert news(kind, resource.body) == ()
+        for snapshot in parts.snapshots.values():
+            for kind in TypeUrl:
+                for resource in snapshot.of(kind).values():
+                    assert news(kind, resource.body) == ()
 
 
 @pytest.mark.parametrize("folder", cases())
@@ -103,7 +123,8 @@ def test_compiling_again_changes_nothing_and_makes_nothing_new():
     first = compile_world(world)
     second = compile_world(world, first)
 
-    assert second.gateways[EDGE].snapshot is first.gateways[EDGE].snapshot
+    for delivery in Delivery:
+        assert second.gateways[EDGE].snapshots[delivery] is first.gateways[EDGE].snapshots[delivery]
 
 
 def test_two_gateways_have_their_own_listeners_and_share_their_endpoints():
@@ -153,22 +174,28 @@ def test_what_is_reused_is_what_would_be_made_anew(edits: list[str]):
 
 def assert_changes_are_told(before: Compilation, after: Compilation) -> None:
     """A snapshot that follows another names exactly what differs."""
-    old, new = before.gateways[EDGE].snapshot, after.gateways[EDGE].snapshot
-    if old is new:
-        return
-    assert new.since == old.serial < new.serial
-    for type_url in TypeUrl:
-        one, two = old.of(type_url), new.of(type_url)
-        assert new.changed.get(type_url, frozenset()) == {n for n in {*one, *two} if one.get(n) != two.get(n)}
+    for delivery in Delivery:
+        old, new = before.gateways[EDGE].snapshots[delivery], after.gateways[EDGE].snapshots[delivery]
+        if old is new:
+            continue
+        assert new.since == old.serial < new.serial
+        for type_url in TypeUrl:
+            one, two = old.of(type_url), new.of(type_url)
+            assert new.changed.get(type_url, frozenset()) == {n for n in {*one, *two} if one.get(n) != two.get(n)}
 
 
 def test_a_flip_changes_routes_only():
     admission = admitted(files_of(SAMPLE))
     before = compile_world(admission.world)
     flipped = admit(admission, Batch({"release.yaml": Readable(EDITS["flip"][1] or "")}), NOON, folder="records")
-    after = compile_world(flipped.world, before, flipped.touched).gateways[EDGE].snapshot
+    after = compile_world(flipped.world, before, flipped.touched).gateways[EDGE].snapshots
 
-    assert {t: names for t, names in after.changed.items() if names} == {TypeUrl.ROUTES: {"edge/http"}}
+    assert changed(after[Delivery.FULL]) == {TypeUrl.ROUTES: {"edge/http"}}
+    assert changed(after[Delivery.ON_DEMAND]) == {TypeUrl.VIRTUAL_HOST: {"edge/http/shop.localhost"}}
+
+
+def changed(snapshot: Snapshot) -> dict[TypeUrl, frozenset[str]]:
+    return {kind: names for kind, names in snapshot.changed.items() if names}
 
 
 def test_an_empty_world_has_no_gateway():

@@ -17,19 +17,10 @@ from immutables import Map
 from xds_server.domain.names import Ref
 from xds_server.records.world import World
 from xds_server.resources.apps import AppParts, StyledApp, app_parts, styled_app
+from xds_server.resources.contributions import NO_CONTRIBUTION, Contribution, contribution, merged
 from xds_server.resources.extended import Assigned, Scope, assigned, extended
 from xds_server.resources.extensions import Call, Extensions
-from xds_server.resources.gateways import (
-    NO_CONTRIBUTION,
-    UNTOLD,
-    Changes,
-    Contribution,
-    GatewayParts,
-    contribution,
-    merged,
-    new_gateway,
-    updated_gateway,
-)
+from xds_server.resources.gateways import NOBODY_TOLD, Changes, GatewayParts, new_gateway, updated_gateway
 from xds_server.resources.secrets import secret_resource
 from xds_server.snapshot import NOTHING, Resource, Resources
 from xds_server.traffic.style import Style, style_of
@@ -96,7 +87,7 @@ def compile_world(
         wanted = apps if known is old else sorted(parts)
         scope = Scope(ref, style, old, extensions) if extensions else None
         contributions = {app: _contribution(known, parts.get(app), styled[style].get(app), scope) for app in wanted}
-        told = old.snapshot if old is not None else UNTOLD
+        told = old.snapshots if old is not None else NOBODY_TOLD
         shown = secrets.get(ref, secrets[None])
         gateways[ref] = updated_gateway(
             known, record, Changes(contributions, endpoints, changed, shown, serial, told, extensions)

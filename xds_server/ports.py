@@ -1,17 +1,23 @@
 """What the shell around the streams is given: the worlds that proxies are told of, and someone to tell the facts."""
 
-from collections.abc import AsyncIterator
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
-from xds_server.protocol.events import Acked, Nacked, Node, Send, Stuck
-from xds_server.snapshot import Snapshot
+from xds_server.protocol.events import Acked, Effect, Nacked, Node, Quarantined, Send, Stuck, Untried
+from xds_server.protocol.stream import Request, Stream
 
 
-class World(Protocol):
-    """The newest snapshot for one kind of proxy, and each newer one. `Latest` is one."""
+class Seat(Protocol):
+    """The place of one stream among those that are told the same. What it says is heard by who joined it."""
 
-    def follow(self) -> AsyncIterator[Snapshot]:
-        """Yield the newest snapshot as soon as there is one, then newer ones. What is superseded may be skipped."""
+    def receive(self, request: Request) -> None:
+        """Its client said something. Raises `PeerMisbehaved`."""
+
+    def elapsed(self, token: str) -> None:
+        """The time that it asked for is over."""
+
+    def leave(self) -> None:
+        """It has ended."""
 
 
 class Worlds(Protocol):
@@ -20,8 +26,11 @@ class Worlds(Protocol):
     def objection(self, node: Node) -> str:
         """Why this proxy is told nothing; empty if it is told what its gateway's proxies are."""
 
-    def world_of(self, node: Node, mode: str) -> World:
-        """The proxy's world; one that stays empty as long as the proxy is told nothing. `mode` as for an `Observer`."""
+    def join(self, node: Node, mode: str, stream: Stream[Any], hear: Callable[[list[Effect]], None]) -> Seat:
+        """Tell the stream of this proxy's world from now on, if there is one for it. `hear` is given what it says.
+
+        The stream knows its node, and has seen no world. `mode` as for an `Observer`.
+        """
 
 
 class Observer(Protocol):
@@ -47,3 +56,9 @@ class Observer(Protocol):
     def nacked(self, node: Node, nacked: Nacked) -> None: ...
 
     def stuck(self, node: Node, stuck: Stuck) -> None: ...
+
+    def quarantined(self, node: Node, quarantined: Quarantined) -> None:
+        """It refused what it was the first to be sent."""
+
+    def untried(self, node: Node, untried: Untried) -> None:
+        """It did not answer what it was the first to be sent, nor did others in its place."""

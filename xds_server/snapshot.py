@@ -1,6 +1,6 @@
 """What a proxy could be told: encoded once, versioned by content, and what changed since the last time."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -115,6 +115,28 @@ Resources = Map[str, Resource]
 NOTHING: Resources = Map()
 
 
+class Exact(Set[str]):
+    """The names of all virtual hosts but wildcards. To ask for one costs the same however many there are."""
+
+    __slots__ = ("_resources",)
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+
+    @override
+    def __contains__(self, name: object) -> bool:
+        found = self._resources.get(name) if isinstance(name, str) else None
+        return found is not None and found.exact is None
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, found in self._resources.items() if found.exact is None)
+
+    @override
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """Everything that the proxies of one gateway could be told.
@@ -123,7 +145,7 @@ class Snapshot:
     another snapshot compares everything. Serials order the snapshots of one server process and are never sent.
     `newer` names what not every supported Envoy knows whole; one of version `newest` or later knows all of it.
     `on_demand`: virtual hosts and clusters are sent when they are asked for or needed; `always` names those that every
-    proxy gets nevertheless.
+    proxy gets nevertheless. Proxies before version `unasked_before` get every virtual host of an exact name so.
     """
 
     resources: Mapping[TypeUrl, Resources]
@@ -133,7 +155,8 @@ class Snapshot:
     newer: Mapping[TypeUrl, frozenset[str]] = field(default_factory=dict)
     newest: Minor = OLDEST
     on_demand: bool = False
-    always: Mapping[TypeUrl, frozenset[str]] = field(default_factory=dict)
+    always: Mapping[TypeUrl, Set[str]] = field(default_factory=dict)
+    unasked_before: Minor = OLDEST
     _known: dict[Minor, "Snapshot"] = field(default_factory=dict, repr=False)
 
     def of(self, type_url: TypeUrl) -> Resources:
@@ -141,7 +164,7 @@ class Snapshot:
 
     def known_to(self, envoy: Minor) -> "Snapshot":
         """What proxies of this version could be told: this very snapshot, unless there is something newer in it."""
-        if envoy >= self.newest:
+        if envoy >= max(self.newest, self.unasked_before):
             return self
         if envoy not in self._known:
             self._known[envoy] = self._as_known_to(envoy, self.resources, self.newer)
@@ -164,8 +187,9 @@ class Snapshot:
             newest=newest,
             _known={},
         )
-        for envoy, known in self._known.items() if newest > OLDEST else ():
-            after._known[envoy] = after._as_known_to(envoy, known.resources, changed)
+        for envoy, known in self._known.items():
+            if envoy < max(newest, self.unasked_before):
+                after._known[envoy] = after._as_known_to(envoy, known.resources, changed)
         return after
 
     def _newer(self, kind: TypeUrl, changed: frozenset[str], resources: Resources) -> frozenset[str]:
@@ -187,4 +211,9 @@ class Snapshot:
                 else:
                     known.pop(name, None)
             resources[kind] = known.finish()
-        return replace(self, resources=resources, newer={}, newest=OLDEST, _known={})
+        always = self.always
+        if envoy < self.unasked_before:
+            always = {**always, TypeUrl.VIRTUAL_HOST: Exact(resources[TypeUrl.VIRTUAL_HOST])}
+        return replace(
+            self, resources=resources, newer={}, newest=OLDEST, always=always, unasked_before=OLDEST, _known={}
+        )

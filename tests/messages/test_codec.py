@@ -14,6 +14,7 @@ from xds_server.messages.envoy import (
     Node,
     Route,
     RouteConfiguration,
+    VirtualHost,
 )
 from xds_server.messages.extensions import HttpConnectionManager, HttpFilter, OnDemand, Router, Secret
 from xds_server.messages.google import Any, Struct, Value
@@ -73,7 +74,7 @@ LISTENER_JSON = {
 
 
 def test_type_urls_are_those_of_the_snapshot() -> None:
-    types = (Cluster, ClusterLoadAssignment, Secret, Listener, RouteConfiguration)
+    types = (Cluster, ClusterLoadAssignment, Secret, Listener, RouteConfiguration, VirtualHost)
     assert [type_url(cls) for cls in types] == list(TypeUrl)
 
 

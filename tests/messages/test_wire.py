@@ -14,7 +14,8 @@ BODIES = st.one_of(
     st.binary(min_size=1, max_size=40), st.sampled_from([b"x" * size for size in (127, 128, 16383, 16384, 40000)])
 )
 TEXTS = st.text(max_size=20)
-ENTRIES = st.lists(st.builds(wire.Entry, TEXTS, TEXTS, BODIES), max_size=4)
+ALIASES = st.lists(TEXTS, max_size=3).map(tuple)
+ENTRIES = st.lists(st.builds(wire.Entry, TEXTS, TEXTS, st.none() | BODIES, ALIASES), max_size=4)
 
 
 @given(st.lists(BODIES, max_size=4), TEXTS, TEXTS)
@@ -30,8 +31,11 @@ def test_discovery_response(bodies: list[bytes], version: str, nonce: str) -> No
 def test_delta_discovery_response(entries: list[wire.Entry], nonce: str, removed: list[str]) -> None:
     encoded = wire.delta_discovery_response(CLUSTER, nonce, entries, removed)
     response = decode(DeltaDiscoveryResponse, encoded)
-    assert [(each.name, each.version, each.resource.value) for each in response.resources] == entries
-    assert {each.resource.type_url for each in response.resources} <= {CLUSTER}
+    assert [
+        (each.name, each.version, each.resource.value if each.HasField("resource") else None, (*each.aliases,))
+        for each in response.resources
+    ] == entries
+    assert {each.resource.type_url for each in response.resources if each.HasField("resource")} <= {CLUSTER}
     assert (list(response.removed_resources), response.type_url, response.nonce) == (removed, CLUSTER, nonce)
     assert len(response.SerializeToString()) == len(encoded)
 
@@ -40,11 +44,12 @@ def test_another_encoder_agrees() -> None:
     any_cluster = google.Any(type_url=CLUSTER, value=b"a")
     sotw = discovery.DiscoveryResponse(version_info="v", resources=[any_cluster], type_url=CLUSTER, nonce="1")
     assert wire.discovery_response(CLUSTER, "1", "v", [b"a"]) == bytes(sotw)
-    resource = discovery.Resource(name="web", version="v", resource=any_cluster)
+    resource = discovery.Resource(name="web", version="v", resource=any_cluster, aliases=["w"])
+    denied = discovery.Resource(name="nobody", version="absent", aliases=["nobody", "n"])
     delta = discovery.DeltaDiscoveryResponse(
-        resources=[resource], removed_resources=["cart"], type_url=CLUSTER, nonce="1"
+        resources=[resource, denied], removed_resources=["cart"], type_url=CLUSTER, nonce="1"
     )
-    entries = [wire.Entry("web", "v", b"a")]
+    entries = [wire.Entry("web", "v", b"a", ("w",)), wire.Entry("nobody", "absent", None, ("nobody", "n"))]
     encoded = wire.delta_discovery_response(CLUSTER, "1", entries, ["cart"])
     assert discovery.DeltaDiscoveryResponse.parse(encoded) == delta
 

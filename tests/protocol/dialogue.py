@@ -3,7 +3,22 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from xds_server.protocol.events import Acked, DeltaRequest, Effect, Nacked, Node, Send, SotwRequest, Stuck, Wake
+from tests.protocol.worlds import CDS, LDS, RDS, VHDS
+from xds_server.protocol.delta import DeltaStream
+from xds_server.protocol.events import (
+    Acked,
+    DeltaRequest,
+    Effect,
+    End,
+    Nacked,
+    Node,
+    Quarantined,
+    Send,
+    SotwRequest,
+    Stuck,
+    Untried,
+    Wake,
+)
 from xds_server.protocol.stream import Stream
 from xds_server.snapshot import Snapshot
 
@@ -35,7 +50,7 @@ class Refused:
     names: str
 
 
-Told = Sent | Accepted | Refused | Stuck | Wake
+Told = Sent | Accepted | Refused | Stuck | Wake | Quarantined | Untried | End
 
 
 def told(effect: Effect) -> Told:
@@ -46,7 +61,7 @@ def told(effect: Effect) -> Told:
             return Accepted(effect.type_url, effect.nonce, _written(effect), " ".join(effect.removed))
         case Nacked():
             return Refused(effect.type_url, effect.nonce, " ".join(effect.names))
-        case Wake() | Stuck():
+        case Wake() | Stuck() | Quarantined() | Untried() | End():
             return effect
 
 
@@ -81,6 +96,35 @@ class Dialogue:
                 request = event if self._introduced else replace(event, node=NODE)
                 self._introduced = True
                 return self._stream.receive(request)
+
+
+def ask(type_url: str, *names: str) -> DeltaRequest:
+    return DeltaRequest(type_url, names)
+
+
+def ack(type_url: str, nonce: str) -> DeltaRequest:
+    return DeltaRequest(type_url, nonce=nonce)
+
+
+def nack(type_url: str, nonce: str, error: str = "no") -> DeltaRequest:
+    return DeltaRequest(type_url, nonce=nonce, error=error)
+
+
+def started(first: Snapshot) -> Dialogue:
+    """A client on demand that has asked for no host yet; four responses were sent to it."""
+    always = " ".join(f"{name}={first.of(CDS)[name].version}" for name in sorted(first.always[CDS]))
+    return (
+        Dialogue(DeltaStream())
+        >> first
+        >> ask(CDS) << Sent(CDS, "1", always)
+        >> ack(CDS, "1")
+        >> ask(LDS) << Sent(LDS, "2", "l=1")
+        >> ack(LDS, "2")
+        >> ask(RDS, "e/h") << Sent(RDS, "3", "e/h=1")
+        >> ask(VHDS) << None
+        >> ack(RDS, "3") << Sent(VHDS, "4", "e/h/-=1")
+        >> ack(VHDS, "4") << None
+    )  # fmt: skip
 
 
 def _written(effect: Send | Acked) -> str:

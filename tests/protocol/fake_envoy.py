@@ -11,13 +11,13 @@ configuration to its clusters.
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from typing_extensions import override
 
 from tests.protocol.dialogue import NODE
-from tests.protocol.worlds import CDS, EDS, LDS, RDS
+from tests.protocol.worlds import CDS, EDS, LDS, RDS, VHDS
 from xds_server.messages.codec import decode
 from xds_server.messages.envoy import DeltaDiscoveryResponse, DiscoveryResponse
 from xds_server.protocol.events import DeltaRequest, Send, SotwRequest
@@ -45,6 +45,8 @@ class Told:
     version: str
     items: tuple[Item, ...]
     removed: tuple[str, ...]
+    absent: tuple[str, ...] = ()
+    answered: frozenset[str] = frozenset()
 
 
 def written(name: str, version: str, references: Iterable[str] = (), needs: Iterable[str] = ()) -> Resource:
@@ -313,10 +315,14 @@ class DeltaEnvoy(FakeEnvoy):
     @override
     def _read(self, send: Send) -> Told:
         response = decode(DeltaDiscoveryResponse, send.payload)
-        items = tuple(read(each.resource.value) for each in response.resources)
-        versions = {each.name: each.version for each in response.resources}
+        present = [each for each in response.resources if each.HasField("resource")]
+        absent = tuple(each.name for each in response.resources if not each.HasField("resource"))
+        items = tuple(read(each.resource.value) for each in present)
+        versions = {each.name: each.version for each in present}
         assert versions == {item.name: item.version for item in items}
-        return Told(response.type_url, response.nonce, "", items, tuple(response.removed_resources))
+        answered = frozenset(name for each in response.resources for name in each.aliases)
+        removed = tuple(response.removed_resources)
+        return Told(response.type_url, response.nonce, "", items, removed, absent, answered)
 
     @override
     def _gone(self, told: Told) -> set[str]:
@@ -329,3 +335,90 @@ class DeltaEnvoy(FakeEnvoy):
     @override
     def _applied_in_part(self, told: Told) -> None:
         """As above."""
+
+
+class OnDemandEnvoy(DeltaEnvoy):
+    """Speaks delta, and asks for virtual hosts and clusters when a request needs them.
+
+    As measured: virtual hosts are first asked for without a name; a host is asked for once, and repeated only on a new
+    stream. Virtual hosts of an unknown route configuration are dropped, and all of one that is sent anew are cleared.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: dict[str, set[str]] = {CDS: set(), VHDS: set()}
+        self.absent: set[str] = set()
+        self.waiting: set[str] = set()
+
+    def ask(self, kind: str, name: str) -> bool:
+        """A request needs this; whether that is asked for."""
+        if name in self.asked[kind] or kind not in self._opened:
+            return False
+        self.asked[kind].add(name)
+        if kind == VHDS:
+            self.waiting.add(name)
+        self.outbox.append(DeltaRequest(kind, (name,), node=NODE))
+        return True
+
+    @override
+    def connect(self, *, remembers: bool) -> None:
+        if not remembers:
+            self.waiting.clear()
+            self.absent.clear()
+            for asked in self.asked.values():
+                asked.clear()
+        super().connect(remembers=remembers)
+        if self.held[RDS]:
+            self._open(VHDS, remembers=remembers)
+
+    @override
+    def names(self, kind: str) -> set[str]:
+        asked = self.asked.get(kind)
+        return super().names(kind) if asked is None else {*asked, *("*" if asked else ())}
+
+    @override
+    def _open(self, kind: str, *, remembers: bool) -> None:
+        super()._open(kind, remembers=remembers)
+        if kind == VHDS and remembers:
+            request = self.outbox.pop()
+            absent = dict.fromkeys(self.absent, "absent")
+            self.outbox.append(replace(request, initial_versions={**absent, **request.initial_versions}))
+
+    @override
+    def _apply(self, told: Told, items: Iterable[Item], keep: Iterable[str] = ()) -> None:
+        super()._apply(told, items, keep)
+        if self.held[RDS] and VHDS not in self._opened:
+            self._open(VHDS, remembers=False)
+
+    @override
+    def _applied(self, told: Told) -> None:
+        super()._applied(told)
+        if told.type_url == VHDS:
+            self.waiting -= told.answered
+            self.absent |= {*told.absent}
+            self.absent -= {item.name for item in told.items}
+
+    @override
+    def _put(self, kind: str, item: Item) -> None:
+        if kind == VHDS and item.name.rpartition("/")[0] not in self.held[RDS]:
+            return
+        if kind == RDS and self.held[RDS].get(item.name) != item:
+            self._clear(item.name)
+        super()._put(kind, item)
+
+    @override
+    def _drop(self, kind: str, name: str) -> None:
+        assert kind != VHDS, "Envoy hangs if it is told that a virtual host is removed"
+        super()._drop(kind, name)
+
+    @override
+    def _follow(self, kind: str, before: set[str]) -> None:
+        if kind == RDS:
+            for name in before - self.names(RDS):
+                self._clear(name)
+                self.waiting = {each for each in self.waiting if each.rpartition("/")[0] != name}
+        super()._follow(kind, before)
+
+    def _clear(self, configuration: str) -> None:
+        for name in [name for name in self.held[VHDS] if name.rpartition("/")[0] == configuration]:
+            del self.held[VHDS][name]

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.protocol.dialogue import Accepted, Dialogue, Refused, Sent
-from tests.protocol.worlds import CDS, EDS, LDS, RDS, RUNTIME, SDS, VIRTUAL_HOSTS, world
+from tests.protocol.worlds import CDS, EDS, LDS, RDS, RUNTIME, SDS, VHDS, world
 from xds_server.messages.codec import decode
 from xds_server.messages.envoy import DeltaDiscoveryResponse
 from xds_server.protocol.delta import DeltaStream
@@ -154,7 +154,7 @@ def test_unknown_endpoints_are_empty_at_once() -> None:  # R19, R33
 
 
 def test_virtual_hosts_are_never_denied() -> None:  # R38
-    Dialogue(DeltaStream()) >> world() >> ask(VIRTUAL_HOSTS, "edge/http/shop.test") << None
+    Dialogue(DeltaStream()) >> world() >> ask(VHDS, "edge/http/shop.test") << None
 
 
 def test_unknown_types_have_one_unanswered_response_too() -> None:  # R19

@@ -22,7 +22,20 @@ from tests.protocol.fake_envoy import SLOW, DeltaEnvoy, FakeEnvoy, SotwEnvoy, wr
 from tests.protocol.worlds import CDS, EDS, LDS, RDS, RUNTIME, snapshot_of
 from xds_server.domain.errors import PeerMisbehaved
 from xds_server.protocol.delta import DeltaStream
-from xds_server.protocol.events import Acked, DeltaRequest, Effect, Nacked, Node, Send, SotwRequest, Stuck, Wake
+from xds_server.protocol.events import (
+    Acked,
+    DeltaRequest,
+    Effect,
+    End,
+    Nacked,
+    Node,
+    Quarantined,
+    Send,
+    SotwRequest,
+    Stuck,
+    Untried,
+    Wake,
+)
 from xds_server.protocol.plan import INTRODUCTION
 from xds_server.protocol.retries import PREFIX as RETRY
 from xds_server.protocol.sotw import SotwStream
@@ -63,7 +76,10 @@ class Conversation(RuleBasedStateMachine):
 
     @initialize(content=contents())
     def begin(self, content: Content) -> None:
-        self.world = snapshot_of(content)
+        self.start(content)
+
+    def start(self, content: Content) -> None:
+        self.world = self.snapshot(content, None)
         self.envoy = self.client()
         self.dialled = 0
         self.excused: set[str] = set()
@@ -83,9 +99,15 @@ class Conversation(RuleBasedStateMachine):
         self.envoy.connect(remembers=remembers)
         self.hear(self.stream.publish(self.world))
 
+    def snapshot(self, content: Content, after: Snapshot | None) -> Snapshot:
+        return snapshot_of(content, after)
+
     @rule(content=contents(), follows=st.booleans())
     def publish(self, content: Content, follows: bool) -> None:
-        self.world = snapshot_of(content, self.world if follows else None)
+        self.proceed(content, follows)
+
+    def proceed(self, content: Content, follows: bool) -> None:
+        self.world = self.snapshot(content, self.world if follows else None)
         if not follows:
             self.world = replace(self.world, serial=self.world.serial + 1000)
         for (kind, name), version in list(self.refused.items()):
@@ -163,14 +185,17 @@ class Conversation(RuleBasedStateMachine):
     def all_is_delivered(self) -> None:
         self.deliver()
         while INTRODUCTION in self.timers:
-            self.timers.remove(INTRODUCTION)
-            self.hear(self.stream.elapsed(INTRODUCTION))
-            self.deliver()
+            self.passes(INTRODUCTION)
         assert not self.unanswered
         self.check_quiet()
         self.unsure = self.unsure and bool(self.refused)
         # Routes may come to name a refused cluster later: the server has said that it goes on without it.
         self.excused &= self.dangling() | {name for kind, name in self.refused if kind == CDS}
+
+    def passes(self, token: str) -> None:
+        self.timers.remove(token)
+        self.hear(self.stream.elapsed(token))
+        self.deliver()
 
     @invariant()
     def no_route_names_a_cluster_that_is_not_held(self) -> None:
@@ -207,6 +232,8 @@ class Conversation(RuleBasedStateMachine):
                     self.hear_acceptance(effect)
                 case Nacked():
                     self.hear_refusal(effect)
+                case Quarantined() | Untried() | End():
+                    pytest.fail("said by those who look after several streams")
 
     def hear_response(self, send: Send) -> None:
         assert send.nonce not in self.sent, "a nonce was used twice"

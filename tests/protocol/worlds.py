@@ -1,6 +1,7 @@
 """Small worlds to publish, and words to write dialogues with."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from immutables import Map
 
@@ -11,7 +12,7 @@ from xds_server.snapshot import Resource, Resources, Snapshot, TypeUrl
 CDS, EDS, LDS, RDS = TypeUrl.CLUSTER, TypeUrl.ENDPOINTS, TypeUrl.LISTENER, TypeUrl.ROUTES
 SDS = TypeUrl.SECRET
 RUNTIME = "type.googleapis.com/envoy.service.runtime.v3.Runtime"
-VIRTUAL_HOSTS = "type.googleapis.com/envoy.config.route.v3.VirtualHost"
+VHDS = TypeUrl.VIRTUAL_HOST
 
 
 def resource(written: str) -> Resource:
@@ -53,3 +54,39 @@ def version(*written: str) -> str:
 def _differences(before: Resources, now: Resources) -> frozenset[str]:
     names = {*before.keys(), *now.keys()}
     return frozenset(name for name in names if before.get(name) != now.get(name))
+
+
+def on_demand(
+    clusters: Iterable[str] = (),
+    endpoints: Iterable[str] = (),
+    hosts: Iterable[str] = (),
+    *,
+    routes: str = "e/h=1",
+    after: Snapshot | None = None,
+) -> Snapshot:
+    """A world of a listener `l`, whose route configuration `e/h` has these virtual hosts on demand.
+
+    `*.test` is a wildcard, `!*.test` one that refuses, as `*` always does. `-` is there for every proxy, and so is the
+    cluster `a` if it is written `!a`.
+    """
+    everywhere = [written[1:] for written in clusters if written.startswith("!")]
+    made = map(virtual_host, ("-", "!*", *hosts))
+    resources = {
+        CDS: [resource(written.removeprefix("!")) for written in clusters],
+        EDS: [resource(written) for written in endpoints],
+        LDS: [resource("l=1>e/h")],
+        RDS: [resource(routes)],
+        VHDS: list(made),
+    }
+    always = {VHDS: frozenset({"e/h/-"}), CDS: frozenset(resource(written).name for written in everywhere)}
+    return replace(snapshot_of(resources, after), on_demand=True, always=always)
+
+
+def virtual_host(written: str) -> Resource:
+    found = resource(f"e/h/{written.removeprefix('!')}")
+    if "*" not in found.name:
+        return found
+    return found.for_names(
+        lambda name: Resource(name, f"{found.version}of{found.name}", b"made", found.needs),
+        refuses=written.startswith("!"),
+    )

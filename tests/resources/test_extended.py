@@ -24,7 +24,7 @@ from xds_server.records.admitted import Admission
 from xds_server.records.extensions import ANNOTATION
 from xds_server.records.reading import Batch, Readable
 from xds_server.resources.extensions import VIRTUAL_HOST, Call, Extensions, Failure, Outcome, Slot
-from xds_server.snapshot import Snapshot, TypeUrl
+from xds_server.snapshot import Delivery, Snapshot, TypeUrl
 
 EDGE = Ref("default", "edge")
 TYPES = {
@@ -99,34 +99,39 @@ def changed(call: Call) -> bytes:
     return b"changed " + call.body
 
 
-def said(compilation: Compilation) -> dict[Ref, dict[TypeUrl, dict[str, str]]]:
+def said(compilation: Compilation) -> dict[tuple[Ref, Delivery], dict[TypeUrl, dict[str, str]]]:
     return {
-        ref: {kind: {name: each.version for name, each in parts.snapshot.of(kind).items()} for kind in TypeUrl}
+        (ref, delivery): {kind: {name: each.version for name, each in told.of(kind).items()} for kind in TypeUrl}
         for ref, parts in compilation.gateways.items()
+        for delivery, told in parts.snapshots.items()
     }
 
 
 def assert_changes_are_told(before: Compilation, after: Compilation) -> None:
     """A snapshot that follows another names exactly what differs."""
-    if EDGE not in before.gateways or after.gateways[EDGE].snapshot is before.gateways[EDGE].snapshot:
-        return
-    old, new = before.gateways[EDGE].snapshot, after.gateways[EDGE].snapshot
-    assert old.serial < new.serial
-    if new.since == -1:
-        return
-    assert new.since == old.serial
-    for kind in TypeUrl:
-        one, two = old.of(kind), new.of(kind)
-        assert new.changed[kind] == {name for name in {*one, *two} if one.get(name) != two.get(name)}
+    for delivery in Delivery if EDGE in before.gateways else ():
+        old, new = (each.gateways[EDGE].snapshots[delivery] for each in (before, after))
+        if new is old:
+            continue
+        assert old.serial < new.serial
+        if new.since == -1:
+            continue
+        assert new.since == old.serial
+        for kind in new.resources:
+            one, two = old.of(kind), new.of(kind)
+            assert new.changed[kind] == {name for name in {*one, *two} if one.get(name) != two.get(name)}
 
 
 @pytest.mark.parametrize("kind", NAMES)
 def test_a_resource_is_what_the_extension_made_of_it(kind: str):
     shop = Shop().hears(FILES | asking(PLAIN[kind], kind))
 
-    assert [(call.slot.type_url, call.slot.name) for call in shop.calls] == [(TYPES[kind], NAMES[kind])]
-    [call] = shop.calls
+    assert {(call.slot.type_url, call.slot.name) for call in shop.calls} == {(TYPES[kind], NAMES[kind])}
+    call, *on_demand = shop.calls
+    assert [each.slot.gateway for each in on_demand] == (["edge on-demand"] if kind == "listener" else [])
     assert shop.settles().told(kind) == changed(call)
+    told = shop.compiled.gateways[EDGE].snapshots[Delivery.ON_DEMAND].of(TypeUrl(TYPES[kind]))
+    assert [told["edge/http"].body for _ in on_demand] == [changed(each) for each in on_demand]
 
 
 @pytest.mark.parametrize("kind", NAMES)

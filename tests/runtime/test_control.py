@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.records.folder import SHOP, deployment, gateway, release
-from xds_server.protocol.events import Node
+from xds_server.domain.names import Ref
 from xds_server.records.reading import Batch, Readable, Unreadable
 from xds_server.runtime.control import SHOWN, Control, clock
 from xds_server.runtime.metrics import Metrics
@@ -37,9 +37,7 @@ class Server:
         return logged
 
     def snapshot(self, gateway: str = "edge") -> Snapshot | None:
-        world: Any = self.control.worlds.world_of(Node("n", gateway, "gateway"), "delta")
-        found: Snapshot | None = world.value
-        return found
+        return self.control.worlds.told(Ref("default", gateway))
 
     def metric(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(name, labels)

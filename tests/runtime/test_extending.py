@@ -10,6 +10,7 @@ import pytest
 from typing_extensions import override
 
 from tests.records.folder import SHOP, build, deployment, gateway, record, release
+from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Reason, Severity
 from xds_server.extension import Context
 from xds_server.messages.codec import decode, encode
@@ -66,9 +67,7 @@ class Server:
 
     @property
     def snapshot(self) -> Snapshot | None:
-        world: Any = self.control.worlds.world_of(Node("n", "edge", "gateway"), "delta")
-        found: Snapshot | None = world.value
-        return found
+        return self.control.worlds.told(Ref("default", "edge"))
 
     def connects(self, version: str) -> None:
         for observer in self.control.observers:

@@ -19,7 +19,8 @@ from structlog.testing import capture_logs
 
 from tests.records.folder import SHOP, release
 from xds_server.domain.addresses import Address
-from xds_server.protocol.events import Node
+from xds_server.protocol.events import Effect, Node, Send, SotwRequest
+from xds_server.protocol.sotw import SotwStream
 from xds_server.runtime.control import Control, clock
 from xds_server.runtime.serve import Settings, serving
 from xds_server.snapshot import TypeUrl
@@ -117,12 +118,22 @@ async def server(records: Path) -> AsyncIterator[tuple[Control, int]]:
 
 
 async def told(control: Control, what: str) -> None:
-    """Wait until a gateway's proxies could be told of something."""
-    world = control.worlds.world_of(Node("n", "edge", "gateway"), "delta")
+    """Wait until a gateway's proxies are told of something."""
+    node, stream, heard = Node("n", "edge", "gateway"), SotwStream(), asyncio.Queue[Effect]()
+    stream.receive(SotwRequest(TypeUrl.ROUTES, ("edge/http",), node=node))
+
+    def hear(effects: list[Effect]) -> None:
+        for each in effects:
+            heard.put_nowait(each)
+
+    seat = control.worlds.join(node, "sotw", stream, hear)
     async with asyncio.timeout(10):
-        async for snapshot in world.follow():
-            if what.encode() in snapshot.of(TypeUrl.ROUTES)["edge/http"].body:
-                return
+        while True:
+            effect = await heard.get()
+            if isinstance(effect, Send):
+                if what.encode() in effect.payload:
+                    return seat.leave()
+                seat.receive(SotwRequest(TypeUrl.ROUTES, ("edge/http",), nonce=effect.nonce))
 
 
 async def test_ports_that_the_system_chose_are_those_that_are_logged(records: Path) -> None:

@@ -1,126 +1,231 @@
-import asyncio
-import gc
-from collections.abc import AsyncIterator
-from typing import TypeVar
-from weakref import ref as weakly
+"""Which world a proxy is told of, and when."""
 
+import asyncio
+
+import pytest
+
+from tests.protocol.worlds import CDS, EDS, RDS, world
 from xds_server.domain.names import Ref
-from xds_server.protocol.events import Node
+from xds_server.ports import Seat
+from xds_server.protocol.delta import DeltaStream
+from xds_server.protocol.events import DeltaRequest, Effect, End, Nacked, Node, Send, SotwRequest
+from xds_server.protocol.sotw import SotwStream
+from xds_server.protocol.stream import Stream
 from xds_server.runtime.worlds import GatewayWorlds
 from xds_server.snapshot import Delivery, Snapshot
 
 EDGE = Ref("default", "edge")
-ONE, TWO = Snapshot({}, serial=1), Snapshot({}, serial=2)
-
-T = TypeVar("T")
 
 
-def node(cluster: str = "edge", role: str = "gateway") -> Node:
-    return Node("edge-1", cluster, role)
+class Proxy:
+    """A stream that wants the endpoints `pods`, or something else, and accepts what it is sent."""
+
+    def __init__(self, worlds: GatewayWorlds, node: Node, mode: str = "delta", wants: str = EDS) -> None:
+        self.heard: list[Effect] = []
+        self.told = asyncio.Event()
+        self._wants = wants
+        stream: Stream[DeltaRequest] | Stream[SotwRequest]
+        if mode == "delta":
+            stream = DeltaStream()
+            stream.receive(DeltaRequest(wants, ("pods",), node=node))
+        else:
+            stream = SotwStream()
+            stream.receive(SotwRequest(wants, ("pods",), node=node))
+        self.seat: Seat = worlds.join(node, mode, stream, self._hear)
+
+    @property
+    def versions(self) -> list[str]:
+        """Of what it was sent, in order."""
+        return [each.version for effect in self.heard if isinstance(effect, Send) for each in effect.resources]
+
+    def accepts(self) -> None:
+        [*_, last] = [effect.nonce for effect in self.heard if isinstance(effect, Send)]
+        self.seat.receive(DeltaRequest(self._wants, nonce=last))
+
+    def refuses(self, why: str) -> None:
+        [*_, last] = [effect.nonce for effect in self.heard if isinstance(effect, Send)]
+        self.seat.receive(DeltaRequest(self._wants, nonce=last, error=why))
+
+    def _hear(self, effects: list[Effect]) -> None:
+        self.heard += effects
+        self.told.set()
+
+
+def node(cluster: str = "edge", role: str = "gateway", version: str = "") -> Node:
+    return Node("edge-1", cluster, role, version=version)
+
+
+def pods(version: int, after: Snapshot | None = None) -> Snapshot:
+    return world(endpoints=[f"pods={version}"], after=after)
+
+
+ONE = pods(1)
+TWO = pods(2, ONE)
 
 
 def both(snapshot: Snapshot) -> dict[Delivery, Snapshot]:
     return dict.fromkeys(Delivery, snapshot)
 
 
-async def soon(awaited: AsyncIterator[T]) -> T:
-    async with asyncio.timeout(5):
-        return await anext(awaited)
+@pytest.fixture
+async def worlds() -> GatewayWorlds:
+    return GatewayWorlds()
 
 
-async def test_a_gateways_proxies_follow_its_snapshots() -> None:
-    worlds = GatewayWorlds()
-    worlds.publish(EDGE, both(ONE))
-    following = worlds.world_of(node(), "delta").follow()
-
+async def test_a_gateways_proxies_are_told_its_snapshots(worlds: GatewayWorlds) -> None:
+    assert worlds.publish(EDGE, both(ONE))
+    proxy = Proxy(worlds, node())
     assert not worlds.objection(node())
-    assert await soon(following) is ONE
-    worlds.publish(EDGE, both(TWO))
-    assert await soon(following) is TWO
+    assert proxy.versions == ["1"]
+
+    proxy.accepts()
+    assert worlds.publish(EDGE, both(TWO))
+    assert proxy.versions == ["1", "2"]
 
 
-async def test_what_was_told_is_not_told_again() -> None:
-    worlds = GatewayWorlds()
+async def test_what_was_told_is_not_told_again(worlds: GatewayWorlds) -> None:
     worlds.publish(EDGE, both(ONE))
-    following = worlds.world_of(node(), "delta").follow()
-    await soon(following)
-
-    worlds.publish(EDGE, both(ONE))
-    worlds.publish(EDGE, both(TWO))
-
-    assert await soon(following) is TWO
+    assert not worlds.publish(EDGE, both(ONE))
 
 
-async def test_an_unknown_gateway_waits_and_is_served_when_it_appears() -> None:
-    worlds = GatewayWorlds()
-    following = worlds.world_of(node("prod.edge"), "delta").follow()
+async def test_an_unknown_gateway_waits_and_is_served_when_it_appears(worlds: GatewayWorlds) -> None:
+    proxy = Proxy(worlds, node("prod.edge"))
     assert worlds.objection(node("prod.edge"))
 
-    async with asyncio.TaskGroup() as tasks:
-        waiting = tasks.create_task(soon(following))
-        await asyncio.sleep(0)
-        worlds.publish(EDGE, both(ONE))
-        worlds.publish(Ref("prod", "edge"), both(TWO))
-
-    assert waiting.result() is TWO
-
-
-async def test_proxies_of_a_gateway_that_is_gone_keep_what_they_have_and_see_it_return() -> None:
-    worlds = GatewayWorlds()
     worlds.publish(EDGE, both(ONE))
-    following = worlds.world_of(node(), "delta").follow()
-    await soon(following)
+    assert proxy.versions == []
+    worlds.publish(Ref("prod", "edge"), both(TWO))
+    assert proxy.versions == ["2"]
 
-    worlds.forget(set())
+
+async def test_an_expected_gateway_is_known_and_told_nothing_yet(worlds: GatewayWorlds) -> None:
+    worlds.expect(EDGE)
+    assert not worlds.objection(node())
+    assert Proxy(worlds, node()).versions == []
+
+
+async def test_proxies_of_a_gateway_that_is_gone_keep_what_they_have_and_see_it_return(worlds: GatewayWorlds) -> None:
+    worlds.publish(EDGE, both(ONE))
+    proxy = Proxy(worlds, node())
+    proxy.accepts()
+
+    assert worlds.forget(set()) == {EDGE}
     assert worlds.objection(node())
-    worlds.publish(EDGE, both(TWO))
+    assert proxy.versions == ["1"]
+    worlds.publish(EDGE, both(pods(3)))
 
     assert not worlds.objection(node())
-    assert await soon(following) is TWO
+    assert proxy.versions == ["1", "3"]
 
 
-def test_a_world_is_kept_only_as_long_as_somebody_wants_it() -> None:
-    worlds = GatewayWorlds()
-    nobody = [weakly(worlds.world_of(node(f"g{number}"), "delta")) for number in range(10)]
-    worlds.publish(EDGE, both(ONE))
-    served = weakly(worlds.world_of(node(), "delta"))
-    gc.collect()
-
-    assert [each() for each in nobody] == [None] * 10
-    assert served() is not None
-    worlds.forget(set())
-    gc.collect()
-    assert served() is None
-
-
-def test_what_is_no_gateway_is_told_nothing_of_one() -> None:
-    worlds = GatewayWorlds()
+async def test_what_is_no_gateway_is_told_nothing_of_one(worlds: GatewayWorlds) -> None:
     worlds.publish(EDGE, both(ONE))
 
     assert worlds.objection(node(role="sidecar"))
-    assert worlds.world_of(node(role="sidecar"), "delta") is not worlds.world_of(node(), "delta")
+    assert Proxy(worlds, node(role="sidecar")).versions == []
     assert not worlds.objection(node(role=""))
+    assert Proxy(worlds, node(role="")).versions == ["1"]
 
 
-def test_an_envoy_that_would_understand_half_of_it_is_told_nothing() -> None:
-    worlds = GatewayWorlds()
+async def test_an_envoy_that_would_understand_half_of_it_is_told_nothing(worlds: GatewayWorlds) -> None:
     worlds.publish(EDGE, both(ONE))
-    old, oldest = (Node("edge-1", "edge", "gateway", version=version) for version in ("1.35.7", "1.36.0"))
+    old, oldest = node(version="1.35.7"), node(version="1.36.0")
 
     assert worlds.objection(old) == (
         "Envoy 1.35.7 would drop fields that decide who gets what: 1.36 is the oldest served"
     )
-    assert worlds.world_of(old, "delta").value is None
+    assert Proxy(worlds, old).versions == []
     assert not worlds.objection(oldest)
-    assert worlds.world_of(oldest, "delta").value is ONE
+    assert Proxy(worlds, oldest).versions == ["1"]
 
 
-async def test_a_proxy_that_loads_on_demand_follows_what_is_told_on_demand() -> None:
-    worlds = GatewayWorlds()
+async def test_a_proxy_that_loads_on_demand_is_told_what_is_told_on_demand(worlds: GatewayWorlds) -> None:
     worlds.publish(EDGE, {Delivery.FULL: ONE, Delivery.ON_DEMAND: TWO})
+    able, old = node(version="1.37.0"), node(version="1.36.4")
 
-    able, old = Node("n", "edge", "gateway", version="1.37.0"), Node("n", "edge", "gateway", version="1.36.4")
+    assert Proxy(worlds, able).versions == ["2"]
+    assert Proxy(worlds, able, "sotw").versions == ["1"]
+    assert Proxy(worlds, old).versions == ["1"]
 
-    assert await soon(worlds.world_of(able, "delta").follow()) is TWO
-    assert await soon(worlds.world_of(able, "sotw").follow()) is ONE
-    assert await soon(worlds.world_of(old, "delta").follow()) is ONE
+
+async def test_another_delivery_ends_the_stream_and_the_next_one_gets_it(worlds: GatewayWorlds) -> None:
+    on_demand = Snapshot(TWO.resources, serial=TWO.serial, since=TWO.since, changed=TWO.changed, on_demand=True)
+    worlds.publish(EDGE, both(ONE))
+    proxy = Proxy(worlds, node(version="1.40.0"))
+    full = Proxy(worlds, node(version="1.40.0"), "sotw")
+
+    worlds.publish(EDGE, {Delivery.FULL: TWO, Delivery.ON_DEMAND: on_demand})
+
+    assert isinstance(proxy.heard[-1], End)
+    assert not any(isinstance(effect, End) for effect in full.heard)
+    again = Proxy(worlds, node(version="1.40.0"))
+    assert again.versions == ["2"]
+    proxy.seat.leave()
+    again.accepts()
+    worlds.publish(EDGE, {Delivery.FULL: TWO, Delivery.ON_DEMAND: both(pods(3, on_demand))[Delivery.FULL]})
+    assert isinstance(again.heard[-1], End)
+
+
+async def test_a_storm_of_endpoints_is_told_together(worlds: GatewayWorlds) -> None:
+    newest = ONE
+    worlds.publish(EDGE, both(ONE))
+    proxies = [Proxy(worlds, node()) for _ in range(100)]
+    for proxy in proxies:
+        proxy.accepts()
+        proxy.told.clear()
+    for number in range(2, 50):
+        newest = pods(number, newest)
+        worlds.publish(EDGE, both(newest))
+        for proxy in proxies:
+            proxy.accepts()
+
+    async with asyncio.timeout(5):
+        while proxies[0].versions[-1] != "49":
+            for proxy in proxies:
+                proxy.accepts()
+                proxy.told.clear()
+            await proxies[0].told.wait()
+    assert proxies[0].versions[:2] == ["1", "2"], "the first goes at once"
+    assert len(proxies[0].versions) < 10
+
+
+async def test_a_release_never_waits_behind_endpoints(worlds: GatewayWorlds) -> None:
+    before = world(endpoints=["pods=1"], routes=["pods=1"])
+    worlds.publish(EDGE, both(before))
+    proxies = [Proxy(worlds, node()) for _ in range(100)]
+    [releasing] = [Proxy(worlds, node(), wants=RDS)]
+    for proxy in (*proxies, releasing):
+        proxy.accepts()
+    churned = world(endpoints=["pods=2"], routes=["pods=1"], after=before)
+    worlds.publish(EDGE, both(churned))
+    waiting = world(endpoints=["pods=3"], routes=["pods=1"], after=churned)
+    worlds.publish(EDGE, both(waiting))
+    for proxy in proxies:
+        assert proxy.versions == ["1", "2"], "the second waits for its turn"
+        proxy.accepts()
+
+    worlds.publish(EDGE, both(world(endpoints=["pods=3"], routes=["pods=2"], after=waiting)))
+
+    assert releasing.versions == ["1", "2"]
+    assert proxies[0].versions == ["1", "2", "3"], "and goes along"
+
+
+async def test_what_is_in_quarantine_is_known_while_its_refuser_is_away(worlds: GatewayWorlds) -> None:
+    before = world(clusters=["pods=1"])
+    worlds.publish(EDGE, both(before))
+    proxies = [Proxy(worlds, node(version="1.36.4"), wants=CDS) for _ in range(2)]
+    for proxy in proxies:
+        proxy.accepts()
+    worlds.publish(EDGE, both(world(clusters=["pods=2"], after=before)))
+    assert worlds.trials == 1
+    [first] = [proxy for proxy in proxies if proxy.versions == ["1", "2"]]
+    first.refuses("pods: no")
+
+    assert any(isinstance(effect, Nacked) for effect in first.heard)
+    assert first.versions == ["1", "2", "1"], "last good"
+    for proxy in proxies:
+        assert worlds.quarantined(EDGE, CDS, "pods", "2")
+        proxy.seat.leave()
+    assert worlds.quarantined(EDGE, CDS, "pods", "2")
+    assert not worlds.quarantined(EDGE, CDS, "pods", "1")
+    assert Proxy(worlds, node(version="1.36.4"), wants=CDS).versions == ["1"], "last good"

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from typing_extensions import override
 
 from tests.protocol.worlds import CDS, EDS, RDS, world
-from xds_server.latest import Latest
+from xds_server.domain.versions import OLDEST
 from xds_server.messages.bridge import upb_class
 from xds_server.messages.codec import decode
 from xds_server.messages.envoy import (
@@ -22,8 +22,10 @@ from xds_server.messages.envoy import (
     DiscoveryRequest,
     DiscoveryResponse,
 )
-from xds_server.ports import Observer, Worlds
-from xds_server.protocol.events import Acked, Nacked, Node, Send, Stuck
+from xds_server.ports import Observer, Seat, Worlds
+from xds_server.protocol.events import Acked, Nacked, Node, Quarantined, Send, Stuck, Untried
+from xds_server.protocol.stream import Stream
+from xds_server.runtime.kinds import Hear, ServedKind
 from xds_server.snapshot import Snapshot
 from xds_server.transport.server import SERVICE, XdsServer
 
@@ -36,9 +38,9 @@ NAMES = {"sotw": "resource_names", "delta": "resource_names_subscribe"}
 
 @dataclass
 class Gateways(Worlds):
-    """The world of each gateway by name. One that nobody wrote a record for has an empty cell."""
+    """The proxies of each gateway by name. Those of one that nobody wrote a record for are told nothing."""
 
-    of: dict[str, Latest[Snapshot]] = field(default_factory=dict)
+    of: dict[str, ServedKind] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
 
     @override
@@ -46,12 +48,15 @@ class Gateways(Worlds):
         return "" if node.cluster in self.known else "there is no such gateway"
 
     @override
-    def world_of(self, node: Node, mode: str) -> Latest[Snapshot]:
-        return self.of.setdefault(node.cluster, Latest())
+    def join(self, node: Node, mode: str, stream: Stream[Any], hear: Hear) -> Seat:
+        return self.kind(node.cluster).join(stream, hear)
+
+    def kind(self, gateway: str) -> ServedKind:
+        return self.of.setdefault(gateway, ServedKind(OLDEST))
 
     def publish(self, gateway: str, snapshot: Snapshot) -> None:
         self.known.add(gateway)
-        self.of.setdefault(gateway, Latest()).put(snapshot)
+        self.kind(gateway).offer(snapshot)
 
 
 class Heard(Observer):
@@ -99,6 +104,14 @@ class Heard(Observer):
     @override
     def stuck(self, node: Node, stuck: Stuck) -> None:
         self._hear("stuck", node.id, *stuck.clusters)
+
+    @override
+    def quarantined(self, node: Node, quarantined: Quarantined) -> None:
+        self._hear("quarantined", node.id, quarantined.name)
+
+    @override
+    def untried(self, node: Node, untried: Untried) -> None:
+        self._hear("untried", node.id, untried.name)
 
     def _hear(self, *fact: str) -> None:
         self.facts.append(fact)

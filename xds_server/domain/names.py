@@ -16,6 +16,9 @@ ACCESS_LOG_CLUSTER = "access-log"
 
 HTTP3 = "_http3"
 
+SENTINEL = "xds-server.invalid"
+"""A host that nobody asks for. A listener opens when it has its first virtual host: on demand, it has this one."""
+
 EXPLICIT_RULE = "explicit"
 DEFAULT_RULE = "default"
 

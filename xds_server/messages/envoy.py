@@ -5,8 +5,10 @@
 from envoy_data_plane.envoy.config.accesslog.v3 import (
     AccessLog,
     AccessLogFilter,
+    AndFilter,
     ComparisonFilter,
     ComparisonFilterOp,
+    HeaderFilter,
     ResponseFlagFilter,
     StatusCodeFilter,
 )

@@ -23,8 +23,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from xds_server.messages import wire
+from xds_server.protocol.outlook import Outlook
 from xds_server.protocol.subscription import Change, Subscription
-from xds_server.snapshot import NOTHING, Resource, Resources, Snapshot, TypeUrl
+from xds_server.snapshot import Resource, Resources, Snapshot, TypeUrl
 
 LASTING = (TypeUrl.ROUTES, TypeUrl.SECRET)
 """Types of which Envoy ignores a removal: they leave with the listener or cluster that names them."""
@@ -38,10 +39,11 @@ FULL_STATE = (TypeUrl.CLUSTER, TypeUrl.LISTENER)
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What an unanswered response changes for the client: new content, or None for a removal."""
+    """What an unanswered response changes for the client: new content, or None for a removal; and what it denies."""
 
     nonce: str
     news: dict[str, Resource | None]
+    denied: Collection[str] = ()
 
 
 class Channel:
@@ -59,32 +61,37 @@ class Channel:
         "kind",
         "leaving",
         "nonce",
+        "outlook",
         "refused",
         "room",
         "subscription",
-        "target",
         "type_url",
         "yielding",
     )
 
-    def __init__(self, type_url: str, *, deniable: bool) -> None:
+    def __init__(self, type_url: str, *, deniable: bool, subscription: Subscription | None = None) -> None:
         self.kind = next((kind for kind in TypeUrl if kind == type_url), None)
         self.type_url = type_url
         self.deniable = deniable
-        self.subscription = Subscription(legacy=self.kind in FULL_STATE)
-        self.target: Resources = NOTHING
+        self.subscription = subscription or Subscription(legacy=self.kind in FULL_STATE)
+        self.outlook = Outlook()
         self.held: dict[str, Resource] = {}
         self.refused: dict[str, str] = {}
         self.yielding = ""
         self.room: int | None = None
         self.doubtful: set[str] = set()
         self.due: set[str] = set()
-        self.denied: set[str] = set()
+        self.denied: dict[str, None] = {}
         self.leaving: set[str] = set()
         self._asked: set[str] = set()
         self.greeting = False
         self.awaited: Response | None = None
         self.nonce = ""
+
+    @property
+    def target(self) -> Resources:
+        """What there is of this type in the newest world."""
+        return self.outlook.of(self.kind)
 
     @property
     def owes(self) -> bool:
@@ -93,8 +100,12 @@ class Channel:
 
     def content(self, name: str) -> Resource | None:
         """What the client shall come to hold. An unknown assignment is an empty one (R33)."""
-        found = self.target.get(name)
+        found = self.lookup(name)
         return no_endpoints(name) if found is None and self.kind is TypeUrl.ENDPOINTS else found
+
+    def lookup(self, name: str) -> Resource | None:
+        """What the world has by this name."""
+        return self.target.get(name)
 
     def expected(self, name: str) -> Resource | None:
         """What the client will hold once it accepts what is on its way."""
@@ -104,21 +115,29 @@ class Channel:
 
     def publish(self, snapshot: Snapshot, *, follows: bool) -> None:
         """Aim at a newer world. If it follows the one before, only what changed since then is looked at."""
+        self.aim(snapshot)
         if self.kind is None:
             return
-        self.target = snapshot.of(self.kind)
         changed = snapshot.changed.get(self.kind, frozenset())
-        self.look(self.subscription.among(changed) if follows else self._known())
+        self.look(self.touched(changed) if follows else self._known())
+
+    def aim(self, snapshot: Snapshot) -> None:
+        """This is the newest world. What is owed does not follow by itself."""
+        self.outlook.snapshot = snapshot
+
+    def touched(self, changed: frozenset[str]) -> Iterable[str]:
+        """The names of this client that are concerned if these changed."""
+        return self.subscription.among(changed)
 
     def look(self, names: Iterable[str]) -> None:
         """Decide anew what is owed about each name."""
         for name in names:
             self.due.discard(name)
             self.leaving.discard(name)
-            self.denied.discard(name)
+            self.denied.pop(name, None)
             if self._refused_as_it_is(name):
                 self._asked.discard(name)
-            elif name in self.target:
+            elif self.lookup(name) is not None:
                 self._look_at_present(name)
             else:
                 self._look_at_absent(name)
@@ -133,6 +152,22 @@ class Channel:
     def claim(self, resource: Resource) -> None:
         """The client says that it holds this since before the stream began (R5, R21)."""
         self._hold(resource.name, resource)
+
+    def recall(self, names: Iterable[str]) -> Iterable[str]:
+        """Of the names that the client holds since before the stream began: those that are wanted."""
+        return filter(self.subscription.covers, names)
+
+    def open(self, *, first: bool) -> None:
+        """The client has asked for this type. `first`: it has nothing of it, and waits for an answer."""
+        self.greeting = self.subscription.everything and first and self.kind is not None
+        self.look(self.target if self.subscription.everything else ())
+
+    def wants(self, name: str) -> bool:
+        return self.subscription.covers(name)
+
+    def denials(self) -> Collection[str]:
+        """What the client can be told now that it does not exist."""
+        return tuple(self.denied)
 
     def change(self, change: Change) -> None:
         """Follow an edit of the subscription."""
@@ -150,8 +185,10 @@ class Channel:
         self.greeting = False
         said = response.news.keys()
         # New sets, because one that is emptied keeps its size, on a thousand streams.
-        self._asked = self._asked - self.denied - said
-        self.due, self.leaving, self.denied = self.due - said, self.leaving - said, set()
+        self._asked = self._asked - said - frozenset(response.denied)
+        self.due, self.leaving = self.due - said, self.leaving - said
+        for name in response.denied:
+            self.denied.pop(name, None)
 
     def accept(self) -> dict[str, Resource | None]:
         """The client accepted what it was sent last: say what changed for it."""
@@ -178,13 +215,14 @@ class Channel:
         response smaller, so this ends.
         """
         assert self.awaited is not None
-        news, self.awaited = self.awaited.news, None
+        news, denied, self.awaited = self.awaited.news, self.awaited.denied, None
         culprits = {name: _version(news[name]) for name in self._culprits(news, reason)}
         self.refused.update(culprits)
         self.doubtful |= news.keys()
         self._asked |= news.keys() - culprits.keys()
         self.yielding = self._yield() if self.kind is TypeUrl.LISTENER else ""
         self.look(news)
+        self.ask([name for name in denied if self.wants(name)] if news else ())
         return culprits
 
     def retry(self) -> None:
@@ -241,7 +279,7 @@ class Channel:
         if name == self.yielding:
             self.leaving.add(name)
             return
-        newest = self.target[name]
+        newest = self.lookup(name)
         expected = self.expected(name)
         if name in self._asked or not (expected is newest or expected == newest):
             self.due.add(name)
@@ -255,7 +293,7 @@ class Channel:
             self.leaving.add(name)
         # Envoy goes on using routes and secrets that it is told do not exist: they may be denied and yet be held.
         if asked and self.deniable and (expected is None or self.kind in LASTING):
-            self.denied.add(name)
+            self.denied[name] = None
         else:
             self._asked.discard(name)
 
@@ -270,8 +308,9 @@ class Channel:
         for name in names:
             self._hold(name, None)
             self.refused.pop(name, None)
-            for owed in (self.due, self.leaving, self.denied, self._asked):
+            for owed in (self.due, self.leaving, self._asked):
                 owed.discard(name)
+            self.denied.pop(name, None)
             self.yielding = "" if self.yielding == name else self.yielding
             if self.awaited:
                 self.awaited.news.pop(name, None)

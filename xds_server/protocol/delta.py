@@ -3,30 +3,47 @@
 from typing_extensions import override
 
 from xds_server.messages import wire
-from xds_server.protocol.channel import LASTING, Channel, Response
+from xds_server.protocol.channel import ABSENT, LASTING, Channel, Response
 from xds_server.protocol.events import DeltaRequest, Effect, Send
-from xds_server.protocol.stream import Stream
+from xds_server.protocol.on_demand import OnDemand, OnDemandPlan
+from xds_server.protocol.stream import CHUNK, PATIENCE, Stream
 from xds_server.protocol.subscription import Change
-from xds_server.snapshot import Resource, TypeUrl
+from xds_server.protocol.virtual_hosts import VirtualHosts
+from xds_server.snapshot import Resource, Snapshot, TypeUrl
 
 
 class DeltaStream(Stream[DeltaRequest]):
     """A stream of `DeltaAggregatedResources`."""
 
+    def __init__(self, *, patience: float = PATIENCE, chunk: int = CHUNK, name: str = "") -> None:
+        super().__init__(patience=patience, chunk=chunk, name=name)
+        self._patience = patience
+        self._delivery: OnDemand | None = None
+
+    @override
+    def _begin(self, first: Snapshot) -> None:
+        if first.on_demand:
+            self._delivery = OnDemand()
+            self._plan = OnDemandPlan(self._channels, self._patience, self._delivery)
+            for channel in self._delivery.channels:
+                self._index(channel)
+
     @override
     def _channel(self, type_url: str) -> Channel:
+        linked = self._delivery.channel(type_url) if self._delivery else None
+        if linked is not None:
+            return linked
         # Envoy hangs if it is told that a virtual host is removed (R38).
         return Channel(type_url, deniable=type_url != TypeUrl.VIRTUAL_HOST)
 
     @override
     def _greet(self, channel: Channel, request: DeltaRequest) -> list[Effect]:
         change = self._edit(channel, request)
-        wanted = channel.subscription
-        listed = {name: version for name, version in request.initial_versions.items() if wanted.covers(name)}
-        effects = self._claimed(channel, [_claim(channel, name, version) for name, version in listed.items()])
+        versions = request.initial_versions
+        listed = frozenset(channel.recall(versions))
+        effects = self._claimed(channel, [_claim(channel, name, versions[name]) for name in sorted(listed)])
         # A client that has something does not wait for a first answer; what it lacks or has of old is due (R18, R21).
-        channel.greeting = wanted.everything and not listed and channel.kind is not None
-        channel.look(channel.target if wanted.everything else ())
+        channel.open(first=not listed)
         channel.look(listed)
         channel.ask([name for name in change.asked if name not in listed or _lasts(channel, name)])
         return effects
@@ -39,9 +56,12 @@ class DeltaStream(Stream[DeltaRequest]):
     def _write(self, channel: Channel, response: Response) -> Send:
         content = tuple(resource for resource in response.news.values() if resource is not None)
         gone = [name for name, resource in response.news.items() if resource is None]
-        removed = tuple(sorted({*gone, *channel.denied}))
-        entries = (wire.Entry(resource.name, resource.version, resource.body) for resource in content)
-        payload = wire.delta_discovery_response(channel.type_url, response.nonce, entries, removed)
+        removed = tuple(sorted({*gone, *response.denied}))
+        entries = [wire.Entry(each.name, each.version, each.body, _aliases(channel, each.name)) for each in content]
+        if channel.kind is TypeUrl.VIRTUAL_HOST:
+            entries += [wire.Entry(name, ABSENT, None, (name,)) for name in removed]
+        said = () if channel.kind is TypeUrl.VIRTUAL_HOST else removed
+        payload = wire.delta_discovery_response(channel.type_url, response.nonce, entries, said)
         return Send(channel.type_url, response.nonce, payload, content, removed)
 
     @override
@@ -53,6 +73,10 @@ def _claim(channel: Channel, name: str, version: str) -> Resource:
     """What the client says it holds: our own if the versions are equal, else something of which only that is known."""
     ours = channel.content(name)
     return ours if ours is not None and ours.version == version else Resource(name, version, b"")
+
+
+def _aliases(channel: Channel, name: str) -> tuple[str, ...]:
+    return channel.aliases(name) if isinstance(channel, VirtualHosts) else ()
 
 
 def _lasts(channel: Channel, name: str) -> bool:

@@ -105,4 +105,29 @@ class Stuck:
     clusters: tuple[str, ...]
 
 
-Effect = Send | Acked | Nacked | Wake | Stuck
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A content that this client was the first to be sent and refused: others are told last good until it changes."""
+
+    type_url: str
+    name: str
+    version: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Untried:
+    """Nobody who was the first to be sent this content has answered in time: all others are told it, too."""
+
+    type_url: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """End the stream once what is waiting is written: the client shall begin anew."""
+
+    reason: str
+
+
+Effect = Send | Acked | Nacked | Wake | Stuck | Quarantined | Untried | End

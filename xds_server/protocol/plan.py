@@ -28,6 +28,7 @@ A client that takes too long is not waited for forever:
 from collections.abc import Collection, Iterator, Mapping
 
 from xds_server.protocol.channel import Channel
+from xds_server.protocol.events import Wake
 from xds_server.snapshot import TypeUrl
 
 INTRODUCTION = "introduction"
@@ -37,13 +38,14 @@ INTRODUCTION = "introduction"
 class Plan:
     """The gates between the channels of one stream."""
 
-    __slots__ = ("_channels", "_forgiven", "_introduced", "_timer")
+    __slots__ = ("_channels", "_forgiven", "_introduced", "_patience", "_running")
 
-    def __init__(self, channels: Mapping[str, Channel]) -> None:
+    def __init__(self, channels: Mapping[str, Channel], patience: float) -> None:
         self._channels = channels
+        self._patience = patience
         self._forgiven = ""
         self._introduced = False
-        self._timer = ""
+        self._running: set[str] = set()
 
     def additions(self, channel: Channel) -> Collection[str]:
         """Names of `channel` whose content may be sent now."""
@@ -72,33 +74,35 @@ class Plan:
             return ()
         return channel.leaving
 
-    def timer(self) -> str:
-        """A token if a gate is closed that shall not stay closed for ever, and no timer runs for it yet."""
-        token = self._token()
-        if not token or token == self._timer:
-            return ""
-        self._timer = token
-        return token
+    def timers(self) -> list[Wake]:
+        """One for each gate that is closed and shall not stay closed for ever, if none runs for it yet."""
+        tokens = [token for token in self._tokens() if token not in self._running]
+        self._running.update(tokens)
+        return [Wake(self._patience, token) for token in tokens]
 
     def overdue(self, token: str) -> tuple[str, ...]:
         """The time is over: name the clusters without which routes go on."""
+        self._running.discard(token)
         if token == INTRODUCTION:
             self._introduced = True
             return ()
-        if token != self._token():
-            return ()
+        return self._give_up(token) if token in self._tokens() else ()
+
+    def _give_up(self, token: str) -> tuple[str, ...]:
         self._forgiven = token
         clusters = self._channels[TypeUrl.CLUSTER]
-        return tuple(sorted({*_adds(clusters), *clusters.never_held()}))
+        return tuple(sorted({*adds(clusters), *clusters.never_held()}))
 
-    def _token(self) -> str:
+    def _tokens(self) -> list[str]:
         """What the proxy is waiting for, if it shall not wait for ever."""
         clusters = self._channels.get(TypeUrl.CLUSTER)
         if clusters is not None and clusters.nonce != self._forgiven and self._held_back(clusters):
-            return clusters.nonce
-        if not self._routes_known() and any(channel.leaving for channel in self._channels.values()):
-            return INTRODUCTION
-        return ""
+            return [clusters.nonce]
+        return self._introductions()
+
+    def _introductions(self) -> list[str]:
+        leaving = not self._routes_known() and any(channel.leaving for channel in self._channels.values())
+        return [INTRODUCTION] if leaving else []
 
     def _held_back(self, clusters: Channel) -> bool:
         """Routes wait for clusters. Those that wait for a refused one do so without a limit if the client has older."""
@@ -129,14 +133,14 @@ class Plan:
         return self._introduced or TypeUrl.ROUTES in self._channels
 
 
-def _adds(channel: Channel) -> Iterator[str]:
+def adds(channel: Channel) -> Iterator[str]:
     """Names whose content is on its way."""
     if channel.awaited is not None:
         yield from (name for name, resource in channel.awaited.news.items() if resource is not None)
 
 
 def _unanswered(channel: Channel) -> bool:
-    return next(_adds(channel), None) is not None
+    return next(adds(channel), None) is not None
 
 
 def _settled(channel: Channel | None) -> bool:

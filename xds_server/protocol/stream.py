@@ -18,13 +18,15 @@ that `SotwStream` and `DeltaStream` contain.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Generic, TypeVar
 
 from xds_server.domain.errors import PeerMisbehaved
 from xds_server.protocol.channel import Channel, Response
-from xds_server.protocol.events import Acked, DeltaRequest, Effect, Nacked, Node, Send, SotwRequest, Stuck, Wake
+from xds_server.protocol.events import Acked, DeltaRequest, Effect, Nacked, Node, Send, SotwRequest, Stuck
+from xds_server.protocol.index import Index
+from xds_server.protocol.outlook import Outlook
 from xds_server.protocol.plan import Plan
 from xds_server.protocol.retries import Retries
 from xds_server.protocol.subscription import Change
@@ -32,6 +34,8 @@ from xds_server.snapshot import Resource, Snapshot, TypeUrl
 
 PATIENCE = 2.0
 CHUNK = 2 * 1024 * 1024
+MOST_TYPES = 32
+"""Types that one client may ask for; there are fewer."""
 RANK: dict[str, int] = {type_url: rank for rank, type_url in enumerate(TypeUrl)}
 
 Request = TypeVar("Request", SotwRequest, DeltaRequest)
@@ -47,12 +51,14 @@ class Stream(ABC, Generic[Request]):
     def __init__(self, *, patience: float = PATIENCE, chunk: int = CHUNK, name: str = "") -> None:
         self.node: Node | None = None
         self._channels: dict[str, Channel] = {}
-        self._plan = Plan(self._channels)
+        self._plan = Plan(self._channels, patience)
         self._retries = Retries()
-        self._patience = patience
         self._chunk = chunk
         self._nonces = map(f"{name}{{}}".format, count(1))
-        self._world: Snapshot | None = None
+        self._outlook = Outlook()
+        self._indexes: Mapping[str, Index] = {}
+        self._bit = 0
+        self._begun = False
         self._early: list[Request] = []
         self._refresh: set[str] = set()
 
@@ -67,8 +73,49 @@ class Stream(ABC, Generic[Request]):
     def publish(self, snapshot: Snapshot) -> list[Effect]:
         """There is a newer world. Costs as much as what changed, if it follows the world that the stream has."""
         snapshot = self._understood(snapshot)
-        before, self._world = self._world, snapshot
-        follows = before is not None and snapshot.since == before.serial
+        before, self._outlook.snapshot = self._world, snapshot
+        return self._see(snapshot, follows=before is not None and snapshot.since == before.serial)
+
+    def join(self, outlook: Outlook, indexes: Mapping[str, Index], bit: int) -> list[Effect]:
+        """Be one of several streams, before the first world: see what they see, and have a bit in their indexes."""
+        assert self._world is None
+        assert not self._channels
+        self._outlook, self._indexes, self._bit = outlook, indexes, bit
+        return [] if outlook.snapshot is None else self._see(outlook.snapshot, follows=False)
+
+    def follow(self, outlook: Outlook) -> list[Effect]:
+        """See the newest world of this outlook: it differs in `changed` alone from what the stream has seen."""
+        self.share(outlook)
+        return [] if outlook.snapshot is None else self._see(outlook.snapshot, follows=True)
+
+    def share(self, outlook: Outlook) -> None:
+        """See the same through another outlook."""
+        self._outlook = outlook
+        for channel in self._channels.values():
+            channel.outlook = outlook
+
+    def has(self, type_url: TypeUrl, resource: Resource) -> bool:
+        """The client holds this, or what is made of it, and nothing about that is owed or unanswered."""
+        channel = self._channels.get(type_url)
+        if channel is None or (resource.exact is None and channel.held.get(resource.name) != resource):
+            return False
+        concerned = channel.touched(frozenset((resource.name,)))
+        awaited = channel.awaited.news.keys() if channel.awaited else ()
+        return not any(name in channel.due or name in awaited for name in concerned)
+
+    def refuses(self, type_url: TypeUrl, resource: Resource) -> bool:
+        """The client refused this, and is not sent it again now."""
+        channel = self._channels.get(type_url)
+        return channel is not None and channel.refused.get(resource.name) == resource.version
+
+    @property
+    def _world(self) -> Snapshot | None:
+        return self._outlook.snapshot
+
+    def _see(self, snapshot: Snapshot, *, follows: bool) -> list[Effect]:
+        if not self._begun:
+            self._begun = True
+            self._begin(snapshot)
         for channel in self._channels.values():
             channel.publish(snapshot, follows=follows)
         if not follows or snapshot.changed.get(TypeUrl.LISTENER):
@@ -86,6 +133,9 @@ class Stream(ABC, Generic[Request]):
         clusters = self._plan.overdue(token)
         stuck: list[Effect] = [Stuck(clusters)] if clusters else []
         return [*stuck, *self._speak()]
+
+    def _begin(self, first: Snapshot) -> None:
+        """There is a first world: it says how the client is served."""
 
     @abstractmethod
     def _channel(self, type_url: str) -> Channel:
@@ -115,7 +165,7 @@ class Stream(ABC, Generic[Request]):
                 raise PeerMisbehaved("the first request of a stream must carry a node")  # R2
         elif self.node is None:
             self.node = request.node
-            self._world = self._understood(self._world) if self._world is not None else None
+            self._outlook.snapshot = self._understood(self._world) if self._world is not None else None
         elif request.node != self.node:
             raise PeerMisbehaved(f"the stream of node {self.node.id} now claims to be of another: {request.node.id}")
 
@@ -134,7 +184,11 @@ class Stream(ABC, Generic[Request]):
 
     def _open(self, type_url: str) -> Channel:
         assert self._world is not None
+        if len(self._channels) >= MOST_TYPES:
+            raise PeerMisbehaved(f"more than {MOST_TYPES} types were asked for")
         channel = self._channel(type_url)
+        channel.outlook = self._outlook
+        self._index(channel)
         channel.publish(self._world, follows=False)
         self._channels[type_url] = channel
         # Kept in the order in which types are pushed (R28).
@@ -142,6 +196,12 @@ class Stream(ABC, Generic[Request]):
         self._channels.clear()
         self._channels.update(ranked)
         return channel
+
+    def _index(self, channel: Channel) -> None:
+        """What it wants is kept where all streams of the kind keep it."""
+        index = self._indexes.get(channel.type_url)
+        if index is not None:
+            channel.subscription.share(index, self._bit)
 
     def _verdict(self, channel: Channel, request: Request) -> list[Effect]:
         if channel.awaited is None or request.nonce != channel.awaited.nonce:
@@ -159,17 +219,15 @@ class Stream(ABC, Generic[Request]):
         for channel in self._channels.values():
             if channel.awaited is None and channel.owes:
                 effects += self._next(channel)
-        token = self._plan.timer()
-        if token:
-            effects.append(Wake(self._patience, token))
+        effects += self._plan.timers()
         again = self._retries.next(self._channels.get(TypeUrl.LISTENER))
         return [*effects, again] if again else effects
 
     def _next(self, channel: Channel) -> list[Effect]:
-        news = self._news(channel)
-        if not (news or channel.denied or (channel.greeting and not channel.due)):
+        news, denied = self._news(channel), channel.denials()
+        if not (news or denied or (channel.greeting and not channel.due)):
             return []
-        response = Response(next(self._nonces), news)
+        response = Response(next(self._nonces), news, denied)
         send = self._write(channel, response)
         channel.sent(response)
         if channel.kind is TypeUrl.CLUSTER:

@@ -157,6 +157,13 @@ class Http(Model):
     ] = Underscores.REJECT
 
 
+class Delivery(StrEnum):
+    """How a gateway's proxies are told of hosts and clusters: of each when it is first asked for, or of all at once."""
+
+    ON_DEMAND = "onDemand"
+    FULL = "full"
+
+
 class AccessLog(Model):
     """Where a gateway says what became of each request."""
 
@@ -205,6 +212,15 @@ class GatewaySpec(Model):
         ),
     ] = Field(default=AccessLog(), alias="accessLog")
     http: Annotated[Http, means("What is taken from clients.", {"trustedHops": 1})] = Http()
+    delivery: Annotated[
+        Delivery,
+        means(
+            "Whether a proxy is told of hosts and clusters when they are first asked for (`onDemand`: Envoy 1.37, and "
+            "delta) or always of all (`full`).",
+            "full",
+            "RouteConfiguration.vhds",
+        ),
+    ] = Delivery.ON_DEMAND
 
     def https_port(self, listener: Listener) -> int:
         """Where a listener that redirects sends its clients."""

@@ -6,6 +6,7 @@ from xds_server.records.deployments import AppDeployment, AppDeploymentSpec, Com
 from xds_server.records.gateways import (
     Access,
     AccessLog,
+    Delivery,
     Explicit,
     Gateway,
     GatewaySpec,
@@ -46,6 +47,7 @@ __all__ = [
     "BuildSpec",
     "CircuitBreaker",
     "Component",
+    "Delivery",
     "Endpoint",
     "Endpoints",
     "Explicit",

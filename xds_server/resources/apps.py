@@ -14,7 +14,13 @@ from xds_server.resources.clusters import clusters
 from xds_server.resources.endpoints import assignment
 from xds_server.resources.metadata import virtual_host_metadata
 from xds_server.resources.upstreams import Upstream, upstream
-from xds_server.resources.virtual_hosts import StyledDeployment, explicit_try, released_body, styled_deployment
+from xds_server.resources.virtual_hosts import (
+    StyledDeployment,
+    explicit_try,
+    released_body,
+    released_needs,
+    styled_deployment,
+)
 from xds_server.snapshot import Resource
 from xds_server.traffic.hosts import released_hosts
 from xds_server.traffic.style import Style
@@ -97,7 +103,8 @@ def _differing(one: Mapping[BuildId, Upstream], other: Mapping[BuildId, Upstream
 class StyledApp:
     """An app's encoded virtual hosts for gateways of one style: of each release, and each deployment's own.
 
-    `explicit` is what every virtual host of a release begins with: the lookup of the deployment by name.
+    `explicit` is what every virtual host of a release begins with: the lookup of the deployment by name. `needs`: the
+    clusters that shall be warm before a virtual host is used.
     """
 
     world: AppWorld
@@ -105,6 +112,7 @@ class StyledApp:
     deployments: Mapping[Ref, StyledDeployment]
     explicit: Try | None
     released: Mapping[Ref, Mapping[str, bytes]]
+    needs: Mapping[Ref, Mapping[str, tuple[str, ...]]]
 
 
 def styled_app(parts: AppParts, style: Style, before: StyledApp | None) -> StyledApp:
@@ -119,14 +127,13 @@ def styled_app(parts: AppParts, style: Style, before: StyledApp | None) -> Style
     }
     same = same and before is not None and before.world.deployments is world.deployments
     explicit = before.explicit if before and same else explicit_try(style, deployments)
-    released = {
-        ref: {
-            host.host: released_body(deployments, explicit, host) + virtual_host_metadata(ref)
-            for host in released_hosts(world, release)
-        }
-        for ref, release in world.releases.items()
-    }
-    return StyledApp(world, parts.grpc, deployments, explicit, released)
+    released, needs = {}, {}
+    for ref, release in world.releases.items():
+        hosts = released_hosts(world, release)
+        said = virtual_host_metadata(ref)
+        released[ref] = {each.host: released_body(style, deployments, explicit, each) + said for each in hosts}
+        needs[ref] = {each.host: released_needs(deployments, release, each) for each in hosts}
+    return StyledApp(world, parts.grpc, deployments, explicit, released, needs)
 
 
 def _styled_deployment(

@@ -42,9 +42,17 @@ def lookup(header: str, branches: Mapping[str, Branch], otherwise: Branch) -> Br
     return _matcher(message_field(2, tree), otherwise)
 
 
-def virtual_host(domain: str, then: Branch) -> bytes:
-    """An encoded `VirtualHost` but for its name, which is field 1 and comes before what this gives."""
-    return text_field(2, domain) + message_field(21, message_field(3, then))
+def virtual_host(domain: str, then: Branch, stripped: str = "") -> bytes:
+    """An encoded `VirtualHost` but for its name, which is field 1 and comes before what this gives.
+
+    `stripped` is the header that its applications do not get to see.
+    """
+    return domain_field(domain) + text_field(13, stripped) + message_field(21, message_field(3, then))
+
+
+def domain_field(domain: str) -> bytes:
+    """How every encoded virtual host begins that has no name yet."""
+    return text_field(2, domain)
 
 
 def _matcher(kind: bytes, otherwise: Branch) -> Branch:

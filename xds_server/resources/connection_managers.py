@@ -33,18 +33,23 @@ from xds_server.messages.extensions import (
     HttpConnectionManagerPathWithEscapedSlashesAction,
     HttpFilter,
     Mutations,
+    OnDemand,
+    OnDemandCds,
     Rds,
     Router,
 )
 from xds_server.records.models import Gateway, Http, Listener, Underscores
 from xds_server.resources.access_logs import access_logs
 from xds_server.resources.headers import header
-from xds_server.resources.local_replies import local_replies
+from xds_server.resources.local_replies import local_replies, local_replies_on_demand
 from xds_server.resources.selectors import lua_filter, selector_first
 from xds_server.resources.sources import FROM_ADS
 
 REQUEST_HEADERS_TIMEOUT = timedelta(seconds=10)
 STREAM_IDLE_TIMEOUT = timedelta(minutes=5)
+ANSWERED_WITHIN = timedelta(seconds=3)
+"""On demand: how long a request waits for its virtual host. With the next, every request is answered within 5 s."""
+CLUSTER_WITHIN = timedelta(seconds=1.5)
 HTTPS = 443
 STREAMS = 100
 STREAM_WINDOW = 64 * 1024
@@ -52,6 +57,10 @@ CONNECTION_WINDOW = 1024 * 1024
 REDIRECTED = "redirect/-/https"
 """The name of a redirect in access logs, in the form that every route's name has."""
 ROUTER = HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router()))
+ON_DEMAND = HttpFilter(
+    name="envoy.filters.http.on_demand",
+    typed_config=pack(OnDemand(odcds=OnDemandCds(source=FROM_ADS, timeout=CLUSTER_WITHIN))),
+)
 HTTP2 = Http2ProtocolOptions(
     max_concurrent_streams=STREAMS,
     initial_stream_window_size=STREAM_WINDOW,
@@ -76,20 +85,23 @@ UNDERSCORES = {
 }
 
 
-def connection_manager(gateway: Gateway, listener: Listener, *, quic: bool = False) -> HttpConnectionManager:
+def connection_manager(
+    gateway: Gateway, listener: Listener, *, quic: bool = False, on_demand: bool = False
+) -> HttpConnectionManager:
     """Serves what the gateway's releases say, or sends everything to https. `quic`: for HTTP/3, which has a listener of
-    its own.
+    its own. `on_demand`: a host is asked for when the first request for it comes.
     """
     name = names.listener(gateway.ref, listener.name)
     http = gateway.spec.http
+    asks = on_demand and listener.redirect is None
     elsewhere = _redirects(name, gateway.spec.https_port(listener)) if listener.redirect is not None else None
     return HttpConnectionManager(
         stat_prefix=names.cluster_stat(name),
         rds=None if elsewhere else Rds(route_config_name=name, config_source=FROM_ADS),
         route_config=elsewhere,
-        http_filters=[ROUTER] if elsewhere else [*_http3_offer(listener), lua_filter(gateway), ROUTER],
+        http_filters=[ROUTER] if elsewhere else _filters(gateway, listener, on_demand=asks),
         early_header_mutation_extensions=[] if elsewhere else selector_first(gateway),
-        local_reply_config=local_replies(),
+        local_reply_config=local_replies_on_demand(gateway) if asks else local_replies(),
         access_log=access_logs(gateway, name),
         strip_any_host_port=True if elsewhere else None,
         use_remote_address=True,
@@ -104,8 +116,14 @@ def connection_manager(gateway: Gateway, listener: Listener, *, quic: bool = Fal
         http3_protocol_options=HTTP3 if quic else None,
         max_request_headers_kb=http.headers_kb,
         request_headers_timeout=REQUEST_HEADERS_TIMEOUT,
-        stream_idle_timeout=STREAM_IDLE_TIMEOUT,
+        stream_idle_timeout=ANSWERED_WITHIN if asks else STREAM_IDLE_TIMEOUT,
     )
+
+
+def _filters(gateway: Gateway, listener: Listener, *, on_demand: bool) -> list[HttpFilter]:
+    """A filter in front of the one that asks would see no route on a first request."""
+    asks = [ON_DEMAND] if on_demand else []
+    return [*asks, *_http3_offer(listener), lua_filter(gateway), ROUTER]
 
 
 def _common(http: Http) -> HttpProtocolOptions:

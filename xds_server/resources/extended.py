@@ -11,8 +11,9 @@ from xds_server.messages.since import since
 from xds_server.records.extensions import extensions_of
 from xds_server.records.models import AppDeployment
 from xds_server.resources.apps import AppParts, StyledApp
+from xds_server.resources.contributions import Contribution
 from xds_server.resources.extensions import VIRTUAL_HOST, Call, Extensions, Origin, call
-from xds_server.resources.gateways import Contribution, GatewayParts
+from xds_server.resources.gateways import GatewayParts
 from xds_server.resources.virtual_hosts import named, withheld_body
 from xds_server.snapshot import NOTHING, Resource, Resources, TypeUrl
 from xds_server.traffic.style import Style
@@ -76,7 +77,7 @@ def extended(made: Contribution, parts: AppParts, styled: StyledApp, scope: Scop
         calls += _extend_hosts(hosts, styled.released[release.ref], origin, scope)
     mine = (each.slot.name for each in calls if each.slot.type_url == VIRTUAL_HOST)
     newer = {host: found for host in mine if (found := since(VIRTUAL_HOST, hosts[host])) > OLDEST}
-    return Contribution(clusters, hosts, tuple(calls), newer)
+    return Contribution(clusters, hosts, made.needs, tuple(calls), newer)
 
 
 def _extend_clusters(

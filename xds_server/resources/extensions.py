@@ -45,7 +45,9 @@ def gives(record: Record) -> tuple[str, ...]:
 
 
 class Slot(NamedTuple):
-    """Which resource, whatever its content. `gateway` is empty for what all gateways share."""
+    """Which resource, whatever its content. `gateway` is empty for what all gateways share; what is told in one
+    delivery only says so behind it.
+    """
 
     type_url: str
     gateway: str
@@ -116,11 +118,15 @@ class Extensions:
 
 
 class Origin(NamedTuple):
-    """Whose a resource is: the record, its app (None for a gateway), and the gateway if it is no other's."""
+    """Whose a resource is: the record, its app (None for a gateway), and the gateway if it is no other's.
+
+    `delivery`: the only one in which it is told so.
+    """
 
     record: Record
     app: Ref | None
     gateway: str = ""
+    delivery: str = ""
 
 
 def call(slot: tuple[str, str], body: bytes, extensions: tuple[str, ...], origin: Origin) -> Call:
@@ -130,6 +136,5 @@ def call(slot: tuple[str, str], body: bytes, extensions: tuple[str, ...], origin
     context = Context(origin.record.kind, metadata.namespace, metadata.name, dict(metadata.annotations), origin.gateway)
     said = [type_url, name, extensions, context.kind, context.namespace, context.name, context.gateway]
     head = json.dumps([*said, sorted(context.annotations.items())]).encode()
-    return Call(
-        digest(head + b"\0" + body), Slot(type_url, origin.gateway, name), body, extensions, context, origin.app
-    )
+    slot_ = Slot(type_url, f"{origin.gateway} {origin.delivery}".strip(), name)
+    return Call(digest(head + b"\0" + body), slot_, body, extensions, context, origin.app)

@@ -1,69 +1,48 @@
-"""What each app contributes to a gateway, and the snapshot that they make together."""
+"""A gateway, and the snapshots of what its proxies could be told: one for each delivery."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from immutables import Map
 
+from xds_server.domain import names
 from xds_server.domain.names import Ref
-from xds_server.domain.versions import Minor
+from xds_server.records import models
 from xds_server.records.models import Gateway
 from xds_server.resources.access_logs import access_log_clusters
-from xds_server.resources.apps import AppParts, StyledApp
+from xds_server.resources.contributions import NO_CONTRIBUTION, Contribution, Merged, merged, merged_hosts
 from xds_server.resources.extensions import Call, Extensions, Origin, call
 from xds_server.resources.listeners import listener_resources, open_listeners
-from xds_server.resources.route_configurations import Hosts, route_configuration
+from xds_server.resources.on_demand import UNASKED_BEFORE, virtual_hosts
+from xds_server.resources.route_configurations import Hosts, on_demand_configuration, route_configuration
 from xds_server.resources.virtual_hosts import template_body, unknown_body
-from xds_server.snapshot import NOTHING, Delivery, Resource, Resources, Snapshot, TypeUrl
-from xds_server.traffic.hosts import releases_at
+from xds_server.snapshot import NOTHING, Delivery, Resources, Snapshot, TypeUrl
 from xds_server.traffic.style import Style, style_of
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Contribution:
-    """What a gateway has because of one app. `newer`: hosts that not every supported Envoy knows whole."""
-
-    clusters: Mapping[str, Resource]
-    hosts: Mapping[str, bytes]
-    calls: tuple[Call, ...] = ()
-    newer: Mapping[str, Minor] = field(default_factory=dict)
-
-
-NO_CONTRIBUTION = Contribution({}, {})
-
-
-def contribution(gateway: Ref, style: Style, parts: AppParts, styled: StyledApp) -> Contribution:
-    """A gateway that serves explicit requests has every deployment; any other has what its releases name."""
-    here = releases_at(parts.world, gateway)
-    hosts = {host: body for release in here for host, body in styled.released[release.ref].items()}
-    if style.serves_explicit:
-        wanted: Iterable[Ref] = parts.clusters
-        own = ((style.host_of(ref), each.host) for ref, each in styled.deployments.items())
-        hosts.update((domain, body) for domain, body in own if domain is not None and body is not None)
-    else:
-        wanted = {release.refer(name) for release in here for name in release.spec.deployments}
-    return Contribution({each.name: each for ref in wanted for each in parts.clusters[ref]}, hosts)
+UNTOLD = Snapshot({}, serial=-1)
+NOBODY_TOLD: Mapping[Delivery, Snapshot] = dict.fromkeys(Delivery, UNTOLD)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GatewayParts:
-    """A gateway and everything its proxies could be told. `own`: its listeners before extensions."""
+    """A gateway and everything its proxies could be told.
+
+    `snapshots`: in each delivery; the same one in both if the record says so. `own`: the listeners before extensions.
+    """
 
     record: Gateway
     style: Style
     contributions: Map[Ref, Contribution]
     hosts: Hosts
-    snapshot: Snapshot
-    own: Resources = NOTHING
+    snapshots: Mapping[Delivery, Snapshot] = field(default_factory=lambda: NOBODY_TOLD)
+    own: Mapping[Delivery, Resources] = field(default_factory=dict)
     calls: tuple[Call, ...] = ()
 
     @property
-    def snapshots(self) -> Mapping[Delivery, Snapshot]:
-        """What is told in each delivery."""
-        return dict.fromkeys(Delivery, self.snapshot)
-
-
-UNTOLD = Snapshot({}, serial=-1)
+    def snapshot(self) -> Snapshot:
+        """The full one: all that there is, each virtual host once for each listener."""
+        return self.snapshots[Delivery.FULL]
 
 
 def new_gateway(record: Gateway) -> GatewayParts:
@@ -72,12 +51,12 @@ def new_gateway(record: Gateway) -> GatewayParts:
     own: list[tuple[str, bytes | None]] = [("*", unknown_body())]
     if style.template:
         own.append(("*" + style.template, template_body(style)))
-    return GatewayParts(record, style, Map(), Hosts().replaced(own), UNTOLD)
+    return GatewayParts(record, style, Map(), Hosts().replaced(own))
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What differs from the gateway's last snapshot, and the serial of a new one.
+    """What differs from the gateway's last snapshots, and the serial of new ones.
 
     `told` is what its proxies have, in whatever style.
     """
@@ -87,46 +66,80 @@ class Changes:
     changed_endpoints: frozenset[str]
     secrets: Resources
     serial: int
-    told: Snapshot
+    told: Mapping[Delivery, Snapshot]
     extensions: Extensions | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A gateway that gets another snapshot: how it was, and what there is now in every delivery."""
+
+    before: GatewayParts
+    record: Gateway
+    changes: Changes
+    shared: Mapping[TypeUrl, Merged]
+    hosts: Hosts
+    domains: frozenset[str]
+
+
 def updated_gateway(gateway: GatewayParts, record: Gateway, changes: Changes) -> GatewayParts:
-    """The gateway with these contributions; the same object if nothing that a proxy could be told has changed."""
+    """The gateway with these contributions. A snapshot is the same object if nothing in it has changed."""
     pairs = [
         (gateway.contributions.get(app, NO_CONTRIBUTION), new) for app, new in sorted(changes.contributions.items())
     ]
     before = gateway.snapshot
-    clusters, changed_clusters = merged(
-        before.of(TypeUrl.CLUSTER),
-        [
-            (access_log_clusters(gateway.record), access_log_clusters(record)),
-            *((old.clusters, new.clusters) for old, new in pairs),
-        ],
+    own_clusters = access_log_clusters(gateway.record), access_log_clusters(record)
+    clusters = [own_clusters, *((old.clusters, new.clusters) for old, new in pairs)]
+    shared = {
+        TypeUrl.CLUSTER: merged(before.of(TypeUrl.CLUSTER), clusters),
+        TypeUrl.ENDPOINTS: (changes.endpoints, changes.changed_endpoints),
+        TypeUrl.SECRET: (changes.secrets, _difference(before.of(TypeUrl.SECRET), changes.secrets)),
+    }
+    hosts, domains = merged_hosts(gateway.hosts, pairs)
+    turn = _Turn(gateway, record, changes, shared, hosts, domains)
+    told = {delivery: _told(turn, delivery) for delivery in _deliveries(record)}
+    return GatewayParts(
+        record,
+        gateway.style,
+        _kept(gateway.contributions, changes.contributions),
+        hosts,
+        {delivery: told.get(delivery, told[Delivery.FULL]).snapshot for delivery in Delivery},
+        {delivery: each.own for delivery, each in told.items()},
+        tuple(call for each in told.values() for call in each.calls),
     )
-    hosts = _merged_hosts(gateway.hosts, pairs)
-    own = _listeners(record, changes.secrets, gateway)
-    listeners, calls = _extended(record, own, changes)
-    routes = _routes(listeners, hosts, gateway)
+
+
+def _deliveries(record: Gateway) -> tuple[Delivery, ...]:
+    return (Delivery.FULL,) if record.spec.delivery is models.Delivery.FULL else tuple(Delivery)
+
+
+class _Told(NamedTuple):
+    snapshot: Snapshot
+    own: Resources
+    calls: tuple[Call, ...]
+
+
+def _told(turn: _Turn, delivery: Delivery) -> _Told:
+    """What is told in one delivery. Where it is new, all of it differs."""
+    on_demand = delivery is Delivery.ON_DEMAND
+    before = turn.before.snapshots[delivery]
+    before = before if before.on_demand is on_demand else UNTOLD
+    own = _listeners(turn, delivery, before)
+    listeners, calls = _extended(turn, own, delivery)
+    routed = frozenset(name for each in listeners.values() for name in each.needs)
+    found = {
+        **turn.shared,
+        TypeUrl.LISTENER: (listeners, _difference(before.of(TypeUrl.LISTENER), listeners)),
+        **(_asked_for(turn, routed, before) if on_demand else _whole(turn, routed, before)),
+    }
+    resources = {kind: each for kind, (each, _) in found.items()}
+    if before is not UNTOLD and not any(changed for _, changed in found.values()):
+        return _Told(before, own, calls)
     changed = {
-        TypeUrl.CLUSTER: changed_clusters,
-        TypeUrl.ENDPOINTS: changes.changed_endpoints,
-        TypeUrl.SECRET: _difference(before.of(TypeUrl.SECRET), changes.secrets),
-        TypeUrl.LISTENER: _difference(before.of(TypeUrl.LISTENER), listeners),
-        TypeUrl.ROUTES: _difference(before.of(TypeUrl.ROUTES), routes),
+        kind: names if before is not UNTOLD else frozenset(resources[kind]) for kind, (_, names) in found.items()
     }
-    resources = {
-        TypeUrl.CLUSTER: clusters,
-        TypeUrl.ENDPOINTS: changes.endpoints,
-        TypeUrl.SECRET: changes.secrets,
-        TypeUrl.LISTENER: listeners,
-        TypeUrl.ROUTES: routes,
-    }
-    snapshot = before
-    if before is UNTOLD or any(changed.values()):
-        snapshot = before.followed_by(resources, changes.serial, changed)
-    contributions = _kept(gateway.contributions, changes.contributions)
-    return GatewayParts(record, gateway.style, contributions, hosts, snapshot, own, calls)
+    base = _on_demand(before, turn.record, routed) if on_demand else before
+    return _Told(base.followed_by(resources, turn.changes.serial, changed), own, calls)
 
 
 def _kept(before: Map[Ref, Contribution], new: Mapping[Ref, Contribution]) -> Map[Ref, Contribution]:
@@ -139,66 +152,64 @@ def _kept(before: Map[Ref, Contribution], new: Mapping[Ref, Contribution]) -> Ma
     return kept.finish()
 
 
-def merged(
-    before: Resources, pairs: Iterable[tuple[Mapping[str, Resource], Mapping[str, Resource]]]
-) -> tuple[Resources, frozenset[str]]:
-    changed = set()
-    merged = before.mutate()
-    both = list(pairs)
-    for old, new in both:
-        for name in old.keys() - new.keys():
-            del merged[name]
-            changed.add(name)
-    for _, new in both:
-        for name, resource in new.items():
-            if merged.get(name) != resource:
-                merged[name] = resource
-                changed.add(name)
-    return merged.finish(), frozenset(changed)
-
-
-def _merged_hosts(before: Hosts, pairs: Iterable[tuple[Contribution, Contribution]]) -> Hosts:
-    changes: dict[str, bytes | None] = {}
-    newer: dict[str, Minor] = {}
-    for old, new in pairs:
-        changes.update(dict.fromkeys(old.hosts.keys() - new.hosts.keys()))
-    for _, new in pairs:
-        changes.update(
-            (host, body) for host, body in new.hosts.items() if changes.get(host, before.bodies.get(host)) != body
-        )
-        newer.update(new.newer)
-    return before.replaced(changes.items(), newer) if changes else before
-
-
-def _listeners(record: Gateway, secrets: Resources, before: GatewayParts) -> Resources:
+def _listeners(turn: _Turn, delivery: Delivery, told: Snapshot) -> Resources:
     """Made anew only for another record or secrets."""
-    told = before.snapshot
-    if before.record is record and told is not UNTOLD and secrets is told.of(TypeUrl.SECRET):
-        return before.own
-    made = (listener_resources(record, listener) for listener in open_listeners(record, secrets))
+    secrets = turn.changes.secrets
+    if turn.before.record is turn.record and told is not UNTOLD and secrets is told.of(TypeUrl.SECRET):
+        return turn.before.own[delivery]
+    opened = open_listeners(turn.record, secrets)
+    made = (listener_resources(turn.record, listener, delivery) for listener in opened)
     return NOTHING.update({each.name: each for both in made for each in both})
 
 
-def _extended(record: Gateway, own: Resources, changes: Changes) -> tuple[Resources, tuple[Call, ...]]:
+def _extended(turn: _Turn, own: Resources, delivery: Delivery) -> tuple[Resources, tuple[Call, ...]]:
     """The listeners with what extensions made of them. One that is withheld is not opened."""
-    extensions = changes.extensions
+    record, extensions = turn.record, turn.changes.extensions
     names = extensions.wanted(record, TypeUrl.LISTENER) if extensions else ()
     if extensions is None or not names:
         return own, ()
-    before = changes.told.of(TypeUrl.LISTENER)
-    origin = Origin(record, None, record.ref.word)
+    on_demand = delivery is Delivery.ON_DEMAND
+    told = turn.changes.told[delivery]
+    before = told.of(TypeUrl.LISTENER) if told.on_demand is on_demand else NOTHING
+    origin = Origin(record, None, record.ref.word, delivery if on_demand else "")
     calls = {name: call((TypeUrl.LISTENER, name), made.body, names, origin) for name, made in own.items()}
     found = {name: extensions.resource(this, own[name], before.get(name)) for name, this in calls.items()}
     return NOTHING.update({name: each for name, each in found.items() if each is not None}), tuple(calls.values())
 
 
-def _routes(listeners: Resources, hosts: Hosts, before: GatewayParts) -> Resources:
-    """Made anew only for other listeners or other hosts."""
-    told = before.snapshot
-    if listeners == told.of(TypeUrl.LISTENER) and hosts is before.hosts:
-        return told.of(TypeUrl.ROUTES)
-    names = {name for each in listeners.values() for name in each.needs}
-    return NOTHING.update({name: route_configuration(name, before.style, hosts) for name in names})
+def _whole(turn: _Turn, routed: frozenset[str], told: Snapshot) -> dict[TypeUrl, Merged]:
+    """Route configurations with every virtual host. Made anew only for other listeners or other hosts."""
+    before = told.of(TypeUrl.ROUTES)
+    if turn.hosts is turn.before.hosts and routed == frozenset(before):
+        return {TypeUrl.ROUTES: (before, frozenset())}
+    routes = NOTHING.update({name: route_configuration(name, turn.hosts) for name in routed})
+    return {TypeUrl.ROUTES: (routes, _difference(before, routes))}
+
+
+def _asked_for(turn: _Turn, routed: frozenset[str], told: Snapshot) -> dict[TypeUrl, Merged]:
+    """Route configurations that send Envoy for virtual hosts, and those."""
+    before = told.of(TypeUrl.ROUTES)
+    routes = NOTHING.update({name: before.get(name) or on_demand_configuration(name) for name in routed})
+    return {
+        TypeUrl.ROUTES: (routes, _difference(before, routes)),
+        TypeUrl.VIRTUAL_HOST: _virtual_hosts(turn, routed, told),
+    }
+
+
+def _virtual_hosts(turn: _Turn, routed: frozenset[str], told: Snapshot) -> Merged:
+    before, style, hosts = told.of(TypeUrl.VIRTUAL_HOST), turn.before.style, turn.hosts
+    if routed == frozenset(told.of(TypeUrl.ROUTES)):
+        return virtual_hosts(before, routed, style, hosts, turn.domains)
+    made, _ = virtual_hosts(NOTHING, routed, style, hosts, [names.SENTINEL, *hosts.bodies])
+    return made, _difference(before, made)
+
+
+def _on_demand(before: Snapshot, record: Gateway, routed: frozenset[str]) -> Snapshot:
+    always = {
+        TypeUrl.VIRTUAL_HOST: frozenset(names.virtual_host(each, names.SENTINEL) for each in routed),
+        TypeUrl.CLUSTER: frozenset(access_log_clusters(record)),
+    }
+    return replace(before, on_demand=True, always=always, unasked_before=UNASKED_BEFORE)
 
 
 def _difference(before: Resources, after: Resources) -> frozenset[str]:

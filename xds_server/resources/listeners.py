@@ -29,7 +29,7 @@ from xds_server.records.models import Gateway, Listener
 from xds_server.resources.connection_managers import connection_manager
 from xds_server.resources.content import resource
 from xds_server.resources.sources import FROM_ADS
-from xds_server.snapshot import Resource
+from xds_server.snapshot import Delivery, Resource
 from xds_server.traffic.listening import lacking, secrets_of
 
 BUFFER = 32 * 1024
@@ -57,16 +57,21 @@ def route_names(gateway: Gateway, listeners: tuple[Listener, ...]) -> tuple[str,
     return tuple(names.listener(gateway.ref, each.name) for each in listeners if each.redirect is None)
 
 
-def listener_resources(gateway: Gateway, listener: Listener) -> tuple[Resource, ...]:
+def listener_resources(
+    gateway: Gateway, listener: Listener, delivery: Delivery = Delivery.FULL
+) -> tuple[Resource, ...]:
     """What Envoy listens on because of one listener: HTTP/3 comes by UDP, and that is another one to Envoy."""
-    tcp = _resource(gateway, listener, names.listener(gateway.ref, listener.name), _tcp(gateway, listener))
+    own = names.listener(gateway.ref, listener.name)
+    tcp = _resource(gateway, listener, own, _tcp(gateway, listener), delivery)
     if listener.http3_port is None:
         return (tcp,)
-    return tcp, _resource(gateway, listener, names.http3_listener(gateway.ref, listener.name), _quic(gateway, listener))
+    own = names.http3_listener(gateway.ref, listener.name)
+    return tcp, _resource(gateway, listener, own, _quic(gateway, listener), delivery)
 
 
-def _resource(gateway: Gateway, listener: Listener, name: str, transport: Transport) -> Resource:
-    manager = pack(connection_manager(gateway, listener, quic=transport.protocol is SocketAddressProtocol.UDP))
+def _resource(gateway: Gateway, listener: Listener, name: str, transport: Transport, delivery: Delivery) -> Resource:
+    quic, on_demand = transport.protocol is SocketAddressProtocol.UDP, delivery is Delivery.ON_DEMAND
+    manager = pack(connection_manager(gateway, listener, quic=quic, on_demand=on_demand))
     chain = FilterChain(
         filters=[Filter(name="envoy.filters.network.http_connection_manager", typed_config=manager)],
         transport_socket=transport.socket,

@@ -1,16 +1,31 @@
 """What a client is told when Envoy has to answer: JSON with a reason, as in answers that this server decides."""
 
+import re
+from collections.abc import Iterator
+
+from xds_server.domain.names import EXPLICIT_RULE
 from xds_server.messages.envoy import (
     AccessLogFilter,
+    AndFilter,
     ComparisonFilter,
     ComparisonFilterOp,
+    DataSource,
+    HeaderFilter,
+    HeaderMatcher,
+    RegexMatcher,
     ResponseFlagFilter,
     RuntimeUInt32,
     StatusCodeFilter,
+    StringMatcher,
     SubstitutionFormatString,
 )
 from xds_server.messages.extensions import LocalReplyConfig, ResponseMapper
 from xds_server.messages.google import Struct, Value
+from xds_server.records.models import Gateway
+from xds_server.resources.headers import header
+from xds_server.resources.routes import refusal_text
+from xds_server.traffic.intents import DEPLOYMENT_UNKNOWN, EXPLICIT_DENIED, HOST_UNKNOWN, Refusal
+from xds_server.traffic.style import style_of
 
 REASONS = {
     "NR": "NoRoute",
@@ -34,9 +49,42 @@ LATE = AccessLogFilter(
 """The end of a stream's longest duration has no flag. Nobody sets the key, but Envoy wants one."""
 
 
+NO_ROUTE = "NR"
+
+
 def local_replies() -> LocalReplyConfig:
     flags = [(_flag(flag), reason) for flag, reason in REASONS.items()]
     return LocalReplyConfig(mappers=[_mapper(*each) for each in [*flags, (LATE, "Timeout")]])
+
+
+def local_replies_on_demand(gateway: Gateway) -> LocalReplyConfig:
+    """A host that no virtual host has is answered here, as a virtual host answers it where all are delivered."""
+    return LocalReplyConfig(mappers=[*_unknown(gateway), *local_replies().mappers])
+
+
+def _unknown(gateway: Gateway) -> Iterator[ResponseMapper]:
+    style = style_of(gateway)
+    if style.template:
+        refusal = DEPLOYMENT_UNKNOWN if style.serves_explicit else EXPLICIT_DENIED
+        named = HeaderMatcher(name=":authority", string_match=StringMatcher(safe_regex=_under(style.template)))
+        both = AndFilter(filters=[_flag(NO_ROUTE), AccessLogFilter(header_filter=HeaderFilter(header=named))])
+        yield _refusal(AccessLogFilter(and_filter=both), refusal, EXPLICIT_RULE if gateway.spec.reveal.rule else "")
+    yield _refusal(_flag(NO_ROUTE), HOST_UNKNOWN)
+
+
+def _under(template: str) -> RegexMatcher:
+    """A host that ends so, with a port or without."""
+    return RegexMatcher(regex=f"(?i).+{re.escape(template)}(?::[0-9]+)?")
+
+
+def _refusal(of: AccessLogFilter, refusal: Refusal, rule: str = "") -> ResponseMapper:
+    said = DataSource(inline_string=refusal_text(refusal))
+    return ResponseMapper(
+        filter=of,
+        status_code=refusal.status,
+        headers_to_add=[header("x-served-rule", rule)] if rule else [],
+        body_format_override=SubstitutionFormatString(text_format_source=said, content_type="application/json"),
+    )
 
 
 def _flag(flag: str) -> AccessLogFilter:

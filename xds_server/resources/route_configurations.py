@@ -1,7 +1,7 @@
 """All virtual hosts of a gateway: changing one costs one, and they are joined only when they are sent."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from types import MappingProxyType
 
@@ -10,12 +10,12 @@ from immutables import Map
 from xds_server.domain import names
 from xds_server.domain.versions import OLDEST, Minor
 from xds_server.messages.codec import encode
-from xds_server.messages.envoy import RouteConfiguration
+from xds_server.messages.envoy import RouteConfiguration, Vhds
 from xds_server.messages.fields import message_field
-from xds_server.resources.content import digest, version
+from xds_server.resources.content import digest, resource, version
+from xds_server.resources.sources import FROM_ADS
 from xds_server.resources.virtual_hosts import named, too_new_body
 from xds_server.snapshot import Resource
-from xds_server.traffic.style import Style
 
 VIRTUAL_HOSTS = 2
 """The field number of `RouteConfiguration.virtual_hosts`."""
@@ -25,13 +25,15 @@ VIRTUAL_HOSTS = 2
 class Hosts:
     """Encoded virtual hosts by domain, with a sum of their digests: equal sums mean equal sets, in any order.
 
-    `newer`: those that not every supported Envoy knows whole, and from which version on they are. `known`: if there are
-    any, what Envoys from each of these versions on know; a host that they would know in part is refused by name.
+    `needs`: the clusters that requests to a domain may go to, if there are any. `newer`: those that not every supported
+    Envoy knows whole, and from which version on they are. `known`: if there are any, what Envoys from each of these
+    versions on know; a host that they would know in part is refused by name.
     """
 
     bodies: Map[str, bytes] = field(default_factory=Map)
     total: int = 0
     newer: Map[str, Minor] = field(default_factory=Map)
+    needs: Map[str, tuple[str, ...]] = field(default_factory=Map)
     known: Mapping[Minor, "Hosts"] = field(default_factory=dict)
 
     def replaced(
@@ -52,7 +54,16 @@ class Hosts:
                 bodies[domain] = body
                 total += _weight(domain, body)
         known = self._known(said, newer) if len(marks) else {}
-        return Hosts(bodies.finish(), total % (1 << 128), marks.finish(), known)
+        return Hosts(bodies.finish(), total % (1 << 128), marks.finish(), self.needs, known)
+
+    def needing(self, changes: Iterable[tuple[str, tuple[str, ...]]]) -> "Hosts":
+        """With what these domains need."""
+        needs = self.needs.mutate()
+        for domain, clusters in changes:
+            needs.pop(domain, None)
+            if clusters:
+                needs[domain] = clusters
+        return replace(self, needs=needs.finish())
 
     def _known(self, changes: list[tuple[str, bytes | None]], newer: Mapping[str, Minor]) -> Mapping[Minor, "Hosts"]:
         """What Envoys of each age know after these changes."""
@@ -75,20 +86,23 @@ def _weight(domain: str, body: bytes) -> int:
     return int.from_bytes(digest(domain.encode() + b"\0" + body), "big")
 
 
-def route_configuration(listener: str, style: Style, hosts: Hosts) -> Resource:
+def route_configuration(listener: str, hosts: Hosts) -> Resource:
     """What the newest Envoys get, and in place of it what older ones get."""
-    made = _route_configuration(listener, style, hosts.known.get(OLDEST, hosts))
+    made = _route_configuration(listener, hosts.known.get(OLDEST, hosts))
     for age, known in sorted(hosts.known.items(), key=itemgetter(0)):
-        made = _route_configuration(listener, style, known).for_envoys(age, made) if age > OLDEST else made
+        made = _route_configuration(listener, known).for_envoys(age, made) if age > OLDEST else made
     return made
 
 
-def _route_configuration(listener: str, style: Style, hosts: Hosts) -> Resource:
+def on_demand_configuration(listener: str) -> Resource:
+    """It says where virtual hosts are to be asked for, and nothing else: when it changes, Envoy forgets all of them."""
+    vhds = Vhds(config_source=FROM_ADS)
+    return resource(listener, RouteConfiguration(name=listener, vhds=vhds, ignore_port_in_host_matching=True))
+
+
+def _route_configuration(listener: str, hosts: Hosts) -> Resource:
     """`ignore_port_in_host_matching`: a `Host` with a port is the same host, and arrives as it was sent."""
-    selectors = [style.selector] if style.selector else []
-    head = encode(
-        RouteConfiguration(name=listener, request_headers_to_remove=selectors, ignore_port_in_host_matching=True)
-    )
+    head = encode(RouteConfiguration(name=listener, ignore_port_in_host_matching=True))
 
     def body() -> bytes:
         fields = [

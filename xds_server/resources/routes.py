@@ -87,9 +87,14 @@ def refusal_route(refusal: Refusal, rule: str, deployment: str = "-") -> bytes:
     return _answer(refusal) + text_field(NAME, f"{rule}/{deployment}/{refusal.reason}")
 
 
+def refusal_text(refusal: Refusal) -> str:
+    """The body of an answer."""
+    return json.dumps({"reason": refusal.reason, "message": refusal.message})
+
+
 @cache
 def _answer(refusal: Refusal) -> bytes:
-    body = json.dumps({"reason": refusal.reason, "message": refusal.message})
+    body = refusal_text(refusal)
     return encode(
         Route(
             match=RouteMatch(prefix="/"),

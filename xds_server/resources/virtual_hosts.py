@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from xds_server.domain import names
 from xds_server.domain.names import DEFAULT_RULE, EXPLICIT_RULE, Ref
 from xds_server.messages.codec import encode
 from xds_server.messages.envoy import HeaderValue, HeaderValueOption
 from xds_server.messages.fields import text_field
-from xds_server.records.models import AppDeployment, Sticky
+from xds_server.records.models import AppDeployment, Release, Sticky
 from xds_server.resources import branches, predicates
 from xds_server.resources.branches import Branch, Try
 from xds_server.resources.headers import APPEND
@@ -39,11 +40,15 @@ from xds_server.traffic.style import Style
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StyledDeployment:
-    """A deployment's routes; where explicit requests are served, their encoded list and its own virtual host."""
+    """A deployment's routes; where explicit requests are served, their encoded list and its own virtual host.
+
+    `needs`: the clusters that its routes lead to.
+    """
 
     record: AppDeployment
     grpc: frozenset[str]
     routes: EncodedRoutes
+    needs: tuple[str, ...]
     explicit: Branch | None
     host: bytes | None
 
@@ -54,14 +59,27 @@ Deployments = Mapping[Ref, StyledDeployment]
 def styled_deployment(style: Style, record: AppDeployment, grpc: frozenset[str]) -> StyledDeployment:
     """`grpc`: its components that speak it."""
     routes = encoded_routes(deployment_routes(record), grpc)
+    needs = tuple(names.cluster(record.ref, name) for name, each in record.spec.components.items() if each.routes)
     if not style.serves_explicit:
-        return StyledDeployment(record, grpc, routes, None, None)
+        return StyledDeployment(record, grpc, routes, needs, None, None)
     explicit = branches.routes(route_list(EXPLICIT_RULE, routes))
     domain = style.host_of(record.ref)
-    return StyledDeployment(record, grpc, routes, explicit, branches.virtual_host(domain, explicit) if domain else None)
+    own = branches.virtual_host(domain, explicit, style.selector) if domain else None
+    return StyledDeployment(record, grpc, routes, needs, explicit, own)
 
 
-def released_body(app: Deployments, explicit: Try | None, host: ReleasedHost) -> bytes:
+def released_needs(app: Deployments, release: Release, host: ReleasedHost) -> tuple[str, ...]:
+    """The clusters to which requests on a release's host may go that name no deployment.
+
+    Those of a share of 0 are among them: to release such a deployment is then a change of routes alone.
+    """
+    named = [intent.deployment for intent in host.audiences]
+    if isinstance(host.otherwise, DefaultIntent):
+        named += [release.refer(deployment) for deployment, _ in release.spec.shares]
+    return tuple(dict.fromkeys(cluster for ref in named for cluster in app[ref].needs))
+
+
+def released_body(style: Style, app: Deployments, explicit: Try | None, host: ReleasedHost) -> bytes:
     """The virtual host of a release's host. `explicit` is what `explicit_try` says for the app."""
     tries = [] if explicit is None else [explicit]
     last = _otherwise(app, host.otherwise)
@@ -71,7 +89,7 @@ def released_body(app: Deployments, explicit: Try | None, host: ReleasedHost) ->
             last = then
             break
         tries.append((predicates.audience(intent.match), then))
-    return branches.virtual_host(host.host, branches.choice(tries, last))
+    return branches.virtual_host(host.host, branches.choice(tries, last), style.selector)
 
 
 def explicit_try(style: Style, app: Deployments) -> Try | None:
@@ -92,9 +110,9 @@ def template_body(style: Style) -> bytes:
     return branches.virtual_host("*" + style.template, _refuse(refusal, EXPLICIT_RULE))
 
 
-def unknown_body() -> bytes:
+def unknown_body(host: str = "*") -> bytes:
     """Every host that no other virtual host has."""
-    return branches.virtual_host("*", _refuse(HOST_UNKNOWN))
+    return branches.virtual_host(host, _refuse(HOST_UNKNOWN))
 
 
 def too_new_body(host: str) -> bytes:
@@ -105,6 +123,13 @@ def too_new_body(host: str) -> bytes:
 def withheld_body(host: str) -> bytes:
     """A host that may not be served as it is: an extension that is to change it has never succeeded."""
     return branches.virtual_host(host, _refuse(WITHHELD))
+
+
+def for_host(host: str, wildcard: str, body: bytes) -> bytes:
+    """The virtual host of one name under a wildcard, of which this is the virtual host: all but the domain is its."""
+    begins = branches.domain_field(wildcard)
+    assert body.startswith(begins)
+    return branches.domain_field(host) + body[len(begins) :]
 
 
 def named(name: str, body: bytes) -> bytes:

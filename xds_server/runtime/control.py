@@ -28,7 +28,7 @@ from xds_server.runtime.extensions import Caller, Extender
 from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.refusals import Refusals
 from xds_server.runtime.worlds import GatewayWorlds
-from xds_server.snapshot import Resource, TypeUrl
+from xds_server.snapshot import Delivery, Resource, TypeUrl
 from xds_server.state.extended import extended_in, extended_key, extended_row
 from xds_server.state.store import Store
 
@@ -68,10 +68,11 @@ class Control(Caller):
         self._extending = Extending(extender or Extender())
         self._later: Later = at_once
         self._report_is_due = False
-        self._refusals = Refusals(self._wanted, self._report_soon)
+        self._refusals = Refusals(self._wanted, self.worlds.quarantined, self._report_soon)
         self._connected = Connected(self._report_soon)
         self._found: frozenset[Problem] = frozenset()
         self._problems_changed: Callable[[Set[Problem], Set[Problem]], None] = lambda _before, _after: None
+        metrics.trials(lambda: self.worlds.trials)
         rows = store.load()
         self._admission = restore(rows, clock())
         self._extending.recall(extended_in(rows))
@@ -198,7 +199,8 @@ class Control(Caller):
         self._report_soon()
 
     def _wanted(self, gateway: Ref, type_url: TypeUrl, name: str) -> Resource | None:
-        snapshot = self.worlds.told(gateway)
+        delivery = Delivery.ON_DEMAND if type_url is TypeUrl.VIRTUAL_HOST else Delivery.FULL
+        snapshot = self.worlds.told(gateway, delivery)
         return snapshot.of(type_url).get(name) if snapshot is not None else None
 
     def _report_soon(self) -> None:

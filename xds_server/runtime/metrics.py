@@ -1,7 +1,7 @@
 """What the server counts about itself, under Prometheus' naming conventions."""
 
 from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from xds_server.domain import names
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem
 from xds_server.ports import Observer
-from xds_server.protocol.events import Acked, Nacked, Node, Send, Stuck
+from xds_server.protocol.events import Acked, Nacked, Node, Quarantined, Send, Stuck, Untried
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -66,6 +66,24 @@ class Metrics(Observer):
             for kind in TypeUrl:
                 counter.labels(_short(kind))  # an alert on an increase must see the first one
         self._stuck = Counter("xds_server_stuck_clusters", "Clusters that did not warm in time.", registry=registry)
+        self._running = Gauge(
+            "xds_server_trials", "Contents that one proxy of a kind tries before others are told.", registry=registry
+        )
+        self._quarantined = Counter(
+            "xds_server_quarantined",
+            "Contents that the first proxy of a kind refused, so that no other was told.",
+            ["type"],
+            registry=registry,
+        )
+        self._untried = Counter(
+            "xds_server_untried",
+            "Contents that everybody was told because no proxy answered in time that was told first.",
+            ["type"],
+            registry=registry,
+        )
+        for counter in (self._quarantined, self._untried):
+            for kind in TypeUrl:
+                counter.labels(_short(kind))
         self._problems = Gauge(
             "xds_server_problems",
             "Faults in what the operator gave, or in what proxies made of it, now.",
@@ -93,6 +111,10 @@ class Metrics(Observer):
         self.compilation = Histogram(
             "xds_server_compile_seconds", "From what is in force to snapshots.", buckets=SECONDS, registry=registry
         )
+
+    def trials(self, running: Callable[[], float]) -> None:
+        """How many contents are on trial is asked when somebody looks."""
+        self._running.set_function(running)
 
     def records(self, kinds: Iterable[tuple[str, int]]) -> None:
         """How many records of each kind came into force or left."""
@@ -179,6 +201,14 @@ class Metrics(Observer):
     @override
     def stuck(self, node: Node, stuck: Stuck) -> None:
         self._stuck.inc(len(stuck.clusters))
+
+    @override
+    def quarantined(self, node: Node, quarantined: Quarantined) -> None:
+        self._quarantined.labels(_short(quarantined.type_url)).inc()
+
+    @override
+    def untried(self, node: Node, untried: Untried) -> None:
+        self._untried.labels(_short(untried.type_url)).inc()
 
 
 def _short(type_url: str) -> str:

@@ -3,7 +3,7 @@
 from typing_extensions import override
 
 from xds_server.ports import Observer
-from xds_server.protocol.events import Acked, Nacked, Node, Send, Stuck
+from xds_server.protocol.events import Acked, Nacked, Node, Quarantined, Send, Stuck, Untried
 
 
 class Nobody(Observer):
@@ -32,6 +32,12 @@ class Nobody(Observer):
 
     @override
     def stuck(self, node: Node, stuck: Stuck) -> None: ...
+
+    @override
+    def quarantined(self, node: Node, quarantined: Quarantined) -> None: ...
+
+    @override
+    def untried(self, node: Node, untried: Untried) -> None: ...
 
 
 class Everyone(Observer):
@@ -79,3 +85,13 @@ class Everyone(Observer):
     def stuck(self, node: Node, stuck: Stuck) -> None:
         for each in self._observers:
             each.stuck(node, stuck)
+
+    @override
+    def quarantined(self, node: Node, quarantined: Quarantined) -> None:
+        for each in self._observers:
+            each.quarantined(node, quarantined)
+
+    @override
+    def untried(self, node: Node, untried: Untried) -> None:
+        for each in self._observers:
+            each.untried(node, untried)

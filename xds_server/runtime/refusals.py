@@ -42,11 +42,20 @@ class Refusals(Nobody):
     """A refusal stands until the proxy accepts the resource, refuses another content of it, or is gone. It is a problem
     while that content is what the proxy should have.
 
-    `wanted` gives what a gateway's newest proxies should have; `changed` is called when `problems` may have.
+    A content in quarantine is one that nobody has: the proxy that refused it accepts last good, and may be gone.
+
+    `wanted` gives what a gateway's newest proxies should have, `quarantined` whether a content is kept from them;
+    `changed` is called when `problems` may have.
     """
 
-    def __init__(self, wanted: Callable[[Ref, TypeUrl, str], Resource | None], changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        wanted: Callable[[Ref, TypeUrl, str], Resource | None],
+        quarantined: Callable[[Ref, TypeUrl, str, str], bool],
+        changed: Callable[[], None],
+    ) -> None:
         self._wanted = wanted
+        self._quarantined = quarantined
         self._changed = changed
         self._streams: Counter[str] = Counter()
         self._refused: dict[_Subject, _Refused] = {}
@@ -60,7 +69,7 @@ class Refusals(Nobody):
         self._streams[node.id] -= 1
         if not self._streams[node.id]:
             del self._streams[node.id]
-            if self._withdraw(node, self._refused):
+            if self._withdraw(node, [each for each in self._refused if not self._stands(each)]):
                 self._changed()
 
     @override
@@ -72,9 +81,10 @@ class Refusals(Nobody):
     @override
     def acked(self, node: Node, acked: Acked) -> None:
         if self._refused:
-            settled = {*acked.removed, *(each.name for each in acked.resources)}
-            subjects = (each for each in self._refused if each.type_url == acked.type_url and each.name in settled)
-            if self._withdraw(node, subjects):
+            settled = {**dict.fromkeys(acked.removed, ""), **{each.name: each.version for each in acked.resources}}
+            subjects = [each for each in self._refused if each.type_url == acked.type_url and each.name in settled]
+            over = [each for each in subjects if settled[each.name] == each.version or not self._stands(each)]
+            if self._withdraw(node, over):
                 self._changed()
 
     def problems(self, admission: Admission) -> Iterator[Problem]:
@@ -83,6 +93,11 @@ class Refusals(Nobody):
             wanted = self._wanted(gateway, TypeUrl(type_url), name)
             if wanted is not None and version in wanted.versions:
                 yield from refusal_problems(Refusal(gateway, type_url, name, *refused.summary), admission)
+
+    def _stands(self, subject: _Subject) -> bool:
+        """Whatever becomes of the proxy."""
+        gateway, type_url, name, version = subject
+        return self._quarantined(gateway, TypeUrl(type_url), name, version)
 
     def _add(self, node: Node, nacked: Nacked, name: str, version: str) -> bool:
         """Whether it is news to an operator."""

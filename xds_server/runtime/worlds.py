@@ -1,16 +1,20 @@
 """Which snapshot a proxy follows: that of the gateway it says it serves, in the delivery that it is able to take."""
 
+import asyncio
 from collections.abc import Mapping
-from weakref import WeakValueDictionary
+from time import monotonic
+from typing import Any, NamedTuple
 
 from typing_extensions import override
 
 from xds_server.domain.names import Ref, ref
 from xds_server.domain.versions import OLDEST, Minor, written
-from xds_server.latest import Latest
-from xds_server.ports import Worlds
+from xds_server.ports import Seat, Worlds
 from xds_server.protocol.events import Node
-from xds_server.snapshot import Delivery, Snapshot
+from xds_server.protocol.stream import Stream
+from xds_server.runtime.kinds import Hear, ServedKind
+from xds_server.runtime.pacing import Pacing
+from xds_server.snapshot import Delivery, Snapshot, TypeUrl
 
 GATEWAY_ROLES = ("gateway", "")
 ON_DEMAND_SINCE: Minor = (1, 37)
@@ -33,54 +37,138 @@ def _never(node: Node) -> str:
     return ""
 
 
-class GatewayWorlds(Worlds):
-    """A cell for each gateway and delivery. One that no record speaks of is kept only as long as a stream waits at it.
+class Due:
+    """What the streams of a gateway are to be told together. `changed`: in which names it differs; None: compare."""
 
-    A gateway whose record wants everything delivered has the full snapshot in both cells.
+    __slots__ = ("changed",)
+
+    def __init__(self) -> None:
+        self.changed: dict[TypeUrl, frozenset[str]] | None = {}
+
+    def add(self, before: Snapshot | None, after: Snapshot) -> None:
+        if self.changed is None or before is None or after.since != before.serial:
+            self.changed = None
+            return
+        for kind, names in after.changed.items():
+            self.changed[kind] = self.changed.get(kind, frozenset()) | names
+
+    @property
+    def endpoints_alone(self) -> bool:
+        changed = self.changed
+        return changed is not None and not any(names for kind, names in changed.items() if kind != TypeUrl.ENDPOINTS)
+
+
+class KindOf(NamedTuple):
+    """Which proxies are told the same. Whatever name it has for its role, a gateway is a gateway."""
+
+    gateway: Ref
+    delivery: Delivery
+    envoy: Minor
+
+
+class GatewayWorlds(Worlds):
+    """The kinds of proxies that are connected, and what each gateway's are told.
+
+    A kind is kept as long as it has streams, or a content in quarantine. A gateway whose record wants everything
+    delivered has the full snapshot in both deliveries.
     """
 
     def __init__(self) -> None:
-        self._served: dict[Ref, Mapping[Delivery, Latest[Snapshot]]] = {}
-        self._cells: WeakValueDictionary[tuple[Ref, Delivery], Latest[Snapshot]] = WeakValueDictionary()
+        self._told: dict[Ref, dict[Delivery, Snapshot]] = {}
+        self._kinds: dict[KindOf, ServedKind] = {}
+        self._due: dict[tuple[Ref, Delivery], Due] = {}
+        self._pacing = Pacing()
+        self._timer: asyncio.TimerHandle | None = None
 
     @override
     def objection(self, node: Node) -> str:
         never = _never(node)
-        known = ref(node.cluster) in self._served
+        known = ref(node.cluster) in self._told
         return never or ("" if known else f"there is no Gateway {node.cluster!r} yet (its node.cluster)")
 
     @override
-    def world_of(self, node: Node, mode: str) -> Latest[Snapshot]:
-        return Latest() if _never(node) else self._cell(ref(node.cluster), delivery_of(node, mode))
+    def join(self, node: Node, mode: str, stream: Stream[Any], hear: Hear) -> Seat:
+        if _never(node):
+            return ServedKind(node.envoy).join(stream, hear)
+        return self._kind(KindOf(ref(node.cluster), delivery_of(node, mode), node.envoy)).join(stream, hear)
+
+    @property
+    def trials(self) -> int:
+        """Contents that somebody tries now."""
+        return sum(kind.running for kind in self._kinds.values())
 
     def expect(self, gateway: Ref) -> None:
         """There is such a gateway; its proxies wait for what they will be told."""
-        if gateway not in self._served:
-            self._served[gateway] = {delivery: self._cell(gateway, delivery) for delivery in Delivery}
+        self._told.setdefault(gateway, {})
 
     def publish(self, gateway: Ref, snapshots: Mapping[Delivery, Snapshot]) -> bool:
         """Tell the gateway's proxies, unless they have been told; whether there was anything to tell."""
         self.expect(gateway)
-        news = False
-        for delivery, cell in self._served[gateway].items():
-            if cell.value is not snapshots[delivery]:
-                cell.put(snapshots[delivery])
-                news = True
-        return news
+        told = self._told[gateway]
+        news = [delivery for delivery in Delivery if told.get(delivery) is not snapshots[delivery]]
+        for delivery in news:
+            before, told[delivery] = told.get(delivery), snapshots[delivery]
+            if any((each.gateway, each.delivery) == (gateway, delivery) for each in self._kinds):
+                self._due.setdefault((gateway, delivery), Due()).add(before, snapshots[delivery])
+        self._tell_in_time()
+        return bool(news)
 
     def told(self, gateway: Ref, delivery: Delivery = Delivery.FULL) -> Snapshot | None:
         """What the gateway's proxies should have, if there is such a gateway."""
-        return self._served[gateway][delivery].value if gateway in self._served else None
+        return self._told.get(gateway, {}).get(delivery)
+
+    def quarantined(self, gateway: Ref, type_url: TypeUrl, name: str, version: str) -> bool:
+        """Some proxies of the gateway are not told this, because one of them refused it."""
+        kinds = (kind for of, kind in self._kinds.items() if of.gateway == gateway)
+        return any(kind.quarantined(type_url, name, version) for kind in kinds)
 
     def forget(self, gateways: set[Ref]) -> set[Ref]:
         """Only these are left: say which are gone. Their proxies keep what they were told."""
-        gone = self._served.keys() - gateways
-        for each in gone:
-            del self._served[each]
+        gone = self._told.keys() - gateways
+        for gateway in gone:
+            del self._told[gateway]
+            for delivery in Delivery:
+                self._due.pop((gateway, delivery), None)
+        for of in [of for of, kind in self._kinds.items() if of.gateway in gone]:
+            self._drop_if_idle(of)
         return gone
 
-    def _cell(self, gateway: Ref, delivery: Delivery) -> Latest[Snapshot]:
-        cell = self._cells.get((gateway, delivery))
-        if cell is None:
-            cell = self._cells[gateway, delivery] = Latest()
-        return cell
+    def _kind(self, of: KindOf) -> ServedKind:
+        kind = self._kinds.get(of)
+        if kind is None:
+            kind = self._kinds[of] = ServedKind(of.envoy, lambda: self._drop_if_idle(of))
+            told = self.told(of.gateway, of.delivery)
+            if told is not None:
+                kind.offer(told)
+        return kind
+
+    def _drop_if_idle(self, of: KindOf) -> None:
+        if of in self._kinds and self._kinds[of].idle:
+            del self._kinds[of]
+
+    def _tell_in_time(self) -> None:
+        """Tell what is due at once, or once it may be told."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._due:
+            return
+        wait = self._pacing.due(endpoints_alone=self._endpoints_alone) - monotonic()
+        if wait > 0:
+            self._timer = asyncio.get_running_loop().call_later(wait, self._tell_in_time)
+        else:
+            self._tell()
+
+    @property
+    def _endpoints_alone(self) -> bool:
+        return all(due.endpoints_alone for due in self._due.values())
+
+    def _tell(self) -> None:
+        began, endpoints_alone = monotonic(), self._endpoints_alone
+        ahead, self._due = self._due, {}
+        responses = 0
+        for of, kind in list(self._kinds.items()):
+            due, newest = ahead.get((of.gateway, of.delivery)), self.told(of.gateway, of.delivery)
+            if due is not None and newest is not None:
+                responses += kind.offer(newest, due.changed)
+        self._pacing.took(began, monotonic(), responses, endpoints_alone=endpoints_alone)

@@ -1,7 +1,9 @@
 """One stream: what gRPC delivers goes into a pure stream object, and what that answers goes out.
 
-Its tasks share the stream object, which is called without awaiting and so needs no lock. One reads requests, one
-follows the world, one writes, because gRPC allows one write at a time; and each timer is one. They end together.
+One task reads requests, one writes, because gRPC allows one write at a time; they end together. The stream sits among
+those that are told the same, and is called without awaiting, so it needs no lock. What it says is appended to what is
+to be written. That cannot grow: of each type at most one response is unanswered, so who does not read is owed a handful
+of responses, and keeps nobody waiting.
 """
 
 import asyncio
@@ -13,9 +15,9 @@ from typing import Generic
 import structlog
 
 from xds_server.domain.errors import PeerMisbehaved
-from xds_server.ports import Observer, Worlds
-from xds_server.protocol.events import Acked, Effect, Nacked, Node, Send, Stuck, Wake
-from xds_server.protocol.stream import Request, Stream
+from xds_server.ports import Observer, Seat, Worlds
+from xds_server.protocol.events import Acked, Effect, End, Nacked, Node, Quarantined, Send, Stuck, Untried, Wake
+from xds_server.protocol.stream import MOST_TYPES, Request, Stream
 
 log = structlog.get_logger()
 
@@ -53,19 +55,22 @@ class Session(Generic[Request]):
         self._outbox: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._tasks = asyncio.TaskGroup()
         self._client: Node | None = None
+        self._seat: Seat | None = None
+        self._timers: set[asyncio.TimerHandle] = set()
 
     async def run(self, requests: AsyncIterator[bytes], write: Callable[[bytes], Awaitable[None]]) -> None:
         """Converse until the client ends the stream, breaks the protocol, or `end` is called."""
         try:
             async with self._tasks as tasks:
                 tasks.create_task(self._read(requests))
-                while await self._write_next(write):
-                    pass
+                try:
+                    while await self._write_next(write):
+                        pass
+                finally:
+                    self._leave()
                 raise _Over
         except* _Over:
             pass
-        finally:
-            self._leave()
 
     def end(self) -> None:
         """Write what is waiting to be written, and then no more."""
@@ -76,15 +81,22 @@ class Session(Generic[Request]):
             async for encoded in requests:
                 self._hear(encoded)
         except PeerMisbehaved as fault:
-            log.warning("client broke the protocol", node=self._client and self._client.id, fault=str(fault))
-            self.fault = fault
+            self._break_off(fault)
+        self.end()
+
+    def _break_off(self, fault: PeerMisbehaved) -> None:
+        log.warning("client broke the protocol", node=self._client and self._client.id, fault=str(fault))
+        self.fault = fault
         self.end()
 
     def _hear(self, encoded: bytes) -> None:
-        effects = self._stream.receive(self._dialect.decode(encoded))
-        if self._client is None and self._stream.node is not None:
-            self._enter(self._stream.node)
-        self._apply(effects)
+        request = self._dialect.decode(encoded)
+        if self._seat is not None:
+            self._seat.receive(request)
+            return
+        self._stream.receive(request)  # says nothing before it has a world
+        assert self._stream.node is not None
+        self._enter(self._stream.node)
 
     async def _write_next(self, write: Callable[[bytes], Awaitable[None]]) -> bool:
         # A function of its own, so that no response is kept in memory while there is nothing to write.
@@ -94,13 +106,14 @@ class Session(Generic[Request]):
         await write(payload)
         return True
 
-    async def _follow(self, node: Node) -> None:
-        async for snapshot in self._surroundings.worlds.world_of(node, self._dialect.mode).follow():
-            self._apply(self._stream.publish(snapshot))
+    def _wait(self, wake: Wake) -> None:
+        def over() -> None:
+            self._timers.discard(timer)
+            if self._seat is not None:
+                self._seat.elapsed(wake.token)
 
-    async def _wait(self, wake: Wake) -> None:
-        await asyncio.sleep(wake.seconds)
-        self._apply(self._stream.elapsed(wake.token))
+        timer: asyncio.TimerHandle = asyncio.get_running_loop().call_later(wake.seconds, over)
+        self._timers.add(timer)
 
     def _enter(self, node: Node) -> None:
         """The client has said who it is."""
@@ -116,10 +129,15 @@ class Session(Generic[Request]):
         if objection:
             log.warning("this proxy is told nothing", node=node.id, cluster=node.cluster, because=objection)
             here.observer.unknown(node)
-        self._tasks.create_task(self._follow(node))
+        self._seat = here.worlds.join(node, self._dialect.mode, self._stream, self._apply)
 
     def _leave(self) -> None:
         node, live = self._client, self._surroundings.live
+        for timer in self._timers:
+            timer.cancel()
+        if self._seat is not None:
+            self._seat.leave()
+            self._seat = None
         if node is None:
             return
         live[node.id] -= 1
@@ -134,7 +152,7 @@ class Session(Generic[Request]):
         for effect in effects:
             match effect:
                 case Send():
-                    self._outbox.put_nowait(effect.payload)
+                    self._put(effect)
                     observer.sent(node, effect)
                 case Acked():
                     observer.acked(node, effect)
@@ -142,7 +160,32 @@ class Session(Generic[Request]):
                     log.warning("response refused", node=node.id, type_url=effect.type_url, reason=effect.reason)
                     observer.nacked(node, effect)
                 case Wake():
-                    self._tasks.create_task(self._wait(effect))
-                case Stuck():
-                    log.warning("clusters do not warm", node=node.id, clusters=effect.clusters)
-                    observer.stuck(node, effect)
+                    self._wait(effect)
+                case Stuck() | Quarantined() | Untried():
+                    self._report(node, effect)
+                case End():
+                    log.info("stream is to begin anew", node=node.id, because=effect.reason)
+                    self.end()
+
+    def _put(self, send: Send) -> None:
+        if self._outbox.qsize() > MOST_TYPES:  # nobody can accept what is still here
+            self._break_off(PeerMisbehaved("responses are answered that have not been sent"))
+        else:
+            self._outbox.put_nowait(send.payload)
+
+    def _report(self, node: Node, effect: Stuck | Quarantined | Untried) -> None:
+        observer = self._surroundings.observer
+        match effect:
+            case Stuck():
+                log.warning("clusters do not warm", node=node.id, clusters=effect.clusters)
+                observer.stuck(node, effect)
+            case Quarantined():
+                log.warning("others are not told what was refused", node=node.id, **_about(effect))
+                observer.quarantined(node, effect)
+            case Untried():
+                log.warning("everybody is told what nobody answered", node=node.id, **_about(effect))
+                observer.untried(node, effect)
+
+
+def _about(effect: Quarantined | Untried) -> dict[str, str]:
+    return {"type_url": effect.type_url, "name": effect.name}

@@ -1,0 +1,77 @@
+"""Virtual hosts as resources of their own: a proxy is told of each when it is first asked for, or needed.
+
+Their bodies are those that a whole route configuration is made of, and encoded once for all listeners. A listener opens
+when it has its first virtual host, so each has one that nobody asks for.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from xds_server.domain import names
+from xds_server.domain.versions import OLDEST, Minor
+from xds_server.resources.content import version
+from xds_server.resources.route_configurations import Hosts
+from xds_server.resources.virtual_hosts import for_host, named, template_body, too_new_body, unknown_body
+from xds_server.snapshot import Resource, Resources
+from xds_server.traffic.style import Style
+
+UNASKED_BEFORE: Minor = (1, 40)
+"""Envoys before begin a request anew when its virtual host has come, and can do so only with one that is complete: a
+WebSocket or a stream of gRPC would be answered 404 if it were the first request for its host."""
+
+
+def virtual_hosts(
+    before: Resources, listeners: Collection[str], style: Style, hosts: Hosts, domains: Iterable[str]
+) -> tuple[Resources, frozenset[str]]:
+    """`before` with what these domains are now on each of these listeners, and the names of what differs."""
+    refusals = frozenset({unknown_body(), template_body(style)})
+    found, changed = before.mutate(), set()
+    for domain in domains:
+        host = _host(domain, hosts)
+        for listener in listeners:
+            name = names.virtual_host(listener, domain)
+            made = host.resource(name, refusals) if host else None
+            if found.get(name) != made:
+                changed.add(name)
+                if made is not None:
+                    found[name] = made
+                else:
+                    del found[name]
+    return found.finish(), frozenset(changed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """A virtual host but for its name. Proxies before `since` are told that they are too old for it."""
+
+    domain: str
+    body: bytes
+    needs: tuple[str, ...] = ()
+    since: Minor = OLDEST
+
+    def resource(self, name: str, refusals: Collection[bytes]) -> Resource:
+        made = Resource(name, self._version, partial(named, name, self.body), self.needs)
+        if self.domain.startswith("*"):
+            made = made.for_names(partial(_exact, self), refuses=self.body in refusals)
+        if self.since == OLDEST:
+            return made
+        return made.for_envoys(self.since, _Host(self.domain, too_new_body(self.domain)).resource(name, refusals))
+
+    @property
+    def _version(self) -> str:
+        """Of the clusters that it needs, too: they are to be there even if it says nothing else than before."""
+        return version(b"\0".join([self.body, *map(str.encode, self.needs)]))
+
+
+def _host(domain: str, hosts: Hosts) -> _Host | None:
+    body = hosts.bodies.get(domain)
+    if body is not None:
+        return _Host(domain, body, hosts.needs.get(domain, ()), hosts.newer.get(domain, OLDEST))
+    return _Host(domain, unknown_body(domain)) if domain == names.SENTINEL else None
+
+
+def _exact(wildcard: _Host, name: str) -> Resource:
+    """`name` is that of a virtual host, of a host under the wildcard."""
+    host = name.rpartition("/")[2]
+    return _Host(host, for_host(host, wildcard.domain, wildcard.body), wildcard.needs).resource(name, ())

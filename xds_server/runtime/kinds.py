@@ -1,0 +1,104 @@
+"""The clock and the timer around a `Kind`, and the way from what its streams say to their sessions."""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+from typing_extensions import override
+
+from xds_server.domain.versions import Minor
+from xds_server.ports import Seat
+from xds_server.protocol.events import Effect, Send
+from xds_server.protocol.kind import Changed, Kind, Member, Told
+from xds_server.protocol.stream import Request, Stream
+from xds_server.snapshot import Snapshot, TypeUrl
+
+Hear = Callable[[list[Effect]], None]
+
+
+class ServedKind:
+    """The streams of one kind while they are served. `empty` is called when the last of them is gone.
+
+    A fan-out is one loop that appends to what sessions have to write: no proxy waits for another.
+    """
+
+    def __init__(self, envoy: Minor, empty: Callable[[], None] = lambda: None) -> None:
+        self._kind = Kind(envoy)
+        self._empty = empty
+        self._hear: dict[Member, Hear] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def running(self) -> int:
+        """Contents that somebody tries now."""
+        return self._kind.running
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is lost if it is forgotten."""
+        return not (self._hear or self._kind.holds_back)
+
+    @property
+    def settled(self) -> Snapshot | None:
+        return self._kind.settled
+
+    def quarantined(self, type_url: TypeUrl, name: str, version: str) -> bool:
+        return self._kind.quarantined(type_url, name, version)
+
+    def join(self, stream: Stream[Any], hear: Hear) -> Seat:
+        """`hear` is told what the stream says, at once and from now on."""
+        member, told = self._kind.join(stream, monotonic())
+        self._hear[member] = hear
+        self.deliver(told)
+        return _Seat(self, self._kind, member)
+
+    def offer(self, snapshot: Snapshot, changed: Changed | None = None) -> int:
+        """There is a newer world: how many responses that makes."""
+        told = self._kind.offer(snapshot, monotonic(), changed)
+        self.deliver(told)
+        return sum(isinstance(effect, Send) for effects in told.values() for effect in effects)
+
+    def leave(self, member: Member) -> None:
+        self._hear.pop(member, None)
+        self.deliver(self._kind.leave(member, monotonic()))
+        if not self._hear:
+            self._empty()
+
+    def deliver(self, told: Told) -> None:
+        for member, effects in told.items():
+            if effects and member in self._hear:
+                self._hear[member](effects)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        wake_at = self._kind.wake_at
+        if wake_at is not None:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, wake_at - monotonic()), self._wake)
+
+    def _wake(self) -> None:
+        self.deliver(self._kind.wake(monotonic()))
+
+
+class _Seat(Seat):
+    """The place of one stream among those of its kind."""
+
+    def __init__(self, served: ServedKind, kind: Kind, member: Member) -> None:
+        self._served = served
+        self._kind = kind
+        self._member = member
+
+    @override
+    def receive(self, request: Request) -> None:
+        self._served.deliver(self._kind.receive(self._member, request, monotonic()))
+
+    @override
+    def elapsed(self, token: str) -> None:
+        self._served.deliver(self._kind.elapsed(self._member, token, monotonic()))
+
+    @override
+    def leave(self) -> None:
+        self._served.leave(self._member)
