@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
@@ -12,8 +13,9 @@ from tests.protocol.dialogue import Dialogue, Refused, Sent, ack, ask, nack, sta
 from tests.protocol.fake_envoy import SLOW, OnDemandEnvoy, written
 from tests.protocol.test_stream import Content, Conversation
 from tests.protocol.worlds import CDS, EDS, LDS, RDS, VHDS, on_demand
+from xds_server.protocol import budget, subscription
 from xds_server.protocol.delta import DeltaStream
-from xds_server.protocol.events import DeltaRequest, SotwRequest, Stuck, Wake
+from xds_server.protocol.events import DeltaRequest, Send, SotwRequest, Stuck, Wake
 from xds_server.protocol.virtual_hosts import without_port
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
 
@@ -251,8 +253,14 @@ class OnDemandConversation(Conversation):
         self.holds(EDS, self.envoy.names(EDS))
         self.holds(VHDS, self.hosts())
         self.holds(CDS, {*held[CDS], *self.wanted_clusters()})
+        self.all_is_answered()
+
+    def all_is_answered(self) -> None:
         unanswered = {name for name in self.envoy.waiting if (VHDS, without_port(name)) not in self.refused}
         assert not {name for name in unanswered if not self.waits_for_refused(without_port(name))}
+
+    def must_be_loaded(self, name: str) -> bool:
+        return True
 
     def holds(self, kind: TypeUrl, names: Iterable[str]) -> None:
         for name in names:
@@ -273,7 +281,7 @@ class OnDemandConversation(Conversation):
     def hosts(self) -> set[str]:
         """Names of virtual hosts that must be as the world has them."""
         asked = {without_port(name) for name in self.envoy.asked[VHDS]}
-        there = {name for name in asked if self.serves(name)} | self.world.always[VHDS]
+        there = {name for name in asked if self.serves(name) and self.must_be_loaded(name)} | self.world.always[VHDS]
         return {
             *self.envoy.held[VHDS],
             *(name for name in there if name.rpartition("/")[0] in self.envoy.held[RDS].keys() & {*self.world.of(RDS)}),
@@ -301,9 +309,51 @@ class OnDemandConversation(Conversation):
         return None if "*" in domain else next((each for each in found if each is not None), None)
 
 
-def test_laws() -> None:
+class CrowdedConversation(OnDemandConversation):
+    """A client that asks for more names that do not exist than are answered at once, or remembered."""
+
+    @override
+    def dial(self, *, remembers: bool) -> None:
+        self.denied = 0
+        self.allowed = budget.BURST
+        super().dial(remembers=remembers)
+
+    @override
+    def hear_response(self, send: Send) -> None:
+        super().hear_response(send)
+        if send.type_url == VHDS:
+            self.denied += len(send.removed)
+            assert self.denied <= self.allowed, "more answers than there are tokens"
+
+    @override
+    def elapse(self, token: str) -> None:
+        self.allowed += budget.EACH_SECOND if token.startswith(budget.PREFIX) else 0
+        super().elapse(token)
+
+    @override
+    def all_is_answered(self) -> None:
+        while token := next((each for each in self.timers if each.startswith(budget.PREFIX)), None):
+            self.passes(token)
+        if not self.forgotten():
+            super().all_is_answered()
+
+    @override
+    def must_be_loaded(self, name: str) -> bool:
+        """A host under a new wildcard may be one that was forgotten."""
+        return name in self.world.of(VHDS) or not self.forgotten()
+
+    def forgotten(self) -> bool:
+        return len(self.envoy.asked[VHDS]) > subscription.REMEMBERED
+
+
+@pytest.mark.parametrize("conversation", [OnDemandConversation, CrowdedConversation])
+def test_laws(conversation: type[OnDemandConversation], monkeypatch: pytest.MonkeyPatch) -> None:
+    if conversation is CrowdedConversation:
+        monkeypatch.setattr(budget, "BURST", 2)
+        monkeypatch.setattr(budget, "EACH_SECOND", 1)
+        monkeypatch.setattr(subscription, "REMEMBERED", 3)
     run_state_machine_as_test(
-        OnDemandConversation,
+        conversation,
         settings=settings(
             max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
