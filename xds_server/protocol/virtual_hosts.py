@@ -190,8 +190,9 @@ class VirtualHosts(Channel):
         return {need for host in chain(self.in_use(), coming) for need in host.needs}
 
     def _wildcard(self, name: str) -> Resource | None:
-        """The longest wildcard that the name is under."""
+        """The longest wildcard that the name is under. There has to be something in front of the wildcard's dot."""
         configuration, _, rest = name.rpartition("/")
+        rest = rest.removeprefix(".")
         if WILDCARD in rest:
             return None  # it would shadow what is not loaded
         while rest:
