@@ -300,8 +300,9 @@ def configuration_of(name: str) -> str:
 
 
 def without_port(name: str) -> str:
+    """As Envoy reads it, to which a colon without a number behind it is one, too."""
     host, _, port = name.rpartition(":")
-    return host if host and port.isdecimal() else name
+    return host if host and (port.isdecimal() or not port) else name
 
 
 def _is_wildcard(name: str) -> bool:
