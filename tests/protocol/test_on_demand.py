@@ -158,6 +158,9 @@ LISTENERS = {"l": "e/l", "m": "e/m"}
 ENDPOINTS_OF = {"a": ("x",), "b": ("x",), "c": ("y",), "t": ("y",), SLOW: ()}
 HOSTS = ["x.t", "y.t", "*.t", "d.p"]
 REQUESTED = ["x.t", "y.t", "z.t", "d.p", "q.p", "n", "o", "x.t:80", "z.t:81", "n:80", "*.t"]
+HOST = ["", "", "1", "1a", "1b", "2a", "2ac", "1t", "1s", "2bs"]
+"""Nothing, or a version and the first letters of the clusters that it names, if they exist."""
+
 VERSIONS = st.sampled_from("12")
 
 
@@ -166,10 +169,9 @@ def contents(draw: st.DrawFn) -> Content:
     """A consistent world: its virtual hosts name its clusters. `t` is for every proxy, `*` and `*.p` refuse."""
     clusters = draw(st.dictionaries(st.sampled_from([*ENDPOINTS_OF]), VERSIONS, min_size=1))
     listeners = draw(st.dictionaries(st.sampled_from("lm"), VERSIONS, min_size=1))
-    targets = st.lists(st.sampled_from(sorted(clusters)), unique=True)
     routes = [LISTENERS[name] for name in listeners]
     endpoints = draw(st.dictionaries(st.sampled_from("xy"), VERSIONS))
-    hosts = draw(st.dictionaries(st.sampled_from([f"{route}/{host}" for route in routes for host in HOSTS]), targets))
+    hosts = {f"{route}/{name}": draw(st.sampled_from(HOST)) for route in routes for name in HOSTS}
     refusals = draw(VERSIONS)
     needs = {name: (*ENDPOINTS_OF[name],) for name in clusters}
     return {
@@ -178,7 +180,11 @@ def contents(draw: st.DrawFn) -> Content:
         LDS: tuple(written(name, version, [LISTENERS[name]], [LISTENERS[name]]) for name, version in listeners.items()),
         RDS: tuple(written(name, draw(st.sampled_from("1112"))) for name in routes),
         VHDS: (
-            *(host(name, draw(VERSIONS), named) for name, named in hosts.items()),
+            *(
+                host(name, each[0], [target for target in clusters if target[0] in each[1:]])
+                for name, each in hosts.items()
+                if each
+            ),
             *(host(f"{name}/-", "1", ()) for name in routes),
             *(host(f"{name}/{wildcard}", refusals, (), refuses=True) for name in routes for wildcard in ("*", "*.p")),
         ),
@@ -221,10 +227,11 @@ class OnDemandConversation(Conversation):
     def publish(self, content: Content, follows: bool) -> None:
         self.proceed(content, follows)
 
-    @rule(listener=st.sampled_from("lm"), name=st.sampled_from(REQUESTED))
-    def client_needs_a_host(self, listener: str, name: str) -> None:
-        if LISTENERS[listener] in self.envoy.held[RDS]:
-            self.envoy.ask(VHDS, f"{LISTENERS[listener]}/{name}")
+    @rule(names=st.lists(st.sampled_from(REQUESTED), min_size=1, max_size=4))
+    def client_needs_hosts(self, names: list[str]) -> None:
+        for route in self.envoy.held[RDS]:
+            for name in names:
+                self.envoy.ask(VHDS, f"{route}/{name}")
 
     @rule(name=st.sampled_from("abz"))
     def client_needs_a_cluster(self, name: str) -> None:

@@ -227,7 +227,7 @@ class VirtualHosts(Channel):
             self._asked.discard(name)
             for asked in (name, *self._aliases.pop(name, ())):
                 self._deny(asked)
-        elif name in self._wanted.names:
+        elif name in self._wanted.names and not self._loaded(name):
             self._wanted.miss(name)
 
     def _deny(self, name: str) -> None:
