@@ -73,11 +73,12 @@ class VirtualHosts(Channel):
         before = self.target
         super().publish(snapshot, follows=follows)
         changed = snapshot.changed.get(TypeUrl.VIRTUAL_HOST, frozenset())
-        self._pick(filter(self._always.__contains__, changed) if follows else self._always)
+        always = filter(self._always.__contains__, changed) if follows else self._always
+        self._pick(filter(self.is_configured, always))
         if self._wanted.forgetful:
             there = changed if follows else self.target
             appeared = (name for name in there if name not in before and self.lookup(name) is not None)
-            self._pick(name for name in appeared if not _is_wildcard(name))
+            self._pick(name for name in appeared if not _is_wildcard(name))  # its listener may be about to come, too
 
     @override
     def touched(self, changed: frozenset[str]) -> Iterable[str]:
@@ -208,8 +209,8 @@ class VirtualHosts(Channel):
         return [name for name in self._always if configuration_of(name) == configuration]
 
     def _pick(self, names: Iterable[str]) -> None:
-        """The client shall have these, if it can."""
-        new = [name for name in names if name not in self._wanted.names and self.is_configured(name)]
+        """The client shall have these."""
+        new = [name for name in names if name not in self._wanted.names]
         self._wanted.pick(new)
         self.look(new)
 
@@ -226,7 +227,7 @@ class VirtualHosts(Channel):
             self._asked.discard(name)
             for asked in (name, *self._aliases.pop(name, ())):
                 self._deny(asked)
-        elif name in self._wanted.names:
+        elif name in self._wanted.names and not self._loaded(name):
             self._wanted.miss(name)
 
     def _deny(self, name: str) -> None:
