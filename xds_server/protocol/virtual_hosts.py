@@ -29,7 +29,7 @@ from xds_server.protocol.budget import BURST, Budget
 from xds_server.protocol.channel import ABSENT, Channel, Response
 from xds_server.protocol.clusters import Clusters
 from xds_server.protocol.subscription import Asked
-from xds_server.snapshot import Resource, Snapshot, TypeUrl
+from xds_server.snapshot import NOTHING, Resource, Resources, Snapshot, TypeUrl
 
 WILDCARD = "*"
 
@@ -40,12 +40,13 @@ class VirtualHosts(Channel):
     `strange`: what the client holds since before the stream began, in a version of which the needs are not known.
     """
 
-    __slots__ = ("_aliases", "_always", "_answering", "_clusters", "_wanted", "budget", "configured", "strange")
+    __slots__ = ("_aliases", "_always", "_answering", "_clusters", "_seen", "_wanted", "budget", "configured", "strange")
 
     def __init__(self, clusters: Clusters) -> None:
         self._wanted = Asked()
         super().__init__(TypeUrl.VIRTUAL_HOST, deniable=True, subscription=self._wanted)
         self._clusters = clusters
+        self._seen: Resources = NOTHING
         self._always: Set[str] = frozenset()
         self._aliases: dict[str, set[str]] = {}
         self._answering: dict[str, set[str]] = {}
@@ -72,11 +73,13 @@ class VirtualHosts(Channel):
     def publish(self, snapshot: Snapshot, *, follows: bool) -> None:
         super().publish(snapshot, follows=follows)
         changed = snapshot.changed.get(TypeUrl.VIRTUAL_HOST, frozenset())
-        self._pick(filter(self._always.__contains__, changed) if follows else self._always)
+        always = filter(self._always.__contains__, changed) if follows else self._always
+        self._pick(filter(self.is_configured, always))
         if self._wanted.forgetful:
-            # What changed may have appeared: several streams see one world, and none sees the one before.
-            appeared = changed if follows else self.target
-            self._pick(name for name in appeared if self.lookup(name) is not None and not _is_wildcard(name))
+            there = changed if follows else self.target
+            appeared = (name for name in there if name not in self._seen and self.lookup(name) is not None)
+            self._pick(name for name in appeared if not _is_wildcard(name))  # its listener may be about to come, too
+            self._seen = self.target
 
     @override
     def touched(self, changed: frozenset[str]) -> Iterable[str]:
@@ -208,8 +211,8 @@ class VirtualHosts(Channel):
         return [name for name in self._always if configuration_of(name) == configuration]
 
     def _pick(self, names: Iterable[str]) -> None:
-        """The client shall have these, if it can."""
-        new = [name for name in names if name not in self._wanted.names and self.is_configured(name)]
+        """The client shall have these."""
+        new = [name for name in names if name not in self._wanted.names]
         self._wanted.pick(new)
         self.look(new)
 
@@ -226,7 +229,7 @@ class VirtualHosts(Channel):
             self._asked.discard(name)
             for asked in (name, *self._aliases.pop(name, ())):
                 self._deny(asked)
-        elif name in self._wanted.names:
+        elif name in self._wanted.names and not self._loaded(name):
             self._wanted.miss(name)
 
     def _deny(self, name: str) -> None:
