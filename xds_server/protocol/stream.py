@@ -18,7 +18,7 @@ that `SotwStream` and `DeltaStream` contain.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -27,6 +27,7 @@ from xds_server.protocol.channel import Channel, Response
 from xds_server.protocol.events import Acked, DeltaRequest, Effect, Nacked, Node, Send, SotwRequest, Stuck, Wake
 from xds_server.protocol.plan import Plan
 from xds_server.protocol.retries import Retries
+from xds_server.protocol.state import TypeState
 from xds_server.protocol.subscription import Change
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
 
@@ -86,6 +87,14 @@ class Stream(ABC, Generic[Request]):
         clusters = self._plan.overdue(token)
         stuck: list[Effect] = [Stuck(clusters)] if clusters else []
         return [*stuck, *self._speak()]
+
+    def state(self) -> dict[str, TypeState]:
+        """What the client wants, holds and is owed of each type, now. Costs as much as it holds."""
+        return {type_url: TypeState.of(channel) for type_url, channel in self._channels.items()}
+
+    def holds(self, kind: TypeUrl) -> Mapping[str, Resource]:
+        """What the client holds of a type, as far as that is known."""
+        return self._channels[kind].held if kind in self._channels else {}
 
     @abstractmethod
     def _channel(self, type_url: str) -> Channel:
