@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Self
 
 from xds_server.protocol.channel import ABSENT, Channel
 from xds_server.snapshot import Resource
-
-DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +31,6 @@ class TypeState:
             nonce=answer.nonce if answer else "",
             refused=dict(channel.refused),
         )
-
-    @property
-    def version(self) -> str:
-        """Of everything that is held: equal if and only if all of it is."""
-        content = sorted(f"{each.name}\0{each.version}" for each in self.held.values())
-        return blake2b("\n".join(content).encode(), digest_size=DIGITS // 2).hexdigest()
 
     @property
     def in_sync(self) -> bool:

@@ -17,6 +17,7 @@ from xds_server.domain.addresses import Address
 from xds_server.domain.errors import XdsServerError, leaves
 from xds_server.ports import Observer
 from xds_server.runtime import logs
+from xds_server.runtime.bookkeeping import Bookkeeping
 from xds_server.runtime.control import Control, clock
 from xds_server.runtime.extensions import extender_of
 from xds_server.runtime.garbage import building
@@ -32,6 +33,8 @@ log = structlog.get_logger()
 
 COLLECTED = 0.01
 """Seconds in which what happens is one report of problems."""
+SAVED = 0.05
+"""Seconds in which what happens is one transaction of the ledger."""
 GRACE = 2.0
 """Seconds that open streams have to end when the server stops."""
 
@@ -88,7 +91,7 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         folder = str(settings.records)
         control = Control(folder, store, metrics, allow_empty=settings.allow_empty, extender=extender)
         control.report_later(_once_proxies_are_told)
-        xds = XdsServer(control.worlds, Everyone(metrics, *control.observers, *observers))
+        xds = XdsServer(control.worlds, Everyone(metrics, *control.observers, *observers), control.connections)
         port = await _start(xds, settings)
         admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: _standing(control)))
         log.info(
@@ -104,6 +107,7 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
                 tasks.create_task(_follow(FileSource(settings.records), control, changed))
                 tasks.create_task(_tick(control, changed))
                 tasks.create_task(extender.work(control))
+                tasks.create_task(_save(control.books))
                 yield control
                 raise _Stop
         except* _Stop:
@@ -154,6 +158,17 @@ async def _follow(source: FileSource, control: Control, changed: asyncio.Event) 
             with building() if control.waiting_for is not None else nullcontext():
                 control.hear(said)
             changed.set()
+
+
+async def _save(books: Bookkeeping) -> None:
+    """Keep the ledger: what happens within a short time is written at once, and not in the way of what is sent."""
+    try:
+        while True:
+            await books.unsaved.wait()
+            await asyncio.sleep(SAVED)
+            books.save()
+    finally:
+        books.save_all()
 
 
 async def _tick(control: Control, changed: asyncio.Event) -> None:

@@ -33,6 +33,11 @@ def _never(node: Node) -> str:
     return ""
 
 
+def fleet_of(node: Node, mode: str) -> tuple[Ref, Delivery] | None:
+    """Whose snapshot a proxy follows, and in which delivery; None if it is never told anything."""
+    return None if _never(node) else (ref(node.cluster), delivery_of(node, mode))
+
+
 class GatewayWorlds(Worlds):
     """A cell for each gateway and delivery. One that no record speaks of is kept only as long as a stream waits at it.
 

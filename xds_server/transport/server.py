@@ -11,6 +11,7 @@ from xds_server.protocol.delta import DeltaStream
 from xds_server.protocol.events import DeltaRequest, SotwRequest
 from xds_server.protocol.sotw import SotwStream
 from xds_server.protocol.stream import PATIENCE, Request
+from xds_server.transport.connections import Connections
 from xds_server.transport.requests import delta_request, sotw_request
 from xds_server.transport.session import Dialect, Session, Surroundings
 
@@ -37,10 +38,15 @@ Handler = Callable[[AsyncIterator[bytes], Context], Awaitable[None]]
 
 
 class XdsServer:
-    """Serves ADS to any number of proxies. `patience`: seconds that routes wait for clusters that do not warm."""
+    """Serves ADS to any number of proxies. `patience`: seconds that routes wait for clusters that do not warm.
 
-    def __init__(self, worlds: Worlds, observer: Observer, *, patience: float = PATIENCE) -> None:
-        self._surroundings = Surroundings(worlds, observer)
+    `connections`: where the open streams are to be found by others.
+    """
+
+    def __init__(
+        self, worlds: Worlds, observer: Observer, connections: Connections | None = None, *, patience: float = PATIENCE
+    ) -> None:
+        self._surroundings = Surroundings(worlds, observer, connections if connections is not None else Connections())
         self._sessions: set[Session[SotwRequest] | Session[DeltaRequest]] = set()
         self._stopping = False
         self._server = grpc.aio.server(options=OPTIONS)

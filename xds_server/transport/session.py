@@ -5,9 +5,8 @@ follows the world, one writes, because gRPC allows one write at a time; and each
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic
 
 import structlog
@@ -16,17 +15,18 @@ from xds_server.domain.errors import PeerMisbehaved
 from xds_server.ports import Observer, Worlds
 from xds_server.protocol.events import Acked, Effect, Nacked, Node, Send, Stuck, Wake
 from xds_server.protocol.stream import Request, Stream
+from xds_server.transport.connections import Connection, Connections
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all sessions of a server share. `live` counts the streams of each node id."""
+    """What all sessions of a server share."""
 
     worlds: Worlds
     observer: Observer
-    live: Counter[str] = field(default_factory=Counter)
+    connections: Connections
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class Session(Generic[Request]):
         self._outbox: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._tasks = asyncio.TaskGroup()
         self._client: Node | None = None
+        self._connection: Connection | None = None
 
     async def run(self, requests: AsyncIterator[bytes], write: Callable[[bytes], Awaitable[None]]) -> None:
         """Converse until the client ends the stream, breaks the protocol, or `end` is called."""
@@ -107,11 +108,12 @@ class Session(Generic[Request]):
         here = self._surroundings
         self._client = node
         log.info("stream opened", node=node.id, cluster=node.cluster, mode=self._dialect.mode, version=node.version)
+        duplicate = bool(here.connections.of(node.id))
+        self._connection = here.connections.enter(node, self._dialect.mode, self._stream)
         here.observer.opened(node, self._dialect.mode)
-        if here.live[node.id]:
+        if duplicate:
             log.warning("node id is on two streams", node=node.id)
             here.observer.duplicate(node)
-        here.live[node.id] += 1
         objection = here.worlds.objection(node)
         if objection:
             log.warning("this proxy is told nothing", node=node.id, cluster=node.cluster, because=objection)
@@ -119,12 +121,10 @@ class Session(Generic[Request]):
         self._tasks.create_task(self._follow(node))
 
     def _leave(self) -> None:
-        node, live = self._client, self._surroundings.live
-        if node is None:
+        node = self._client
+        if node is None or self._connection is None:
             return
-        live[node.id] -= 1
-        if not live[node.id]:
-            del live[node.id]
+        self._surroundings.connections.leave(self._connection)
         log.info("stream closed", node=node.id, mode=self._dialect.mode)
         self._surroundings.observer.closed(node, self._dialect.mode)
 
