@@ -1,11 +1,29 @@
 """What one stream knows of one type, for people to read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Self
+from enum import StrEnum
+from typing import NamedTuple, Self
 
 from xds_server.protocol.channel import ABSENT, Channel
 from xds_server.snapshot import Resource
+
+
+class ResourceStatus(StrEnum):
+    """How far a client has come with one resource. `stale`: it was sent another content, and has not answered."""
+
+    SYNCED = "synced"
+    STALE = "stale"
+    NOT_SENT = "not sent"
+    ERROR = "error"
+
+
+class ResourceState(NamedTuple):
+    """A resource as it concerns one client: the version that it is to have, or has."""
+
+    name: str
+    version: str
+    status: ResourceStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +54,20 @@ class TypeState:
     def in_sync(self) -> bool:
         """It has accepted all that it is to have."""
         return not (self.owed or self.awaited or self.refused)
+
+    def resources(self) -> Iterator[ResourceState]:
+        """Everything that is wanted, held or refused, by name."""
+        for name in sorted({*self.held, *self.owed, *self.awaited, *self.refused}):
+            yield self._resource(name)
+
+    def _resource(self, name: str) -> ResourceState:
+        if name in self.refused:
+            return ResourceState(name, self.refused[name], ResourceStatus.ERROR)
+        if name in self.awaited:
+            return ResourceState(name, self.awaited[name] or "", ResourceStatus.STALE)
+        if name in self.owed:
+            return ResourceState(name, self.owed[name] or "", ResourceStatus.NOT_SENT)
+        return ResourceState(name, self.held[name].version, ResourceStatus.SYNCED)
 
 
 def _version(resource: Resource | None) -> str | None:

@@ -13,6 +13,8 @@ import structlog
 
 from xds_server.api.admin import Readiness, admin_app
 from xds_server.api.problems import Standing
+from xds_server.api.proxies import proxies_api
+from xds_server.api.releases import releases_api
 from xds_server.domain.addresses import Address
 from xds_server.domain.errors import XdsServerError, leaves
 from xds_server.ports import Observer
@@ -24,6 +26,8 @@ from xds_server.runtime.garbage import building
 from xds_server.runtime.http import CannotListen, http_server, listen
 from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.observers import Everyone
+from xds_server.runtime.proxies import ConnectedProxies
+from xds_server.runtime.waiting import Waiting
 from xds_server.sources.files import FileSource
 from xds_server.state.store import Store
 from xds_server.transport.credentials import TlsFiles, server_credentials
@@ -91,9 +95,12 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         folder = str(settings.records)
         control = Control(folder, store, metrics, allow_empty=settings.allow_empty, extender=extender)
         control.report_later(_once_proxies_are_told)
-        xds = XdsServer(control.worlds, Everyone(metrics, *control.observers, *observers), control.connections)
+        proxies = ConnectedProxies(control.connections, control.worlds, control.books)
+        everyone = Everyone(metrics, *control.observers, proxies, *observers)
+        xds = XdsServer(control.worlds, everyone, control.connections)
         port = await _start(xds, settings)
-        admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: _standing(control)))
+        more = releases_api(Waiting(control.books, lambda: control.admission), _turn), proxies_api(proxies)
+        admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: _standing(control), more))
         log.info(
             "serving",
             xds=str(settings.xds._replace(port=port)),
@@ -141,6 +148,11 @@ def _readiness(control: Control) -> Readiness:
     if control.waiting_for is None:
         return Readiness(ready=True, because="records are in force")
     return Readiness(ready=False, because=f"waiting for {control.waiting_for}")
+
+
+async def _turn() -> None:
+    """Others have their turn."""
+    await asyncio.sleep(0)
 
 
 def _once_proxies_are_told(act: Callable[[], None]) -> None:
