@@ -368,7 +368,7 @@ def wait(
 
     Example: xdsctl wait -f records/shop.yaml --timeout 30s
     """
-    from xds_server.api.releases import in_words
+    from xds_server.api.release_reports import in_words
     from xds_server.cli import waiting
     from xds_server.cli.servers import NoAnswer
 

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
-from xds_server.api.proxies import ConnectedProxy, Fleet
+from xds_server.api.proxy_reports import ConnectedProxy, Fleet
 from xds_server.cli.servers import Unreachable, asked
 from xds_server.cli.words import count
 

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 from pydantic import TypeAdapter
 
-from xds_server.api.releases import Answer, Verdict
+from xds_server.api.release_reports import Answer, Verdict
 from xds_server.cli.servers import Unreachable, asked
 from xds_server.domain.problems import Problem, Severity
 from xds_server.ledger.content import document_content, short
@@ -101,7 +101,7 @@ def awaited_in(file: Path) -> list[Awaited]:
 def waited(server: str, all_of: Sequence[Awaited], seconds: float, tell: Callable[[str], None]) -> None:
     """Wait for all of them, or for the first that cannot become live. `tell` hears of progress.
 
-    Raises `NoAnswer` if the server does not answer: at once, or all the time that is left after it has.
+    Raises `Unreachable` if the server does not answer until the time is over, `NoAnswer` if it answers something else.
     """
     deadline = time.monotonic() + seconds
     while pending := [each for each in all_of if each.answer is None or each.answer.verdict is not Verdict.LIVE]:
@@ -116,14 +116,14 @@ def waited(server: str, all_of: Sequence[Awaited], seconds: float, tell: Callabl
 
 
 def _ask(server: str, each: Awaited, seconds: float, deadline: float, tell: Callable[[str], None]) -> None:
-    """One question, repeated while a server that has answered before restarts."""
+    """One question, repeated while nobody answers: a server may be restarting."""
     before = each.answer.why if each.answer else ""
     while True:
         try:
             each.take(asked(server, each.path(seconds), ANSWER, patience=seconds + MARGIN))
             break
         except Unreachable as error:
-            if each.answer is None or time.monotonic() >= deadline:
+            if time.monotonic() + AGAIN >= deadline:
                 raise
             tell(f"{error}; it is asked again")
             time.sleep(AGAIN)

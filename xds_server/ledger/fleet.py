@@ -61,10 +61,22 @@ class Carrier:
     """A resource that carries releases, as one fleet holds it.
 
     `told` are its versions now, for newer and older proxies. `source` is the name of what it is made from: a wildcard,
-    for a host under it. `waiting` has what is not accepted by all holders, by the serial of the world that brought it.
+    for a host under it. `_waiting` has what is not accepted by all holders, by the serial of the world that brought it.
     """
 
-    __slots__ = ("_acks", "_counts", "_until", "holders", "kind", "last", "name", "source", "told", "waiting")
+    __slots__ = (
+        "_acks",
+        "_counts",
+        "_settled",
+        "_until",
+        "_waiting",
+        "holders",
+        "kind",
+        "last",
+        "name",
+        "source",
+        "told",
+    )
 
     def __init__(self, kind: TypeUrl, name: str) -> None:
         self.kind = kind
@@ -72,7 +84,8 @@ class Carrier:
         self.source = name
         self.told: frozenset[str] = frozenset()
         self.holders: dict[str, str] = {}
-        self.waiting: dict[int, list[Tracked]] = {}
+        self._waiting: dict[int, set[Tracked]] = {}
+        self._settled = NOW
         self.last: tuple[int, datetime] | None = None
         self._counts: dict[str, int] = {}
         self._until: dict[str, int] = {}
@@ -125,11 +138,40 @@ class Carrier:
     def last_ack(self, serial: int) -> datetime | None:
         return self.last[1] if self.last is not None and self.last[0] >= serial else None
 
-    def settle(self) -> Iterator[Tracked]:
-        """What all holders have accepted by now, once."""
+    def wait(self, tracked: Tracked, serial: int) -> None:
+        """It is behind what this content wants of it."""
+        self._waiting.setdefault(serial, set()).add(tracked)
+        tracked.owed.add(self)
+        self._settled = self.lowest
+
+    def give_up(self, tracked: Tracked) -> None:
+        """Nobody waits for this content any more."""
+        assert tracked.serial is not None
+        waiting = self._waiting[tracked.serial]
+        waiting.discard(tracked)
+        if not waiting:
+            del self._waiting[tracked.serial]
+
+    @property
+    def waiting(self) -> list[Tracked]:
+        return [each for found in self._waiting.values() for each in found]
+
+    @property
+    def idle(self) -> bool:
+        """Nobody has it, and nothing waits for anybody."""
+        return not (self.holders or self._waiting)
+
+    def settle(self) -> list[Tracked]:
+        """What all holders have accepted by now, once. Nothing new is settled before the last of them moves."""
         lowest = self.lowest
-        while self.waiting and (first := next(iter(self.waiting))) <= lowest:
-            yield from self.waiting.pop(first)
+        if lowest == self._settled:
+            return []
+        self._settled = lowest
+        done = [self._waiting.pop(serial) for serial in sorted(self._waiting) if serial <= lowest]
+        found = [each for some in done for each in some]
+        for each in found:
+            each.owed.discard(self)
+        return found
 
 
 class Fleet:
@@ -228,6 +270,13 @@ class Fleet:
             return not self.connecting
         return False
 
+    def forgive(self, proxy: Proxy, type_url: str, taken: Resource) -> None:
+        """What it refused of a resource counts no more once it takes that or newer; older it may take all the time."""
+        refused = proxy.refused.get((type_url, taken.name))
+        carrier = self.carriers.get(taken.name)
+        if refused and (carrier is None or carrier.reach(taken.version) >= carrier.reach(refused.version)):
+            del proxy.refused[type_url, taken.name]
+
     def _is_ready(self, proxy: Proxy) -> bool:
         return self._kind is None or self._kind in proxy.spoken
 
@@ -245,7 +294,7 @@ class Fleet:
         held = [each for each in self.carriers.values() if proxy.id in each.holders and _is_of(each.name, listener)]
         for each in held:
             each.hold(proxy.id, None)
-            if not each.holders and not each.waiting:
+            if each.idle:
                 del self.carriers[each.name]
         absent = [item for item in self._unknown.items() if proxy.id in item[1] and _is_of(item[0], listener)]
         for name, holders in absent:

@@ -172,9 +172,9 @@ class Ledger:
         if proxy is None:
             return
         taken = list(resources)
-        for each in taken:
-            proxy.refused.pop((type_url, each.name), None)
         proxy.way.pop(type_url, None)
+        for each in taken:
+            proxy.fleet.forgive(proxy, type_url, each)
         kind = _carrying(type_url)
         if kind is not None:
             self._take(proxy, kind, taken, now)
@@ -184,7 +184,7 @@ class Ledger:
             self._listen(proxy, taken, removed, now)
 
     def nacked(self, proxy_id: str, type_url: str, why: str, refused: Mapping[str, str]) -> None:
-        """What it holds of that response stays unknown. The refusal stands until it accepts the resource."""
+        """What it holds of that response stays unknown. The refusal stands until it accepts that or newer."""
         proxy = self._proxies.get(proxy_id)
         if proxy is None:
             return
@@ -237,24 +237,12 @@ class Ledger:
                 continue
             self._late.discard(release)
             if tracked is not None and tracked.serial is None:
-                self._wait(tracked, self._serial, now)
-
-    def _wait(self, tracked: Tracked, serial: int, now: datetime) -> None:
-        """From the world of this serial on it is waited for the holders of its carriers."""
-        tracked.serial = serial
-        if not tracked.open:
-            return
-        for fleet in self._fleets_of(tracked):
-            for carrier in fleet.carrying(tracked.hosts):
-                if carrier.lowest < serial:
-                    carrier.waiting.setdefault(serial, []).append(tracked)
-                    tracked.owed += 1
-        self._look_at(tracked, now)
+                tracked.serial = self._serial
+                self._look_at(tracked, now)
 
     def _settle(self, carriers: Iterable[Carrier], now: datetime) -> None:
         for carrier in carriers:
             for tracked in carrier.settle():
-                tracked.owed -= 1
                 self._look_at(tracked, now)
 
     def _unblock(self, fleet: Fleet, now: datetime) -> None:
@@ -264,9 +252,17 @@ class Ledger:
                 self._look_at(tracked, now)
 
     def _look_at(self, tracked: Tracked, now: datetime) -> None:
-        """It is live if nothing is waited for any more."""
-        if tracked.owed or not tracked.open:
+        """Find out what it waits for. It is live if that is nothing."""
+        if tracked.owed or not tracked.open or tracked.serial is None:
             return
+        for carrier in self._carriers_of(tracked):
+            if carrier.lowest < tracked.serial:
+                carrier.wait(tracked, tracked.serial)
+        if not tracked.owed:
+            self._conclude(tracked, now)
+
+    def _conclude(self, tracked: Tracked, now: datetime) -> None:
+        """Nobody who holds it is behind; but some may not have said what they hold, or there may be nobody."""
         fleets = self._fleets_of(tracked)
         blocking = [each for each in fleets if each.connecting]
         if not (blocking or any(each.proxies for each in fleets)):
@@ -286,6 +282,8 @@ class Ledger:
         end = End.REMOVED if change.record is None else End.REPLACED
         tracked.entry = (self._looked(tracked) if tracked.open else tracked.entry).ends(end, now)
         self._finish(tracked.entry)
+        for carrier in tracked.owed:
+            carrier.give_up(tracked)
         for fleet in self._fleets_of(tracked):
             fleet.blocked.discard(tracked)
 
@@ -304,7 +302,7 @@ class Ledger:
         entry = replace(tracked.entry, summary=sum(parts, Summary()))
         if not tracked.open or serial is None:
             return entry
-        carriers = [each for fleet in self._fleets_of(tracked) for each in fleet.carrying(tracked.hosts)]
+        carriers = self._carriers_of(tracked)
         first = [at for each in carriers if (at := each.first_ack(serial)) is not None]
         last = [at for each in carriers if (at := each.last_ack(serial)) is not None]
         return replace(
@@ -316,6 +314,9 @@ class Ledger:
     def _holders(self, tracked: Tracked) -> Iterator[Holder]:
         for fleet in self._fleets_of(tracked):
             yield from fleet.holders(tracked.hosts, _wanted(tracked.serial), tracked.entry.accepted)
+
+    def _carriers_of(self, tracked: Tracked) -> list[Carrier]:
+        return [each for fleet in self._fleets_of(tracked) for each in fleet.carrying(tracked.hosts)]
 
     def _fleets_of(self, tracked: Tracked) -> list[Fleet]:
         return [self._fleet((gateway, delivery)) for gateway in tracked.gateways for delivery in Delivery]
@@ -345,5 +346,4 @@ def _concerned(fleet: Fleet, type_url: str, refused: Iterable[str]) -> Iterator[
     if type_url == TypeUrl.LISTENER:
         yield from fleet.blocked
     for name in refused if _carrying(type_url) else ():
-        waiting = fleet.carriers[name].waiting.values() if name in fleet.carriers else ()
-        yield from (each for part in waiting for each in part)
+        yield from fleet.carriers[name].waiting if name in fleet.carriers else ()

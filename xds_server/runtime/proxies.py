@@ -8,10 +8,10 @@ from typing import Any
 
 from typing_extensions import override
 
-from xds_server.api.proxies import (
+from xds_server.api.proxies import Proxies
+from xds_server.api.proxy_reports import (
     ConnectedProxy,
     Fleet,
-    Proxies,
     ProxyDetail,
     RefusalReport,
     ResourceReport,

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 
 from typing_extensions import override
 
-from xds_server.api.releases import Answer, Books, Question, Verdict, entry_report
+from xds_server.api.release_reports import Answer, Question, Verdict, entry_report
+from xds_server.api.releases import Books
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Severity
 from xds_server.ledger.content import document_content
