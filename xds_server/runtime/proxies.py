@@ -85,7 +85,7 @@ class ConnectedProxies(Nobody, Proxies):
         return ProxyDetail(**self._said(connection), resources=tuple(resources))
 
     def _said(self, connection: Connection) -> dict[str, Any]:
-        node, mode, since, stream = connection
+        node, mode, since, stream, _ = connection
         states = stream.state()
         objection = self._worlds.objection(node)
         return {

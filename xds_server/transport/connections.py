@@ -9,12 +9,16 @@ from xds_server.protocol.stream import Stream
 
 
 class Connection(NamedTuple):
-    """An open stream of a proxy that has said who it is. `mode` is `sotw` or `delta`, `since` a `monotonic()`."""
+    """An open stream of a proxy that has said who it is. `mode` is `sotw` or `delta`, `since` a `monotonic()`.
+
+    `reasons` are the proxy's own words for what it refused last, by type and name.
+    """
 
     node: Node
     mode: str
     since: float
     stream: Stream[Any]
+    reasons: dict[tuple[str, str], str]
 
 
 class Connections:
@@ -24,7 +28,7 @@ class Connections:
         self._open: dict[str, list[Connection]] = {}
 
     def enter(self, node: Node, mode: str, stream: Stream[Any]) -> Connection:
-        made = Connection(node, mode, monotonic(), stream)
+        made = Connection(node, mode, monotonic(), stream, {})
         self._open.setdefault(node.id, []).append(made)
         return made
 

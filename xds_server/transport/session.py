@@ -128,6 +128,11 @@ class Session(Generic[Request]):
         log.info("stream closed", node=node.id, mode=self._dialect.mode)
         self._surroundings.observer.closed(node, self._dialect.mode)
 
+    def _note(self, nacked: Nacked) -> None:
+        """Why, for those who ask later."""
+        if self._connection is not None:
+            self._connection.reasons.update(((nacked.type_url, name), nacked.reason) for name in nacked.names)
+
     def _apply(self, effects: list[Effect]) -> None:
         node, observer = self._client, self._surroundings.observer
         assert node is not None
@@ -140,6 +145,7 @@ class Session(Generic[Request]):
                     observer.acked(node, effect)
                 case Nacked():
                     log.warning("response refused", node=node.id, type_url=effect.type_url, reason=effect.reason)
+                    self._note(effect)
                     observer.nacked(node, effect)
                 case Wake():
                     self._tasks.create_task(self._wait(effect))
