@@ -12,8 +12,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from xds_server.domain.names import Ref
+from xds_server.ledger.carrier import CARRIERS, NOWHERE, UNKNOWN, Carrier
 from xds_server.ledger.entry import End, Entry, Holder, Summary
-from xds_server.ledger.fleet import CARRIERS, NOWHERE, UNKNOWN, Carrier, Fleet, Proxy, Refused
+from xds_server.ledger.fleet import Fleet, Proxy, Refused
 from xds_server.ledger.tracked import Tracked
 from xds_server.records.models import Release
 from xds_server.snapshot import Delivery, Resource, Snapshot, TypeUrl

@@ -32,7 +32,7 @@ from xds_server.runtime.extensions import Caller, Extender
 from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.refusals import Refusals
 from xds_server.runtime.worlds import GatewayWorlds
-from xds_server.snapshot import Resource, TypeUrl
+from xds_server.snapshot import Delivery, Resource, TypeUrl
 from xds_server.state.extended import extended_in, extended_key, extended_row
 from xds_server.state.store import Store
 from xds_server.transport.connections import Connections
@@ -201,6 +201,9 @@ class Control(Caller):
         news = self.worlds.publish(gateway, parts.snapshots)
         if news:
             self._metrics.told(gateway, parts.snapshot, len(parts.hosts.bodies), self._heard)
+            on_demand = parts.snapshots[Delivery.ON_DEMAND]
+            if on_demand is not parts.snapshot:
+                self._metrics.flips(on_demand, self._heard)
         return news
 
     @override
