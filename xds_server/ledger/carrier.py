@@ -142,7 +142,7 @@ class Carrier:
 
 
 def wildcards_over(name: str) -> Iterator[str]:
-    """The virtual hosts that one may be under, the closest first: `edge/http/*.shop.test` of `edge/http/a.shop.test`."""
+    """The virtual hosts that one may be under, the closest first: `edge/http/*.b.test` of `edge/http/a.b.test`."""
     listener, _, host = name.rpartition("/")
     return (names.virtual_host(listener, f"*{host[cut:]}") for cut in range(1, len(host)))
 

@@ -64,6 +64,11 @@ class Bookkeeping(Nobody):
         self.save_all()
         return self._store.entries_of(content)
 
+    @property
+    def awaited(self) -> frozenset[Ref]:
+        """The releases of which somebody waits for news."""
+        return frozenset(self._bells)
+
     async def news_of(self, release: Ref | None) -> None:
         """Wait until a content of this release may have come further, or of any."""
         await (self._changed if release is None else self._bells.setdefault(release, asyncio.Event())).wait()
