@@ -353,14 +353,17 @@ def wait(
     content: Annotated[
         str, typer.Option(metavar="HASH", help="This content: at least 8 digits of it.", show_default=False)
     ] = "",
-    timeout: Annotated[float, typer.Option(parser=_seconds, metavar="DURATION", help="How long.")] = 60.0,
+    timeout: Annotated[
+        float, typer.Option(parser=_seconds, metavar="DURATION", help="How long.", show_default="60s")
+    ] = 60.0,
     server: AdminOption = ADMIN,
     output: ReportOption = Report.TEXT,
 ) -> None:
     """Wait until a release is live: every connected proxy that has it loaded has accepted what it says.
 
-    It is that content which is waited for, whatever comes after it. With -f it need not have been read yet. Progress
-    is told on stderr. A server that restarts meanwhile is asked again.
+    What is waited for is that content, whatever comes after it. With -f the server need not have read it yet.
+
+    Progress is told on stderr. A server that restarts meanwhile is asked again.
 
     Exit code 0: it is live; 1: the server does not answer; 2: wrong use;
     3: it was replaced or removed before it was live; 4: refused, by the server or by a proxy;
