@@ -117,7 +117,7 @@ def waited(server: str, all_of: Sequence[Awaited], seconds: float, tell: Callabl
 
 def _ask(server: str, each: Awaited, seconds: float, deadline: float, tell: Callable[[str], None]) -> None:
     """One question, repeated while nobody answers: a server may be restarting."""
-    before = each.answer.why if each.answer else ""
+    before, told = each.answer.why if each.answer else "", False
     while True:
         try:
             each.take(asked(server, each.path(seconds), ANSWER, patience=seconds + MARGIN))
@@ -125,7 +125,9 @@ def _ask(server: str, each: Awaited, seconds: float, deadline: float, tell: Call
         except Unreachable as error:
             if time.monotonic() + AGAIN >= deadline:
                 raise
-            tell(f"{error}; it is asked again")
+            if not told:
+                tell(f"{error}; it is asked again")
+            told = True
             time.sleep(AGAIN)
     if each.answer is not None and each.answer.why != before:
         tell(f"{each.release or '?'} {short(each.content)}: {each.answer.why}")
