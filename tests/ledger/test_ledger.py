@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from immutables import Map
 
 from tests.ledger.facts import EDGE, HOSTS, LISTENER, NOON, ROUTES, Story, change, ref, resource
-from xds_server.ledger.entry import End, Entry, ProxyState, State, Summary
+from xds_server.ledger.entry import End, Entry, Holder, ProxyState, State, Summary
 from xds_server.ledger.ledger import Change, Ledger, Published
 from xds_server.snapshot import Delivery, Resource, Snapshot
 
@@ -325,6 +325,33 @@ def test_after_a_restart_what_was_live_is_live() -> None:
     story = restarted(replace(BEFORE, live=NOON))
     story.world({HTTP: "1"}, change("shop", A), complete=True)
 
+    assert story.entry("shop").state is State.LIVE
+
+
+OWING = replace(BEFORE, summary=Summary(pending=1, named=(Holder("two", "edge", ProxyState.PENDING),)))
+
+
+def test_after_a_restart_who_was_behind_is_waited_for() -> None:
+    story = restarted(OWING)
+    story.world({HTTP: "1"}, change("shop", A), complete=True)
+    story.opens("one")
+    story.takes("one", {HTTP: "1"})
+
+    assert story.entry("shop").state is State.PENDING
+    story.opens("two")
+    assert story.entry("shop").state is State.PENDING
+    story.takes("two", {HTTP: "1"})
+    assert story.entry("shop").state is State.LIVE
+
+
+def test_after_a_restart_who_was_behind_is_not_waited_for_for_ever() -> None:
+    story = restarted(OWING)
+    story.world({HTTP: "1"}, change("shop", A), change("other", B), complete=True)
+    story.opens("one")
+    story.takes("one", {HTTP: "1"})
+    assert [story.entry(name).state for name in ("shop", "other")] == [State.PENDING, State.LIVE]
+
+    story.ledger.go_on(story.tick())
     assert story.entry("shop").state is State.LIVE
 
 

@@ -50,7 +50,11 @@ class Ledger:
 
     def __init__(self, begun: Iterable[Entry] = (), last: int = 0) -> None:
         self._begun = {entry.release: entry for entry in begun}
-        self._last = last
+        self._last = self._restored = last
+        # Who kept them from being live is waited for: the first that comes back does not speak for all.
+        owing = (each.summary.named for each in self._begun.values() if each.live is None)
+        self._missing = {holder.proxy for named in owing for holder in named}
+        self._held_up: set[Tracked] = set()
         self._current: dict[Ref, Tracked] = {}
         self._late: set[Ref] = set()
         self._fleets: dict[FleetName, Fleet] = {}
@@ -124,9 +128,20 @@ class Ledger:
             proxy.begin(fleet)
         proxy.streams += 1
         fleet.enter(proxy)
+        if proxy_id in self._missing:
+            self._missing.discard(proxy_id)
+            if not self._missing:
+                self.go_on(now)
         # Only now, because it is still connected: nothing becomes live for want of it.
         self._settle(held, now)
         self._unblock(fleet, now)
+
+    def go_on(self, now: datetime) -> None:
+        """Who has not come back after a restart by now is gone."""
+        self._missing.clear()
+        held_up, self._held_up = self._held_up, set()
+        for tracked in held_up:
+            self._look_at(tracked, now)
 
     def closed(self, proxy_id: str, now: datetime) -> None:
         proxy = self._proxies.get(proxy_id)
@@ -264,6 +279,9 @@ class Ledger:
 
     def _conclude(self, tracked: Tracked, now: datetime) -> None:
         """Nobody who holds it is behind; but some may not have said what they hold, or there may be nobody."""
+        if self._missing and tracked.entry.number <= self._restored:
+            self._held_up.add(tracked)
+            return
         fleets = self._fleets_of(tracked)
         blocking = [each for each in fleets if each.connecting]
         if not (blocking or any(each.proxies for each in fleets)):

@@ -25,11 +25,12 @@ MOST = 200
 
 
 class Bookkeeping(Nobody):
-    """Belongs to one event loop. `unsaved` is set while there is something to save."""
+    """Belongs to one event loop. `unsaved` is set while there is something to save, `began` once there is a world."""
 
     def __init__(self, store: Store, connections: Connections, clock: Callable[[], datetime]) -> None:
         self.ledger = Ledger(*store.begun())
         self.unsaved = asyncio.Event()
+        self.began = asyncio.Event()
         self.revision = 0
         self._store = store
         self._connections = connections
@@ -39,6 +40,12 @@ class Bookkeeping(Nobody):
 
     def publish(self, world: Published) -> None:
         self.ledger.publish(world, self._clock())
+        self.began.set()
+        self._follow()
+
+    def go_on(self) -> None:
+        """Proxies have had the time to come back after a restart."""
+        self.ledger.go_on(self._clock())
         self._follow()
 
     def save(self) -> None:
@@ -123,7 +130,8 @@ class Bookkeeping(Nobody):
 
     def _learn(self, node: Node, type_url: str) -> None:
         """What a proxy holds of virtual hosts from before is known as soon as it has said anything about them."""
-        if not self.ledger.has_stated(node.id, type_url):
+        streams = self._connections.of(node.id)
+        if streams and not self.ledger.has_stated(node.id, type_url):
             kind = TypeUrl(type_url)
-            held = self._connections.of(node.id)[-1].stream.holds(kind)
+            held = streams[-1].stream.holds(kind)
             self.ledger.stated(node.id, kind, held, self._clock())

@@ -39,6 +39,8 @@ COLLECTED = 0.01
 """Seconds in which what happens is one report of problems."""
 SAVED = 0.05
 """Seconds in which what happens is one transaction of the ledger."""
+GATHERED = 10.0
+"""Seconds after which a proxy that has not come back since a restart is gone."""
 GRACE = 2.0
 """Seconds that open streams have to end when the server stops."""
 
@@ -115,6 +117,7 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
                 tasks.create_task(_tick(control, changed))
                 tasks.create_task(extender.work(control))
                 tasks.create_task(_save(control.books))
+                tasks.create_task(_gather(control.books))
                 yield control
                 raise _Stop
         except* _Stop:
@@ -181,6 +184,13 @@ async def _save(books: Bookkeeping) -> None:
             books.save()
     finally:
         books.save_all()
+
+
+async def _gather(books: Bookkeeping) -> None:
+    """Proxies that were behind when the server ended have some time to come back."""
+    await books.began.wait()
+    await asyncio.sleep(GATHERED)
+    books.go_on()
 
 
 async def _tick(control: Control, changed: asyncio.Event) -> None:
