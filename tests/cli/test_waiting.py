@@ -70,6 +70,14 @@ def test_a_server_that_does_not_answer_is_asked_until_the_time_is_over() -> None
     assert "it is asked again" in result.stderr
 
 
+def test_a_server_that_is_stopping_is_asked_again() -> None:
+    with answering(500, b"Internal Server Error") as server:
+        result = CliRunner().invoke(app, ["wait", "shop", "--server", server, "--timeout", "300ms"])
+
+    assert result.exit_code == 1
+    assert "it is asked again" in result.stderr
+
+
 def test_a_server_that_says_no_is_not_asked_again() -> None:
     with answering(400, b'{"error": "content is none"}') as server:
         result = CliRunner().invoke(app, ["wait", "shop", "--server", server])

@@ -14,6 +14,7 @@ from xds_server.domain.problems import Place, Problem
 T = TypeVar("T")
 
 PATIENCE = 30.0
+SERVER_ERROR = 500
 PROBLEMS = TypeAdapter(list[ProblemReport])
 
 
@@ -35,7 +36,8 @@ def asked(server: str, path: str, expected: TypeAdapter[T], body: bytes | None =
         with build_opener().open(request, timeout=patience) as answer:
             return expected.validate_json(answer.read())
     except HTTPError as error:
-        raise NoAnswer(_said(error)) from None
+        # A server that is stopping breaks off what it is doing.
+        raise (Unreachable if error.code >= SERVER_ERROR else NoAnswer)(_said(error)) from None
     except (URLError, OSError, HTTPException) as error:
         why = getattr(error, "reason", error)
         raise Unreachable(f"{url} does not answer ({why}); give the address of --admin") from None
