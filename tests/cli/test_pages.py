@@ -30,7 +30,7 @@ PLAIN = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
 PROGRAMS = {"xdsctl": ctl, "xds-server": server}
 
 COMMANDS = {
-    "xdsctl": ["", "check", "render", "diff", "builds", "explain", "fields", "schema"],
+    "xdsctl": ["", "check", "render", "diff", "builds", "explain", "wait", "proxies", "fields", "schema"],
     "xds-server": ["", "serve", "bootstrap", "bootstrap gateway", "bootstrap sidecar", "demo"],
 }
 

@@ -141,3 +141,28 @@ def test_what_a_gateway_can_be_told_is_counted_while_there_is_such_a_gateway() -
     assert (held("RouteConfiguration"), held("VirtualHost"), held("Cluster")) == (1, 3, 0)
     metrics.gone(EDGE)
     assert held("VirtualHost") is None
+
+
+def host(name: str, version: str) -> Resource:
+    return Resource(f"edge/http/{name}", version, b"")
+
+
+def on_demand(serial: int, *hosts: Resource) -> Snapshot:
+    found = Map({each.name: each for each in hosts})
+    changed = {TypeUrl.VIRTUAL_HOST: frozenset(found)}
+    return Snapshot({TypeUrl.VIRTUAL_HOST: found}, serial, serial - 1, changed, on_demand=True)
+
+
+def test_a_virtual_host_that_is_told_on_demand_is_measured() -> None:
+    metrics = Metrics()
+    wildcard = host("*.shop.test", "2").for_names(lambda name: host(name, f"2 {name}"))
+    metrics.opened(NODE, "delta")
+    metrics.flips(on_demand(0, host("shop.test", "1")), perf_counter())
+    metrics.acked(NODE, Acked(TypeUrl.VIRTUAL_HOST, "1", (host("shop.test", "1"),), ()))
+    count = "xds_server_flip_seconds_count"
+    assert metrics.registry.get_sample_value(count) == 0, "what there is at first is no change"
+
+    metrics.flips(on_demand(1, host("shop.test", "2"), wildcard), perf_counter())
+    told = (host("shop.test", "2"), host("a.shop.test", "2 a.shop.test"), host("b.shop.test", "1 b.shop.test"))
+    metrics.acked(NODE, Acked(TypeUrl.VIRTUAL_HOST, "2", told, ()))
+    assert metrics.registry.get_sample_value(count) == 2

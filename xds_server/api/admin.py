@@ -1,12 +1,14 @@
-"""`/healthz`, `/readyz` and `/metrics`, for probes and Prometheus; `/problems` and `/explain`, for people."""
+"""`/healthz`, `/readyz` and `/metrics`, for probes and Prometheus; `/problems` and `/explain`, for people; and more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
 from xds_server import __version__
 from xds_server.api.explain import Question, explained, malformed
@@ -23,10 +25,16 @@ class Readiness(BaseModel):
 
 
 def admin_app(
-    readiness: Callable[[], Readiness], registry: CollectorRegistry, standing: Callable[[], Standing] = Standing
+    readiness: Callable[[], Readiness],
+    registry: CollectorRegistry,
+    standing: Callable[[], Standing] = Standing,
+    more: Iterable[APIRouter] = (),
 ) -> FastAPI:
-    """`standing` is asked anew each time."""
+    """`standing` is asked anew each time. `more`: what else is served."""
     app = FastAPI(title="xds-server", version=__version__, docs_url=None, redoc_url=None)
+    _tell_errors(app)
+    for router in more:
+        app.include_router(router)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, bool]:
@@ -50,11 +58,6 @@ def admin_app(
         """Everything that is wrong now: with records, certificates and extensions, and what proxies refuse."""
         return [problem_report(each) for each in standing().problems]
 
-    @app.exception_handler(RequestValidationError)
-    async def refuse(_request: Request, error: RequestValidationError) -> JSONResponse:
-        """Only `/explain` takes anything."""
-        return JSONResponse({"error": malformed(error.errors())}, 400)
-
     @app.post("/explain", response_model=Decision)
     def explain(question: Question) -> Decision | JSONResponse:
         """What a gateway does with a request, and why; 400 if that cannot be told. Runs beside the event loop."""
@@ -64,3 +67,23 @@ def admin_app(
             return JSONResponse({"error": str(error)}, 400)
 
     return app
+
+
+def _tell_errors(app: FastAPI) -> None:
+    @app.exception_handler(RequestValidationError)
+    async def refuse(_request: Request, error: RequestValidationError) -> JSONResponse:
+        """Of `/explain` the body, of all others the query."""
+        found = error.errors()
+        return JSONResponse({"error": malformed(found) if found[0]["loc"][0] == "body" else misread(found)}, 400)
+
+    @app.exception_handler(HTTPException)
+    async def say(_request: Request, error: HTTPException) -> JSONResponse:
+        """Errors look the same wherever they come from."""
+        return JSONResponse({"error": error.detail}, error.status_code)
+
+
+def misread(errors: Sequence[Any]) -> str:
+    """What is wrong with the first of the parameters that are: which, what, and what was written."""
+    first = errors[0]
+    where = " ".join(map(str, first["loc"]))
+    return f"{where}: {first['msg'].lower()}, and it is {first.get('input')!r}; /openapi.json says what it may be"

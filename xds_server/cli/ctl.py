@@ -11,6 +11,7 @@ import typer
 from xds_server.cli.values import ErrorIsOne, PlainWords, version_of
 
 if TYPE_CHECKING:
+    from xds_server.cli.waiting import Awaited
     from xds_server.domain.problems import Problem
     from xds_server.pipeline import Compilation
     from xds_server.records.admitted import Admission
@@ -321,6 +322,119 @@ def _folder(word: str) -> Path:
     if not folder.is_dir():
         raise typer.BadParameter(f"{word!r} is not a folder of records; write DIR [METHOD] URL")
     return folder
+
+
+ADMIN = "http://127.0.0.1:18001"
+AdminOption = Annotated[str, typer.Option("--server", metavar="URL", help="The server, by its --admin address.")]
+
+
+def _seconds(text: "str | float") -> float:
+    from pydantic import TypeAdapter, ValidationError
+
+    from xds_server.records.values import Duration
+
+    if not isinstance(text, str):
+        return text
+    try:
+        return TypeAdapter(Duration).validate_python(text).total_seconds()
+    except ValidationError:
+        raise typer.BadParameter(f"{text!r} is no duration, such as 500ms, 60s or 5m") from None
+
+
+@app.command()
+def wait(
+    release: Annotated[
+        str, typer.Argument(metavar="[RELEASE]", help="What is in force of it now: NAME, or NAMESPACE.NAME.")
+    ] = "",
+    file: Annotated[
+        Path | None,
+        typer.Option("-f", "--file", help="The releases that this file states.", exists=True, dir_okay=False),
+    ] = None,
+    content: Annotated[
+        str, typer.Option(metavar="HASH", help="This content: at least 8 digits of it.", show_default=False)
+    ] = "",
+    timeout: Annotated[
+        float, typer.Option(parser=_seconds, metavar="DURATION", help="How long.", show_default="60s")
+    ] = 60.0,
+    server: AdminOption = ADMIN,
+    output: ReportOption = Report.TEXT,
+) -> None:
+    """Wait until a release is live: every connected proxy that has it loaded has accepted what it says.
+
+    What is waited for is that content, whatever comes after it. With -f the server need not have read it yet.
+
+    Progress is told on stderr. A server that restarts meanwhile is asked again.
+
+    Exit code 0: it is live; 1: the server does not answer; 2: wrong use;
+    3: it was replaced or removed before it was live; 4: refused, by the server or by a proxy;
+    5: the time is over; 6: the time is over, and no proxy of its gateways is connected.
+
+    Example: xdsctl wait -f records/shop.yaml --timeout 30s
+    """
+    from xds_server.api.release_reports import in_words
+    from xds_server.cli import waiting
+    from xds_server.cli.servers import NoAnswer
+
+    awaited = _awaited(release, file, content)
+    try:
+        waiting.waited(server, awaited, timeout, lambda line: typer.echo(line, err=True))
+    except NoAnswer as error:
+        typer.echo(f"xdsctl: {error}", err=True)
+        raise typer.Exit(waiting.Code.NO_SERVER) from None
+    if output is Report.TEXT:
+        for answer in waiting.answers(awaited):
+            typer.echo(in_words(answer))
+    else:
+        _echo(waiting.data(awaited), output.value)
+    raise typer.Exit(waiting.code(awaited))
+
+
+def _awaited(release: str, file: Path | None, content: str) -> "list[Awaited]":
+    from xds_server.cli import reports, waiting
+
+    if file is not None and (release or content):
+        raise typer.BadParameter("write -f FILE, or RELEASE and --content")
+    if file is None:
+        if not (release or content):
+            raise typer.BadParameter("write a RELEASE, -f FILE or --content HASH")
+        return [waiting.Awaited(release, content)]
+    try:
+        return waiting.awaited_in(file)
+    except waiting.NotReleases as error:
+        if not error.problems:
+            raise typer.BadParameter(str(error)) from None
+        reports.print_errors(error.problems)
+        raise typer.Exit(waiting.Code.REFUSED) from None
+
+
+@app.command()
+def proxies(
+    name: Annotated[
+        list[str] | None, typer.Argument(help="Only proxies with these node ids, type by type.", show_default=False)
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Print them anew with every change.")] = False,
+    server: AdminOption = ADMIN,
+    output: ReportOption = Report.TEXT,
+) -> None:
+    """List the proxies that are connected: how they are told, what they hold, who is behind and what was refused.
+
+    Exit code 0: it is printed; 1: the server does not answer; 2: wrong use.
+
+    Example: xdsctl proxies -w
+    """
+    from xds_server.cli import proxies as asking
+    from xds_server.cli.servers import NoAnswer
+
+    names = name or []
+    try:
+        for found in asking.fleets(server, names) if watch else [asking.fleet(server, names)]:
+            if output is Report.TEXT:
+                asking.print_fleet(found, whole=bool(names))
+            else:
+                _echo(asking.data(found), output.value)
+    except NoAnswer as error:
+        typer.echo(f"xdsctl: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 @app.command()

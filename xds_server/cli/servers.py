@@ -1,6 +1,7 @@
 """Asking a running server by its `--admin` address."""
 
 import json
+from http.client import HTTPException
 from typing import TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, build_opener
@@ -13,6 +14,7 @@ from xds_server.domain.problems import Place, Problem
 T = TypeVar("T")
 
 PATIENCE = 30.0
+SERVER_ERROR = 500
 PROBLEMS = TypeAdapter(list[ProblemReport])
 
 
@@ -20,20 +22,25 @@ class NoAnswer(Exception):
     """The server does not tell, and why."""
 
 
-def asked(server: str, path: str, expected: TypeAdapter[T], body: bytes | None = None) -> T:
-    """What the server says: a GET, or a POST of JSON where there is a body."""
+class Unreachable(NoAnswer):
+    """Nobody answers there now."""
+
+
+def asked(server: str, path: str, expected: TypeAdapter[T], body: bytes | None = None, patience: float = PATIENCE) -> T:
+    """What the server says: a GET, or a POST of JSON where there is a body. `patience`: seconds."""
     url = server.rstrip("/") if "://" in server else f"http://{server.rstrip('/')}"
     if not url.startswith(("http://", "https://")):
         raise NoAnswer(f"{server!r} is not the address of a server, such as http://127.0.0.1:18001")
     request = Request(f"{url}{path}", body, {"content-type": "application/json"})  # noqa: S310 - checked above
     try:
-        with build_opener().open(request, timeout=PATIENCE) as answer:
+        with build_opener().open(request, timeout=patience) as answer:
             return expected.validate_json(answer.read())
     except HTTPError as error:
-        raise NoAnswer(_said(error)) from None
-    except (URLError, OSError) as error:
+        # A server that is stopping breaks off what it is doing.
+        raise (Unreachable if error.code >= SERVER_ERROR else NoAnswer)(_said(error)) from None
+    except (URLError, OSError, HTTPException) as error:
         why = getattr(error, "reason", error)
-        raise NoAnswer(f"{url} does not answer ({why}); give the address of --admin") from None
+        raise Unreachable(f"{url} does not answer ({why}); give the address of --admin") from None
     except ValidationError:
         raise NoAnswer(f"{url} is not an xds-server of this version") from None
 

@@ -2,6 +2,7 @@
 # mypy: implicit-reexport
 # ruff: noqa: F401
 
+from envoy_data_plane.envoy.admin.v3 import UpdateFailureState
 from envoy_data_plane.envoy.config.accesslog.v3 import (
     AccessLog,
     AccessLogFilter,
@@ -180,15 +181,26 @@ from envoy_data_plane.envoy.service.discovery.v3 import (
     ResourceLocator,
     ResourceName,
 )
+from envoy_data_plane.envoy.service.status.v3 import (
+    ClientConfig,
+    ClientConfigGenericXdsConfig,
+    ClientStatusRequest,
+    ClientStatusResponse,
+    ConfigStatus,
+)
 from envoy_data_plane.envoy.type.matcher.v3 import (
     HttpRequestHeaderMatchInput,
     HttpRequestQueryParamMatchInput,
     ListStringMatcher,
+    NodeMatcher,
     PathMatcher,
     RegexMatchAndSubstitute,
     RegexMatcher,
     RegexMatcherGoogleRe2,
     StringMatcher,
+    StructMatcher,
+    StructMatcherPathSegment,
+    ValueMatcher,
 )
 from envoy_data_plane.envoy.type.v3 import (
     CodecClientType,

@@ -352,9 +352,16 @@ class Kind:
         begin, end = ends_of(key.name) if key.kind is TypeUrl.VIRTUAL_HOST else (key.name, "")
         found = index.wanting(key.name) if begin == key.name else index.wanting_under(begin, end)
         chosen = settled is not None and settled.on_demand and key.kind is TypeUrl.CLUSTER
-        if not chosen or key.name in settled.always.get(key.kind, ()):  # type: ignore[union-attr]
+        if not chosen:
             found |= index.everything
+        if self._is_for_every_one(key):
+            found |= self._living
         return found & self._living
+
+    def _is_for_every_one(self, key: Key) -> bool:
+        """Though virtual hosts and clusters are delivered on demand, or else: it is nobody's in particular."""
+        worlds = (self.settled, self._offered)
+        return any(each is not None and key.name in each.always.get(key.kind, ()) for each in worlds)
 
     def _choose(self, trial: Trial, wanting: int, *, patient: bool = True) -> Member | None:
         """Who tries it next: who tries what it needs, if that is on trial; of these the fastest, and the fittest."""

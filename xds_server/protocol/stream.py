@@ -29,6 +29,7 @@ from xds_server.protocol.index import Index
 from xds_server.protocol.outlook import Outlook
 from xds_server.protocol.plan import Plan
 from xds_server.protocol.retries import Retries
+from xds_server.protocol.state import TypeState
 from xds_server.protocol.subscription import Change
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
 
@@ -136,6 +137,14 @@ class Stream(ABC, Generic[Request]):
 
     def _begin(self, first: Snapshot) -> None:
         """There is a first world: it says how the client is served."""
+
+    def state(self) -> dict[str, TypeState]:
+        """What the client wants, holds and is owed of each type, now. Costs as much as it holds."""
+        return {type_url: TypeState.of(channel) for type_url, channel in self._channels.items()}
+
+    def holds(self, kind: TypeUrl) -> Mapping[str, Resource]:
+        """What the client holds of a type, as far as that is known."""
+        return self._channels[kind].held if kind in self._channels else {}
 
     @abstractmethod
     def _channel(self, type_url: str) -> Channel:

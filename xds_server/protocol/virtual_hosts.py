@@ -40,7 +40,17 @@ class VirtualHosts(Channel):
     `strange`: what the client holds since before the stream began, in a version of which the needs are not known.
     """
 
-    __slots__ = ("_aliases", "_always", "_answering", "_clusters", "_seen", "_wanted", "budget", "configured", "strange")
+    __slots__ = (
+        "_aliases",
+        "_always",
+        "_answering",
+        "_clusters",
+        "_seen",
+        "_wanted",
+        "budget",
+        "configured",
+        "strange",
+    )
 
     def __init__(self, clusters: Clusters) -> None:
         self._wanted = Asked()

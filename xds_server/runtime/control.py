@@ -1,7 +1,7 @@
 """From what a source says to what proxies are told: one change at a time, saved before anyone hears of it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from datetime import UTC, datetime
 from itertools import islice
 from time import perf_counter
@@ -13,15 +13,19 @@ from xds_server.difference.releases import ReleaseShift, RuleShift, Weights, rel
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Severity
 from xds_server.graph import distil, shift
+from xds_server.ledger.content import content_of
+from xds_server.ledger.ledger import Change, Published
 from xds_server.pipeline import EMPTY, Compilation, compile_world
 from xds_server.ports import Observer
 from xds_server.records.admission import admit, restore, tick, unreadable
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
+from xds_server.records.models import Release
 from xds_server.records.reading import Batch, Unreadable
 from xds_server.records.world import World
 from xds_server.resources.extensions import Call
 from xds_server.resources.gateways import GatewayParts
+from xds_server.runtime.bookkeeping import Bookkeeping
 from xds_server.runtime.connected import Connected
 from xds_server.runtime.extending import Extending
 from xds_server.runtime.extensions import Caller, Extender
@@ -31,6 +35,7 @@ from xds_server.runtime.worlds import GatewayWorlds
 from xds_server.snapshot import Delivery, Resource, TypeUrl
 from xds_server.state.extended import extended_in, extended_key, extended_row
 from xds_server.state.store import Store
+from xds_server.transport.connections import Connections
 
 log = structlog.get_logger()
 
@@ -70,6 +75,9 @@ class Control(Caller):
         self._report_is_due = False
         self._refusals = Refusals(self._wanted, self.worlds.quarantined, self._report_soon)
         self._connected = Connected(self._report_soon)
+        self.connections = Connections()
+        self.books = Bookkeeping(store, self.connections, clock)
+        self._late: frozenset[Ref] = frozenset()
         self._found: frozenset[Problem] = frozenset()
         self._problems_changed: Callable[[Set[Problem], Set[Problem]], None] = lambda _before, _after: None
         metrics.trials(lambda: self.worlds.trials)
@@ -95,7 +103,7 @@ class Control(Caller):
     @property
     def observers(self) -> tuple[Observer, ...]:
         """Who must hear what happens on streams."""
-        return self._refusals, self._connected
+        return self._refusals, self._connected, self.books
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -131,8 +139,10 @@ class Control(Caller):
         self._count(before)
         if compile_it:
             self._follow(compiled)
+            told = self._publish(compiled)
+            self._enter(World() if self.waiting_for is not None else before.world)
             self.waiting_for = None
-            self._log(before.world, self._publish(compiled))
+            self._log(before.world, told)
         self._report_soon()
 
     def _count(self, before: Admission) -> None:
@@ -151,6 +161,21 @@ class Control(Caller):
         for gone in self.worlds.forget(set(compiled.gateways)):
             self._metrics.gone(gone)
         return [ref for ref, parts in compiled.gateways.items() if self._tell(ref, parts)]
+
+    def _enter(self, before: World, apps: frozenset[Ref] | None = None) -> None:
+        """Into the ledger: which releases differ from those of a world, and what their proxies are told."""
+        admission, compiled = self._admission, self._compilation
+        first = self.waiting_for is not None
+        touched = frozenset(admission.world.apps) if first else admission.touched if apps is None else apps
+        self._late = self._late - touched | {app for app in touched if self._extending.is_late(app)}
+        told = {
+            (gateway, delivery): snapshot
+            for gateway, parts in compiled.gateways.items()
+            for delivery, snapshot in parts.snapshots.items()
+        }
+        late = frozenset(release for app in self._late for release in admission.world.app(app).releases)
+        changes = () if apps is not None else release_changes(before, admission, touched)
+        self.books.publish(Published(compiled.serial, changes, told, late, complete=first))
 
     def _log(self, before: World, concerned: list[Ref]) -> None:
         touched = self._admission.touched
@@ -177,6 +202,9 @@ class Control(Caller):
         news = self.worlds.publish(gateway, parts.snapshots)
         if news:
             self._metrics.told(gateway, parts.snapshot, len(parts.hosts.bodies), self._heard)
+            on_demand = parts.snapshots[Delivery.ON_DEMAND]
+            if on_demand is not parts.snapshot:
+                self._metrics.flips(on_demand, self._heard)
         return news
 
     @override
@@ -194,6 +222,7 @@ class Control(Caller):
         compiled = compile_world(self._admission.world, self._compilation, apps, self._extending.known)
         self._extending.follow(compiled, apps)
         concerned = self._publish(compiled)
+        self._enter(self._admission.world, apps)
         if concerned:
             log.info("extended", resource=call.slot.name, gateways=_few(frozenset(concerned)))
         self._report_soon()
@@ -224,7 +253,24 @@ class Control(Caller):
             log.info("problem gone", reason=problem.reason.value, record=problem.record, where=str(problem.where))
         self._told, self._found = admission, found
         self._metrics.problems(after)
+        self.books.ring()
         self._problems_changed(before, after)
+
+
+def release_changes(before: World, after: Admission, apps: Iterable[Ref]) -> Iterator[Change]:
+    """The releases of these apps that are other records than before."""
+    found: set[Ref] = set()
+    for app in apps:
+        one, two = before.app(app).releases, after.world.app(app).releases
+        if one is not two:
+            found.update(ref for ref in {*one, *two} if one.get(ref) is not two.get(ref))
+    for ref in sorted(found):
+        key = Key("Release", ref)
+        entry = after.in_force.get(key)
+        if entry is None or not isinstance(entry.record, Release):
+            yield Change(ref, None)
+        else:
+            yield Change(ref, entry.record, content_of(key, entry.content))
 
 
 def _shifts(before: World, after: World, touched: frozenset[Ref]) -> Iterator[dict[str, object]]:

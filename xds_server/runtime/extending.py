@@ -62,6 +62,11 @@ class Extending:
         """Nobody was told of the gateway yet, and the first that they are told is to be extended."""
         return bool(self._openings[gateway])
 
+    def is_late(self, app: Ref) -> bool:
+        """What is told of the app is without what its extensions are still to make."""
+        calls = (call for call in self._compilation.calls([app]) if call.app == app) if self.known.types else ()
+        return any(call.key not in self.known.outcomes for call in calls)
+
     def settle(self, call: Call) -> bytes | None:
         """What was made of the resource, if that is news."""
         for keys in self._openings.values():

@@ -2,6 +2,7 @@
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable
+from itertools import islice
 from time import perf_counter
 from typing import NamedTuple
 
@@ -19,19 +20,22 @@ from xds_server import __version__
 from xds_server.domain import names
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem
+from xds_server.ledger.carrier import CARRIERS, versions_of, wildcards_over
 from xds_server.ports import Observer
 from xds_server.protocol.events import Acked, Nacked, Node, Quarantined, Send, Stuck, Untried
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+MEASURED = 500
+"""Changes on their way whose arrival is measured; of more, the newest."""
 NAMED = 100
 """Records with problems that have a name in the metrics; those of all others are counted together, as `other`."""
 
 
 class Flip(NamedTuple):
-    """A change of routes on its way: its versions for newer and older proxies, when it was heard of, who has it."""
+    """A change of routes or of a virtual host on its way: what it is, when it was heard of, who has it."""
 
-    versions: frozenset[str]
+    resource: Resource
     heard: float
     counted: set[str]
 
@@ -96,7 +100,7 @@ class Metrics(Observer):
         )
         self._flips = Histogram(
             "xds_server_flip_seconds",
-            "From hearing of a change of routes to each connected proxy's ACK of it.",
+            "From hearing of a change of routes, or of a virtual host, to each connected proxy's ACK of it.",
             buckets=SECONDS,
             registry=registry,
         )
@@ -133,11 +137,20 @@ class Metrics(Observer):
         for kind in TypeUrl:
             self._resources_held.labels(gateway.word, _short(kind)).set(len(snapshot.of(kind)))
         self._resources_held.labels(gateway.word, "VirtualHost").set(virtual_hosts)
-        for name in snapshot.changed.get(TypeUrl.ROUTES, ()):
-            self._flipping.pop(name, None)
-            routes = snapshot.of(TypeUrl.ROUTES).get(name)
-            if routes is not None:
-                self._flipping[name] = Flip(frozenset(routes.versions), heard, set())
+        self.flips(snapshot, heard)
+
+    def flips(self, snapshot: Snapshot, heard: float) -> None:
+        """What carries requests differs in this snapshot, because of what was heard then."""
+        for kind in CARRIERS:
+            # All that there is at first is no change, and nobody has it.
+            changed = snapshot.changed.get(kind, ()) if snapshot.since >= 0 or kind is TypeUrl.ROUTES else ()
+            for name in islice(changed, MEASURED):
+                self._flipping.pop(name, None)
+                found = snapshot.of(kind).get(name)
+                if found is not None:
+                    self._flipping[name] = Flip(found, heard, set())
+        while len(self._flipping) > MEASURED:
+            del self._flipping[next(iter(self._flipping))]
 
     def gone(self, gateway: Ref) -> None:
         """There is no such gateway any more."""
@@ -180,19 +193,26 @@ class Metrics(Observer):
     def acked(self, node: Node, acked: Acked) -> None:
         if acked.nonce:
             self._acks.labels(_short(acked.type_url)).inc()
-        if acked.nonce and acked.type_url == TypeUrl.ROUTES:
-            for routes in acked.resources:
-                self._measure(node, routes)
+        if acked.nonce and acked.type_url in CARRIERS:
+            for taken in acked.resources:
+                self._measure(node, taken)
 
-    def _measure(self, node: Node, routes: Resource) -> None:
+    def _measure(self, node: Node, taken: Resource) -> None:
         """Each proxy counts once for a change: who connected later was not waited for, and some are told again."""
-        flip = self._flipping.get(routes.name)
+        flip = self._flip_of(taken)
         since = self._connected.get(node.id)
-        if flip is None or routes.version not in flip.versions or node.id in flip.counted:
+        if flip is None or node.id in flip.counted:
             return
         flip.counted.add(node.id)
         if since and since[0] <= flip.heard:
             self._flips.observe(perf_counter() - flip.heard)
+
+    def _flip_of(self, taken: Resource) -> Flip | None:
+        """The change that a proxy has taken with this; of a host under a wildcard, that of the wildcard."""
+        over = wildcards_over(taken.name) if taken.name not in self._flipping else ()
+        names = (name for name in (taken.name, *over) if name in self._flipping)
+        flip = next((self._flipping[name] for name in names), None)
+        return flip if flip is not None and taken.version in versions_of(flip.resource, taken.name) else None
 
     @override
     def nacked(self, node: Node, nacked: Nacked) -> None:

@@ -13,16 +13,21 @@ import structlog
 
 from xds_server.api.admin import Readiness, admin_app
 from xds_server.api.problems import Standing
+from xds_server.api.proxies import proxies_api
+from xds_server.api.releases import releases_api
 from xds_server.domain.addresses import Address
 from xds_server.domain.errors import XdsServerError, leaves
 from xds_server.ports import Observer
 from xds_server.runtime import logs
+from xds_server.runtime.bookkeeping import Bookkeeping
 from xds_server.runtime.control import Control, clock
 from xds_server.runtime.extensions import extender_of
 from xds_server.runtime.garbage import building
 from xds_server.runtime.http import CannotListen, http_server, listen
 from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.observers import Everyone
+from xds_server.runtime.proxies import ConnectedProxies
+from xds_server.runtime.waiting import Waiting
 from xds_server.sources.files import FileSource
 from xds_server.state.store import Store
 from xds_server.transport.credentials import TlsFiles, server_credentials
@@ -32,6 +37,10 @@ log = structlog.get_logger()
 
 COLLECTED = 0.01
 """Seconds in which what happens is one report of problems."""
+SAVED = 0.05
+"""Seconds in which what happens is one transaction of the ledger."""
+GATHERED = 10.0
+"""Seconds after which a proxy that has not come back since a restart is gone."""
 GRACE = 2.0
 """Seconds that open streams have to end when the server stops."""
 
@@ -88,9 +97,12 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         folder = str(settings.records)
         control = Control(folder, store, metrics, allow_empty=settings.allow_empty, extender=extender)
         control.report_later(_once_proxies_are_told)
-        xds = XdsServer(control.worlds, Everyone(metrics, *control.observers, *observers))
+        proxies = ConnectedProxies(control.connections, control.worlds, control.books)
+        everyone = Everyone(metrics, *control.observers, proxies, *observers)
+        xds = XdsServer(control.worlds, everyone, control.connections)
         port = await _start(xds, settings)
-        admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: _standing(control)))
+        more = releases_api(Waiting(control.books, lambda: control.admission), _turn), proxies_api(proxies)
+        admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: _standing(control), more))
         log.info(
             "serving",
             xds=str(settings.xds._replace(port=port)),
@@ -104,6 +116,8 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
                 tasks.create_task(_follow(FileSource(settings.records), control, changed))
                 tasks.create_task(_tick(control, changed))
                 tasks.create_task(extender.work(control))
+                tasks.create_task(_save(control.books))
+                tasks.create_task(_gather(control.books))
                 yield control
                 raise _Stop
         except* _Stop:
@@ -139,6 +153,11 @@ def _readiness(control: Control) -> Readiness:
     return Readiness(ready=False, because=f"waiting for {control.waiting_for}")
 
 
+async def _turn() -> None:
+    """Others have their turn."""
+    await asyncio.sleep(0)
+
+
 def _once_proxies_are_told(act: Callable[[], None]) -> None:
     """A storm of refusals is one report, too."""
     asyncio.get_running_loop().call_later(COLLECTED, act)
@@ -154,6 +173,24 @@ async def _follow(source: FileSource, control: Control, changed: asyncio.Event) 
             with building() if control.waiting_for is not None else nullcontext():
                 control.hear(said)
             changed.set()
+
+
+async def _save(books: Bookkeeping) -> None:
+    """Keep the ledger: what happens within a short time is written at once, and not in the way of what is sent."""
+    try:
+        while True:
+            await books.unsaved.wait()
+            await asyncio.sleep(SAVED)
+            books.save()
+    finally:
+        books.save_all()
+
+
+async def _gather(books: Bookkeeping) -> None:
+    """Proxies that were behind when the server ended have some time to come back."""
+    await books.began.wait()
+    await asyncio.sleep(GATHERED)
+    books.go_on()
 
 
 async def _tick(control: Control, changed: asyncio.Event) -> None:

@@ -37,6 +37,11 @@ def _never(node: Node) -> str:
     return ""
 
 
+def fleet_of(node: Node, mode: str) -> tuple[Ref, Delivery] | None:
+    """Whose snapshot a proxy follows, and in which delivery; None if it is never told anything."""
+    return None if _never(node) else (ref(node.cluster), delivery_of(node, mode))
+
+
 class Due:
     """What the streams of a gateway are to be told together. `changed`: in which names it differs; None: compare."""
 

@@ -1,24 +1,30 @@
-"""The records in force, in SQLite: last good survives a restart, and a `kill -9`."""
+"""The records in force and the ledger, in SQLite: last good survives a restart, and a `kill -9`."""
 
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from xds_server.domain.errors import XdsServerError
+from xds_server.domain.names import Ref
+from xds_server.ledger.entry import Entry
 from xds_server.records.saved import Row
+from xds_server.state.entries import COLUMNS, FORGET, FORGET_OF_RELEASE, INDEXES, KEEP, TABLE, entry_in, row_of
 
 DATABASE = "state.db"
 LOCK = "lock"
-VERSION = 1
-"""Of the tables below, kept as the database's `user_version`. A new database has 0."""
+PER_RELEASE = 50
+"""Entries of the ledger that are kept of each release."""
+ENDED = 10_000
+"""Entries of contents that are in force no more: so many are kept in all."""
 
-TABLES = """
+RECORDS = """
 CREATE TABLE records (
     kind TEXT NOT NULL,
     namespace TEXT NOT NULL,
@@ -28,6 +34,10 @@ CREATE TABLE records (
     PRIMARY KEY (kind, namespace, name)
 ) WITHOUT ROWID
 """
+STEPS = ((RECORDS,), (TABLE, *INDEXES))
+"""What each version of the tables has more than the one before."""
+VERSION = len(STEPS)
+"""Of the tables, kept as the database's `user_version`. A new database has 0."""
 
 
 class StateUnusable(XdsServerError):
@@ -91,6 +101,34 @@ class Store:
                 ((*row[:4], row.first_accepted.astimezone(UTC).isoformat()) for row in upserts),
             )
 
+    def begun(self) -> tuple[list[Entry], int]:
+        """The entries of the ledger that have not ended, and the newest number that any has had."""
+        found = self._entries("WHERE ended IS NULL ORDER BY number")
+        with _explained(self._folder):
+            (last,) = self._connection.execute("SELECT max(number) FROM entries").fetchone()
+        return found, last or 0
+
+    def history(self, release: Ref) -> list[Entry]:
+        """The entries of a release, newest first."""
+        return self._entries("WHERE namespace = ? AND name = ? ORDER BY number DESC", *release)
+
+    def entries_of(self, content: str) -> list[Entry]:
+        """Those whose content begins so, newest first."""
+        return self._entries("WHERE content >= ? AND content < ? ORDER BY number DESC", content, f"{content}g")
+
+    def _entries(self, which: str, *values: object) -> list[Entry]:
+        with _explained(self._folder):
+            rows = self._connection.execute(f"SELECT {COLUMNS} FROM entries {which}", values).fetchall()  # noqa: S608 - ours
+        return [entry_in(row) for row in rows]
+
+    def keep(self, entries: Sequence[Entry]) -> None:
+        """Keep entries of the ledger, all or nothing, and let go of the oldest that have ended."""
+        with _explained(self._folder), self._connection as connection:
+            connection.executemany(KEEP, map(row_of, entries))
+            releases = {each.release for each in entries if each.end is not None}
+            connection.executemany(FORGET_OF_RELEASE, [(*release, *release, PER_RELEASE) for release in releases])
+            connection.execute(FORGET, (ENDED,))
+
 
 def _locked(folder: Path) -> int:
     """The kernel takes the lock from a process that dies, however it dies. SQLite's own would let a second one in."""
@@ -134,11 +172,12 @@ def _prepare(connection: sqlite3.Connection, folder: Path) -> None:
             f"{folder / DATABASE} was written by a newer xds-server (version {version} of its tables; this one knows "
             f"{VERSION}). Start the newer one, or name another directory with --state"
         )
-    if version == 0:
+    if version < VERSION:
         with connection:
             # Python would commit by itself before the first of these, and leave tables without a version behind.
             connection.execute("BEGIN IMMEDIATE")
-            connection.execute(TABLES)
+            for statement in chain(*STEPS[version:]):
+                connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {VERSION}")
 
 

@@ -1,4 +1,4 @@
-"""The gRPC server of the aggregated discovery service, in both dialects."""
+"""The gRPC server of the aggregated discovery service, in both dialects, and of client status discovery."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from secrets import token_hex
@@ -11,8 +11,10 @@ from xds_server.protocol.delta import DeltaStream
 from xds_server.protocol.events import DeltaRequest, SotwRequest
 from xds_server.protocol.sotw import SotwStream
 from xds_server.protocol.stream import PATIENCE, Request
+from xds_server.transport.connections import Connections
 from xds_server.transport.requests import delta_request, sotw_request
 from xds_server.transport.session import Dialect, Session, Surroundings
+from xds_server.transport.status import ClientStatus
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
@@ -37,10 +39,16 @@ Handler = Callable[[AsyncIterator[bytes], Context], Awaitable[None]]
 
 
 class XdsServer:
-    """Serves ADS to any number of proxies. `patience`: seconds that routes wait for clusters that do not warm."""
+    """Serves ADS to any number of proxies. `patience`: seconds that routes wait for clusters that do not warm.
 
-    def __init__(self, worlds: Worlds, observer: Observer, *, patience: float = PATIENCE) -> None:
-        self._surroundings = Surroundings(worlds, observer)
+    `connections`: where the open streams are to be found by others.
+    """
+
+    def __init__(
+        self, worlds: Worlds, observer: Observer, connections: Connections | None = None, *, patience: float = PATIENCE
+    ) -> None:
+        open_streams = connections if connections is not None else Connections()
+        self._surroundings = Surroundings(worlds, observer, open_streams)
         self._sessions: set[Session[SotwRequest] | Session[DeltaRequest]] = set()
         self._stopping = False
         self._server = grpc.aio.server(options=OPTIONS)
@@ -51,6 +59,7 @@ class XdsServer:
             "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(self._handler(delta)),
         }
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
+        self._server.add_generic_rpc_handlers((ClientStatus(open_streams).handler,))
 
     async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Listen on `host:port`, in the clear without credentials; returns the port, which the system chose for 0."""

@@ -7,9 +7,8 @@ of responses, and keeps nobody waiting.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Generic
 
 import structlog
@@ -18,17 +17,18 @@ from xds_server.domain.errors import PeerMisbehaved
 from xds_server.ports import Observer, Seat, Worlds
 from xds_server.protocol.events import Acked, Effect, End, Nacked, Node, Quarantined, Send, Stuck, Untried, Wake
 from xds_server.protocol.stream import MOST_TYPES, Request, Stream
+from xds_server.transport.connections import Connection, Connections
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all sessions of a server share. `live` counts the streams of each node id."""
+    """What all sessions of a server share."""
 
     worlds: Worlds
     observer: Observer
-    live: Counter[str] = field(default_factory=Counter)
+    connections: Connections
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class Session(Generic[Request]):
         self._client: Node | None = None
         self._seat: Seat | None = None
         self._timers: set[asyncio.TimerHandle] = set()
+        self._connection: Connection | None = None
 
     async def run(self, requests: AsyncIterator[bytes], write: Callable[[bytes], Awaitable[None]]) -> None:
         """Converse until the client ends the stream, breaks the protocol, or `end` is called."""
@@ -120,11 +121,12 @@ class Session(Generic[Request]):
         here = self._surroundings
         self._client = node
         log.info("stream opened", node=node.id, cluster=node.cluster, mode=self._dialect.mode, version=node.version)
+        duplicate = bool(here.connections.of(node.id))
+        self._connection = here.connections.enter(node, self._dialect.mode, self._stream)
         here.observer.opened(node, self._dialect.mode)
-        if here.live[node.id]:
+        if duplicate:
             log.warning("node id is on two streams", node=node.id)
             here.observer.duplicate(node)
-        here.live[node.id] += 1
         objection = here.worlds.objection(node)
         if objection:
             log.warning("this proxy is told nothing", node=node.id, cluster=node.cluster, because=objection)
@@ -132,19 +134,22 @@ class Session(Generic[Request]):
         self._seat = here.worlds.join(node, self._dialect.mode, self._stream, self._apply)
 
     def _leave(self) -> None:
-        node, live = self._client, self._surroundings.live
         for timer in self._timers:
             timer.cancel()
         if self._seat is not None:
             self._seat.leave()
             self._seat = None
-        if node is None:
+        node = self._client
+        if node is None or self._connection is None:
             return
-        live[node.id] -= 1
-        if not live[node.id]:
-            del live[node.id]
+        self._surroundings.connections.leave(self._connection)
         log.info("stream closed", node=node.id, mode=self._dialect.mode)
         self._surroundings.observer.closed(node, self._dialect.mode)
+
+    def _note(self, nacked: Nacked) -> None:
+        """Why, for those who ask later."""
+        if self._connection is not None:
+            self._connection.reasons.update(((nacked.type_url, name), nacked.reason) for name in nacked.names)
 
     def _apply(self, effects: list[Effect]) -> None:
         node, observer = self._client, self._surroundings.observer
@@ -158,6 +163,7 @@ class Session(Generic[Request]):
                     observer.acked(node, effect)
                 case Nacked():
                     log.warning("response refused", node=node.id, type_url=effect.type_url, reason=effect.reason)
+                    self._note(effect)
                     observer.nacked(node, effect)
                 case Wake():
                     self._wait(effect)

@@ -1,0 +1,184 @@
+"""The ledger on real Envoys: what `xdsctl wait` ends with, and what a killed server still knows."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from e2e.support import records
+from e2e.support.client import answers
+from e2e.support.gateways import add_gateway
+from e2e.support.processes import wait_until
+from e2e.support.world import UPDATES, V1, V2, App, World
+from xds_server.cli.ctl import app as app_of_ctl
+
+pytestmark = pytest.mark.e2e
+
+LIVE, SUPERSEDED, REFUSED, TIMEOUT, NO_PROXIES = 0, 3, 4, 5, 6
+CTL = Path(sys.executable).parent / "xdsctl"
+ENVOY_PATIENCE = "20s"
+
+
+def words_of(world: World, *words: str | Path) -> list[str]:
+    return ["wait", "--server", f"127.0.0.1:{world.server.admin}", *map(str, words)]
+
+
+def waited(world: World, *words: str | Path) -> tuple[int, str]:
+    """The exit code of `xdsctl wait`, and what it prints."""
+    found = CliRunner().invoke(app_of_ctl, words_of(world, *words))
+    return found.exit_code, found.stdout
+
+
+def waiting_for(world: World, *words: str | Path) -> subprocess.Popen[bytes]:
+    """`xdsctl wait` beside the test, from when it has told of the first answer."""
+    process = subprocess.Popen([CTL, *words_of(world, *words)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    assert b"0 of 1 accepted" in process.stderr.readline()
+    return process
+
+
+def said(world: World, path: str) -> Any:
+    reply = answers(world.server.admin, path)
+    assert reply is not None, f"{path} does not answer"
+    return reply.json
+
+
+def contents(world: World, app: App) -> list[tuple[str, str]]:
+    """Every content of the app's release with its state, the newest first."""
+    return [(each["content"], each["state"]) for each in said(world, f"/releases/{app.name}")["entries"]]
+
+
+def file_of(world: World, app: App) -> Path:
+    return world.folder.root / f"release-{app.name}.yaml"
+
+
+@contextmanager
+def paused(world: World) -> Iterator[None]:
+    """Envoy is there, and does nothing."""
+    os.kill(world.envoy.child.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(world.envoy.child.pid, signal.SIGCONT)
+
+
+def test_a_release_is_live_once_envoy_has_accepted_it(pair_world: World) -> None:
+    world = pair_world
+    app = world.app("lives")
+    v1, v2 = app.deploy("v1", V1), app.deploy("v2", V2)
+    app.release(v1)
+    assert waited(world, "-f", file_of(world, app), "--timeout", ENVOY_PATIENCE)[0] == LIVE
+    assert app.get().served == v1
+    app.release(v2)
+
+    code, printed = waited(world, "-f", file_of(world, app), "--timeout", ENVOY_PATIENCE)
+
+    assert code == LIVE, printed
+    assert app.get().served == v2
+    [(newest, state), (first, before)] = contents(world, app)
+    assert (state, before) == ("live", "replaced")
+    assert waited(world, app.name)[0] == LIVE
+    assert waited(world, "--content", newest[:8])[0] == LIVE
+    assert waited(world, "--content", first)[0] == LIVE
+
+
+def test_a_record_that_is_held_back_is_refused(pair_world: World) -> None:
+    world = pair_world
+    app = world.app("broken")
+    app.released(app.deploy("v1", V1))
+    app.release("broken-v9")
+
+    code, printed = waited(world, "-f", file_of(world, app), "--timeout", ENVOY_PATIENCE)
+
+    assert code == REFUSED
+    assert "UnknownDeployment" in printed
+    assert waited(world, app.name)[0] == REFUSED
+
+
+def test_what_a_paused_envoy_has_not_accepted_is_not_live_and_may_be_superseded(pair_world: World) -> None:
+    world = pair_world
+    app = world.app("slow")
+    v1, v2 = app.deploy("v1", V1), app.deploy("v2", V2)
+    app.released(v1)
+    with paused(world):
+        app.release(v2)
+        code, printed = waited(world, "-f", file_of(world, app), "--timeout", "1s", "-o", "json")
+        [answer] = json.loads(printed)
+        assert (code, answer["entry"]["status"]) == (TIMEOUT, "0 of 1 accepted, 1 pending")
+        with waiting_for(world, app.name) as waiting:
+            app.release(weights={v1: 50, v2: 50})
+            assert waiting.wait(30) == SUPERSEDED
+
+    assert waited(world, "-f", file_of(world, app), "--timeout", ENVOY_PATIENCE)[0] == LIVE
+
+
+def test_nobody_is_there_to_accept_it(pair_world: World) -> None:
+    world = pair_world
+    app = world.app("lonely")
+    v1 = app.deploy("v1", V1)
+    add_gateway(world, "deserted")
+    app.release(v1, gateways=["deserted"])
+
+    assert waited(world, "-f", file_of(world, app), "--timeout", "1s")[0] == NO_PROXIES
+
+
+def test_proxies_are_listed_with_what_they_hold(pair_world: World) -> None:
+    world = pair_world
+    world.app("listed").released(world.app("listed").deploy("v1", V1))
+
+    def in_sync() -> Any:
+        [found] = said(world, "/proxies")["proxies"]
+        return found if found["inSync"] else None
+
+    proxy = wait_until(in_sync, "the proxy is in sync")
+
+    assert (proxy["id"], proxy["gateway"], proxy["envoy"], proxy["mode"]) == ("edge-1", "edge", *seen(world))
+    held = {each["type"]: each["held"] for each in proxy["types"]}
+    assert held["Listener"] == 1
+    assert held["Cluster"] >= len(V1)
+
+
+def seen(world: World) -> tuple[str, str]:
+    return world.version.value, world.mode.value
+
+
+def test_a_server_that_is_killed_during_a_flip_knows_all_of_it_when_it_returns(pair_world: World) -> None:
+    world = pair_world
+    app = world.app("killed")
+    v1, v2 = app.deploy("v1", V1), app.deploy("v2", V2)
+    app.released(v1)
+    assert waited(world, app.name)[0] == LIVE
+    pushed = world.pushes()
+    with paused(world):
+        app.release(v2)
+        _, printed = waited(world, "-f", file_of(world, app), "--timeout", "1s", "-o", "json")
+        waiting = waiting_for(world, "-f", file_of(world, app), "--timeout", "60s")
+        world.server.child.kill()
+    with waiting:
+        world.server.start()
+        assert waiting.wait(60) == LIVE
+
+    now, before = said(world, f"/releases/{app.name}")["entries"]
+    [pending] = json.loads(printed)
+    same = ("number", "content", "accepted")
+    assert [now[name] for name in same] == [pending["entry"][name] for name in same]
+    assert (now["state"], before["state"]) == ("live", "replaced")
+    routes = UPDATES["routes"]
+    assert world.pushes() == pushed | {routes: pushed[routes] + 1}
+
+
+def test_a_release_that_is_removed_stays_in_the_history(pair_world: World) -> None:
+    world = pair_world
+    app = world.app("leaves")
+    app.released(app.deploy("v1", V1))
+    world.folder.remove(records.file_of(records.release(app.name, {})))
+
+    wait_until(lambda: contents(world, app)[0][1] == "removed", "the release is gone")

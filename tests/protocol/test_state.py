@@ -1,0 +1,48 @@
+from typing import Any
+
+import pytest
+
+from tests.protocol.worlds import CDS, world
+from xds_server.protocol.delta import DeltaStream
+from xds_server.protocol.events import DeltaRequest, Node, Send, SotwRequest
+from xds_server.protocol.sotw import SotwStream
+from xds_server.protocol.state import ResourceState, ResourceStatus
+
+NODE = Node("edge-1", "edge")
+
+
+@pytest.mark.parametrize(("stream", "request_of"), [(SotwStream(), SotwRequest), (DeltaStream(), DeltaRequest)])
+def test_a_stream_says_how_far_its_client_has_come(stream: Any, request_of: Any) -> None:
+    assert stream.state() == {}
+    stream.publish(first := world(clusters=["a", "b"]))
+    [sent] = [each for each in stream.receive(request_of(CDS, node=NODE)) if isinstance(each, Send)]
+    state = stream.state()[CDS]
+    assert (state.held, dict(state.awaited), state.nonce, state.in_sync) == (
+        {},
+        {"a": "1", "b": "1"},
+        sent.nonce,
+        False,
+    )
+    assert [*state.resources()] == [ResourceState(name, "1", ResourceStatus.STALE) for name in "ab"]
+
+    stream.publish(world(clusters=["a=2", "b"], after=first))
+    state = stream.state()[CDS]
+    assert dict(state.owed) == {"a": "2"}
+    stream.receive(request_of(CDS, nonce=sent.nonce))
+    state = stream.state()[CDS]
+    assert (state.held["a"].version, dict(state.awaited)) == ("1", {"a": "2"})
+    stream.receive(request_of(CDS, nonce=state.nonce, error="a is bad"))
+    state = stream.state()[CDS]
+    assert (dict(state.refused), state.in_sync) == ({"a": "2"}, False)
+    assert next(state.resources()) == ResourceState("a", "2", ResourceStatus.ERROR)
+    assert {name: each.version for name, each in stream.holds(CDS).items()} == {"a": "1", "b": "1"}
+
+
+def test_what_is_held_and_nothing_else_is_in_sync() -> None:
+    stream = DeltaStream()
+    stream.publish(world(clusters=["a"]))
+    [sent] = [each for each in stream.receive(DeltaRequest(CDS, node=NODE)) if isinstance(each, Send)]
+    stream.receive(DeltaRequest(CDS, nonce=sent.nonce))
+
+    assert stream.state()[CDS].in_sync
+    assert [*stream.state()[CDS].resources()] == [ResourceState("a", "1", ResourceStatus.SYNCED)]

@@ -1,0 +1,262 @@
+"""A server in this process, a proxy that answers when it is told to, and who waits."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import grpc.aio
+import pytest
+
+from tests.protocol.worlds import RDS
+from tests.records.folder import SHOP, release
+from tests.runtime.test_serve import LOOPBACK, free_ports, ready
+from tests.transport.test_server import Client
+from xds_server.domain.addresses import Address
+from xds_server.domain.names import Ref
+from xds_server.runtime.control import Control
+from xds_server.runtime.serve import Settings, serving
+
+PATIENCE = 10
+SHOP_REF, LATER_REF = Ref("default", "shop"), Ref("default", "later")
+
+
+@dataclass
+class Proxy:
+    """A SotW client that takes routes only. It answers a response when `accept` or `refuse` is called."""
+
+    client: Client
+    nonce: str = ""
+    version: str = ""
+
+    async def routes(self) -> None:
+        """Read the next routes."""
+        response = await self.client.read()
+        self.nonce, self.version = response.nonce, response.version_info
+
+    async def accept(self) -> None:
+        await self.client.ask(RDS, "edge/http", response_nonce=self.nonce, version_info=self.version)
+
+    async def refuse(self, why: str) -> None:
+        await self.client.ask(RDS, "edge/http", response_nonce=self.nonce, error_detail={"message": why})
+
+
+@dataclass
+class House:
+    """A running server, its folder, and its HTTP interface."""
+
+    control: Control
+    records: Path
+    xds: int
+    admin: int
+
+    @asynccontextmanager
+    async def proxy(self, name: str = "envoy-1") -> AsyncIterator[Proxy]:
+        """Connected, and in sync with what there is."""
+        async with grpc.aio.insecure_channel(f"{LOOPBACK}:{self.xds}") as channel:
+            proxy = Proxy(Client(channel, "sotw", name))
+            await proxy.client.ask(RDS, "edge/http")
+            await proxy.routes()
+            await proxy.accept()
+            yield proxy
+
+    def write(self, name: str, text: str) -> None:
+        draft = self.records / f".{name}"
+        draft.write_text(text, "utf-8")
+        draft.rename(self.records / name)
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Wait until something has happened of which the ledger hears, too."""
+        async with asyncio.timeout(PATIENCE):
+            while not true():
+                await self.control.books.change()
+
+    async def somebody_waits(self) -> None:
+        """What a request has begun to wait for can be seen in no other way."""
+        async with asyncio.timeout(PATIENCE):
+            while not self.control.books.awaited:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+
+    async def get(self, path: str, status: int = 200) -> Any:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://{LOOPBACK}:{self.admin}{path}") as answer,
+        ):
+            assert answer.status == status, await answer.text()
+            return await answer.json()
+
+    async def wait(self, question: str = "", name: str = "shop") -> dict[str, Any]:
+        found: dict[str, Any] = await self.get(f"/releases/{name}/wait?timeout={PATIENCE}{question}")
+        return found
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Path:
+    folder = tmp_path / "records"
+    folder.mkdir()
+    for name, text in SHOP.items():
+        (folder / name).write_text(text, "utf-8")
+    return folder
+
+
+@asynccontextmanager
+async def house(records: Path) -> AsyncIterator[House]:
+    xds, admin = free_ports(2)
+    settings = Settings(records, records.parent / "state", Address(LOOPBACK, xds), Address(LOOPBACK, admin))
+    async with serving(settings) as control:
+        await ready(admin)
+        yield House(control, records, xds, admin)
+
+
+async def test_waiting_ends_when_the_proxy_accepts(records: Path) -> None:
+    async with house(records) as here, here.proxy() as proxy:
+        first = await here.wait()
+        assert (first["verdict"], first["why"]) == ("live", "1 of 1 accepted")
+        here.write("shop.yaml", release("shop", "shop.test", to="v2"))
+        await proxy.routes()
+        waiting = asyncio.create_task(here.wait())  # noqa: TID251 - beside the proxy
+        await proxy.accept()
+        second = await waiting
+
+        assert (second["verdict"], second["entry"]["number"]) == ("live", first["entry"]["number"] + 1)
+        told = await here.get("/releases/shop")
+        assert [each["state"] for each in told["entries"]] == ["live", "replaced"]
+        assert told["current"]["proxies"] == [{"proxy": "envoy-1", "gateway": "edge", "state": "accepted", "why": ""}]
+        assert [each["release"] for each in await here.get("/releases")] == ["shop"]
+        assert await here.get("/releases?after=shop") == []
+
+
+async def test_waiting_ends_when_the_proxy_refuses(records: Path) -> None:
+    async with house(records) as here, here.proxy() as proxy:
+        here.write("shop.yaml", release("shop", "shop.test", to="v2"))
+        await proxy.routes()
+        await proxy.refuse("bad routes")
+
+        found = await here.wait(f"&content={here.control.books.ledger.content(SHOP_REF)}")
+        assert (found["verdict"], found["why"]) == ("refused", "0 of 1 accepted, 1 refused: bad routes")
+        [said] = (await here.get("/proxies"))["proxies"]
+        assert (said["id"], said["delivery"], said["because"], said["inSync"]) == ("envoy-1", "full", "SotW", False)
+        assert said["lastRefusal"]["reason"] == "bad routes"
+        detail = await here.get("/proxies/envoy-1")
+        assert [each["status"] for each in detail["resources"] if each["type"] == "RouteConfiguration"] == ["error"]
+
+
+async def test_what_is_replaced_meanwhile_is_superseded(records: Path) -> None:
+    async with house(records) as here, here.proxy() as proxy:
+        here.write("shop.yaml", release("shop", "shop.test", to="v2"))
+        await proxy.routes()
+        waiting = asyncio.create_task(here.wait())  # noqa: TID251 - beside the records
+        await here.somebody_waits()
+        here.write("shop.yaml", release("shop", "shop.test", "new.test", to="v2"))
+
+        found = await waiting
+        assert found["verdict"] == "superseded"
+        assert (await here.wait(f"&content={found['content']}"))["verdict"] == "superseded"
+        again = await here.get(f"/releases/shop/wait?timeout=0&again=true&content={found['content']}")
+        assert (again["verdict"], again["why"]) == ("pending", "the server has another content in force")
+
+
+async def test_a_record_that_is_held_back_is_refused_with_the_problem(records: Path) -> None:
+    async with house(records) as here, here.proxy():
+        here.write("shop.yaml", release("shop", "shop.test", to="v9"))
+        await here.until(lambda: bool(here.control.problems))
+
+        found = await here.wait()
+        assert found["verdict"] == "refused"
+        assert "[UnknownDeployment]" in found["why"]
+        assert "[UnknownDeployment]" in (await here.get("/releases/shop"))["refused"]
+        assert (await here.wait(f"&content={found['content']}"))["verdict"] == "live", "last good is in force"
+
+
+async def test_nobody_is_connected(records: Path) -> None:
+    async with house(records) as here:
+        found = await here.get("/releases/shop/wait?timeout=0")
+
+        assert (found["verdict"], found["entry"]["state"]) == ("no proxies", "no proxies")
+
+
+async def test_what_has_not_been_read_is_waited_for(records: Path) -> None:
+    async with house(records) as here, here.proxy() as proxy:
+        waiting = asyncio.create_task(here.wait(name="later"))  # noqa: TID251 - beside the records
+        await here.somebody_waits()
+        here.write("later.yaml", release("later", "later.test"))
+        await here.until(lambda: here.control.books.ledger.content(LATER_REF) is not None)
+
+        assert (await here.get("/releases/later/wait?timeout=0"))["verdict"] == "pending"
+        await proxy.routes()
+        await proxy.accept()
+        assert (await waiting)["verdict"] == "live"
+        assert (await here.get("/releases/never/wait?timeout=0"))["why"] == "the server has no such release in force"
+
+
+async def test_a_content_alone_finds_its_release(records: Path) -> None:
+    async with house(records) as here, here.proxy():
+        content = here.control.books.ledger.content(SHOP_REF)
+        assert content is not None
+
+        found = await here.get(f"/wait?timeout={PATIENCE}&content={content[:8]}")
+        assert (found["verdict"], found["release"], found["content"]) == ("live", "shop", content)
+
+
+def test_a_restart_knows_history_and_goes_on(records: Path) -> None:
+    async def first() -> Any:
+        async with house(records) as here, here.proxy() as proxy:
+            await here.wait()
+            here.write("shop.yaml", release("shop", "shop.test", to="v2"))
+            await proxy.routes()
+            return await here.get("/releases/shop")
+
+    async def second(before: Any) -> None:
+        async with house(records) as here:
+            after = await here.get("/releases/shop")
+            assert [each["state"] for each in after["entries"]] == ["no proxies", "replaced"]
+            assert [each["number"] for each in after["entries"]] == [each["number"] for each in before["entries"]]
+            async with here.proxy():
+                assert (await here.wait())["entry"]["number"] == before["current"]["number"]
+
+    asyncio.run(second(asyncio.run(first())))
+
+
+async def test_who_watches_proxies_hears_of_a_change(records: Path) -> None:
+    async with house(records) as here:
+        empty = await here.get("/proxies")
+        waiting = asyncio.create_task(  # noqa: TID251 - beside the proxy
+            here.get(f"/proxies?after={empty['revision']}&timeout={PATIENCE}")
+        )
+        async with here.proxy():
+            found = await waiting
+
+        assert empty["proxies"] == []
+        assert found["revision"] > empty["revision"]
+        assert (await here.get("/proxies?name=other"))["proxies"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("/releases/shop/wait?content=xyz", 400, "content 'xyz' is none: write 8 to 32 hexadecimal digits"),
+        ("/releases/shop/wait?timeout=soon", 400, "query timeout: "),
+        ("/releases/shop/wait?timeout=601", 400, "query timeout: "),
+        ("/wait?content=", 400, "content '' is none"),
+        ("/wait", 400, "query content: field required"),
+        ("/releases?limit=0", 400, "query limit: "),
+        ("/releases/nobody", 404, "release 'nobody' is not known here: GET /releases lists"),
+        ("/proxies/nobody", 404, "no proxy with node id 'nobody' is connected"),
+    ],
+)
+async def test_wrong_questions_are_refused_in_plain_words(records: Path, path: str, status: int, said: str) -> None:
+    async with house(records) as here:
+        assert (await here.get(path, status))["error"].startswith(said)
+
+
+async def test_every_path_of_the_ledger_is_described(records: Path) -> None:
+    async with house(records) as here:
+        paths = (await here.get("/openapi.json"))["paths"]
+
+    described = {path: operation["get"]["summary"] for path, operation in paths.items() if "get" in operation}
+    assert {"/releases", "/releases/{name}", "/releases/{name}/wait", "/wait", "/proxies", "/proxies/{name}"} <= {
+        *described
+    }

@@ -1,0 +1,99 @@
+"""`xdsctl proxies`: who is connected, and who is behind."""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from pydantic import TypeAdapter
+from rich.console import Console
+from rich.table import Table
+
+from xds_server.api.proxy_reports import ConnectedProxy, Fleet
+from xds_server.cli.servers import Unreachable, asked
+from xds_server.cli.words import count
+
+FLEET = TypeAdapter(Fleet)
+HOLD = 30.0
+"""Seconds that a server is asked to wait for something to happen."""
+MARGIN = 10.0
+REDRAWN = 0.5
+"""Seconds between two pictures at least."""
+UNFOLDED = 10_000
+"""Columns of a pipe: whoever reads it folds lines, or searches them."""
+
+
+def fleet(server: str, names: Sequence[str]) -> Fleet:
+    """Who is connected now."""
+    return asked(server, f"/proxies?{urlencode([('name', each) for each in names])}", FLEET)
+
+
+def fleets(server: str, names: Sequence[str]) -> Iterator[Fleet]:
+    """Who is connected now, and with every change; while the server restarts, nobody. Does not end."""
+    found = fleet(server, names)
+    while True:
+        yield found
+        time.sleep(REDRAWN)
+        said = [("name", each) for each in names]
+        asking = urlencode([*said, ("after", found.revision), ("timeout", HOLD)])
+        try:
+            found = asked(server, f"/proxies?{asking}", FLEET, patience=HOLD + MARGIN)
+        except Unreachable:
+            found = Fleet(revision=-1, proxies=())
+
+
+def data(found: Fleet) -> Any:
+    return [each.model_dump(mode="json", by_alias=True) for each in found.proxies]
+
+
+def print_fleet(found: Fleet, *, whole: bool) -> None:
+    """`whole`: every type of every proxy too."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = UNFOLDED
+    table = Table("PROXY", "ROLE", "GATEWAY", "ENVOY", "CONNECTED", "DELIVERY", "STATE", box=None, pad_edge=False)
+    for each in found.proxies:
+        delivery = f"{each.delivery}: {each.because}" if each.because else each.delivery
+        table.add_row(
+            each.id, each.role, each.gateway, each.envoy or "-", _ago(each.since), delivery or "-", _state(each)
+        )
+    console.print(table)
+    for each in found.proxies if whole else ():
+        console.print(_types(each))
+    behind = sum(1 for each in found.proxies if not each.in_sync)
+    ids = {each.id for each in found.proxies}
+    console.print(
+        f"{len(ids)} {'proxy' if len(ids) == 1 else 'proxies'}, {behind} not in sync",
+        style="red" if behind else "green",
+    )
+
+
+def _state(proxy: ConnectedProxy) -> str:
+    """In sync, or how much it is behind and what it refused last."""
+    if proxy.objection:
+        return f"told nothing: {proxy.objection}"
+    if proxy.in_sync:
+        return "in sync"
+    owed = sum(each.owed for each in proxy.types)
+    refused = sum(len(each.refused) for each in proxy.types)
+    parts = [f"behind by {count(owed, 'resource')}" if owed else "", f"refuses {refused}" if refused else ""]
+    why = f": {proxy.last_refusal.reason}" if refused and proxy.last_refusal else ""
+    return ", ".join(filter(None, parts)) + why
+
+
+def _types(proxy: ConnectedProxy) -> Table:
+    table = Table(title=proxy.id, title_justify="left", box=None, pad_edge=False)
+    for column in ("TYPE", "HELD", "VERSION", "OWED", "REFUSED"):
+        table.add_column(column)
+    for each in proxy.types:
+        table.add_row(each.type, str(each.held), each.version[:12], str(each.owed), ", ".join(each.refused))
+    return table
+
+
+def _ago(since: datetime) -> str:
+    seconds = int((datetime.now(UTC) - since).total_seconds())  # noqa: TID251 - for a person, who reads it now
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{max(0, seconds)}s"

@@ -1,0 +1,368 @@
+"""Facts come in, and the ledger says how far each content of each release has come.
+
+An entry begins when a content comes into force and ends when it is replaced or removed. In between it becomes live at
+most once: when every connected holder has accepted it, and there is a proxy at all. What an acknowledgement costs
+depends on what it acknowledges: it moves one holder of each carrier, and only contents that wait at that carrier for
+the last of its holders are looked at.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import NamedTuple
+
+from xds_server.domain.names import Ref
+from xds_server.ledger.carrier import CARRIERS, NOWHERE, UNKNOWN, Carrier
+from xds_server.ledger.entry import End, Entry, Holder, Summary
+from xds_server.ledger.fleet import Fleet, Proxy, Refused
+from xds_server.ledger.tracked import Tracked
+from xds_server.records.models import Release
+from xds_server.snapshot import Delivery, Resource, Snapshot, TypeUrl
+
+FleetName = tuple[Ref, Delivery]
+
+
+class Change(NamedTuple):
+    """A release is in force with this content, or no longer in force: None."""
+
+    release: Ref
+    record: Release | None
+    content: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a world brings. `told` is the snapshot of every fleet, `serial` that of the world.
+
+    `late` are releases whose resources do not have their content yet, because extensions are still asked.
+    `complete`: the changes are all the releases that there are.
+    """
+
+    serial: int
+    changes: Iterable[Change] = ()
+    told: Mapping[FleetName, Snapshot] = field(default_factory=dict)
+    late: frozenset[Ref] = frozenset()
+    complete: bool = False
+
+
+class Ledger:
+    """`begun` are the entries that had not ended when the ledger was last kept, `last` the newest number ever given."""
+
+    def __init__(self, begun: Iterable[Entry] = (), last: int = 0) -> None:
+        self._begun = {entry.release: entry for entry in begun}
+        self._last = self._restored = last
+        # Who kept them from being live is waited for: the first that comes back does not speak for all.
+        owing = (each.summary.named for each in self._begun.values() if each.live is None)
+        self._missing = {holder.proxy for named in owing for holder in named}
+        self._held_up: set[Tracked] = set()
+        self._current: dict[Ref, Tracked] = {}
+        self._late: set[Ref] = set()
+        self._fleets: dict[FleetName, Fleet] = {}
+        self._proxies: dict[str, Proxy] = {}
+        self._unsaved: dict[int, Tracked | Entry] = {}
+        self._news: set[Ref] = set()
+        self._serial = 0
+
+    @property
+    def releases(self) -> list[Ref]:
+        """Those in force, by name."""
+        return sorted(self._current)
+
+    def take_news(self) -> set[Ref]:
+        """The releases of which a content has come further since this was last asked."""
+        news, self._news = self._news, set()
+        return news
+
+    def take_unsaved(self, most: int) -> list[Entry]:
+        """So many entries that differ from what was kept last, the oldest change first."""
+        taken = [self._unsaved.pop(number) for number in list(self._unsaved)[:most]]
+        return [each if isinstance(each, Entry) else self._looked(each) for each in taken]
+
+    @property
+    def has_unsaved(self) -> bool:
+        return bool(self._unsaved)
+
+    def entry(self, release: Ref) -> Entry | None:
+        """The content in force, and what proxies make of it now."""
+        tracked = self._current.get(release)
+        return self._looked(tracked) if tracked is not None else None
+
+    def content(self, release: Ref) -> str | None:
+        tracked = self._current.get(release)
+        return tracked.entry.content if tracked is not None else None
+
+    def holders(self, release: Ref) -> list[Holder]:
+        """What each proxy of its gateways did with the content in force."""
+        tracked = self._current.get(release)
+        return list(self._holders(tracked)) if tracked is not None else []
+
+    def publish(self, world: Published, now: datetime) -> None:
+        """There is a newer world."""
+        self._serial = world.serial
+        changes = [each for each in world.changes if each.record is None or each.content != self.content(each.release)]
+        for change in changes:
+            self._end(change, now)
+        for name, snapshot in world.told.items():
+            fleet = self._fleet(name)
+            if fleet.snapshot is not snapshot:
+                self._settle(fleet.publish(snapshot), now)
+                self._unblock(fleet, now)
+        for change in changes:
+            if change.record is not None:
+                self._begin(change, change.record, now)
+        self._carry((*(change.release for change in changes), *(self._late - world.late)), world.late, now)
+        if world.complete:
+            for gone in self._begun.values():
+                self._finish(gone.ends(End.REMOVED, now))
+            self._begun.clear()
+
+    def opened(self, proxy_id: str, fleet_name: FleetName, now: datetime) -> None:
+        """A stream of a proxy. Of several the newest tells what the proxy holds."""
+        proxy = self._proxies.get(proxy_id)
+        fleet = self._fleet(fleet_name)
+        held: list[Carrier] = []
+        if proxy is None:
+            proxy = self._proxies[proxy_id] = Proxy(fleet, proxy_id)
+        else:
+            held = proxy.fleet.leave(proxy, now)
+            proxy.begin(fleet)
+        proxy.streams += 1
+        fleet.enter(proxy)
+        if proxy_id in self._missing:
+            self._missing.discard(proxy_id)
+            if not self._missing:
+                self.go_on(now)
+        # Only now, because it is still connected: nothing becomes live for want of it.
+        self._settle(held, now)
+        self._unblock(fleet, now)
+
+    def go_on(self, now: datetime) -> None:
+        """Who has not come back after a restart by now is gone."""
+        self._missing.clear()
+        held_up, self._held_up = self._held_up, set()
+        for tracked in held_up:
+            self._look_at(tracked, now)
+
+    def closed(self, proxy_id: str, now: datetime) -> None:
+        proxy = self._proxies.get(proxy_id)
+        if proxy is None:
+            return
+        proxy.streams -= 1
+        if not proxy.streams:
+            del self._proxies[proxy_id]
+            self._settle(proxy.fleet.leave(proxy, now), now)
+            self._unblock(proxy.fleet, now)
+            if proxy.fleet.is_forgotten:
+                del self._fleets[proxy.fleet.gateway, proxy.fleet.delivery]
+
+    def has_stated(self, proxy_id: str, kind: str) -> bool:
+        """It is known what the proxy held of a type when it connected; of types that carry nothing it need not be."""
+        proxy = self._proxies.get(proxy_id)
+        return proxy is None or kind != TypeUrl.VIRTUAL_HOST or kind in proxy.spoken
+
+    def stated(self, proxy_id: str, kind: TypeUrl, held: Mapping[str, Resource], now: datetime) -> None:
+        """What a proxy holds of a type, by what it said when it connected."""
+        proxy = self._proxies.get(proxy_id)
+        if proxy is None:
+            return
+        for name, resource in held.items():
+            proxy.fleet.hold(proxy, kind, name, resource.version)
+        if proxy.fleet.speaks(proxy, kind):
+            self._unblock(proxy.fleet, now)
+
+    def sent(self, proxy_id: str, type_url: str, resources: Iterable[Resource]) -> None:
+        """What it holds of these is not known until it answers."""
+        proxy = self._proxies.get(proxy_id)
+        kind = _carrying(type_url)
+        if proxy is None or kind is None:
+            return
+        versions = {each.name: each.version for each in resources}
+        proxy.way[type_url] = versions
+        for name in versions:
+            proxy.fleet.hold(proxy, kind, name, UNKNOWN)
+
+    def acked(
+        self, proxy_id: str, type_url: str, resources: Iterable[Resource], removed: Iterable[str], now: datetime
+    ) -> None:
+        proxy = self._proxies.get(proxy_id)
+        if proxy is None:
+            return
+        taken = list(resources)
+        proxy.way.pop(type_url, None)
+        for each in taken:
+            proxy.fleet.forgive(proxy, type_url, each)
+        kind = _carrying(type_url)
+        if kind is not None:
+            self._take(proxy, kind, taken, now)
+            for name in removed:
+                self._settle([found] if (found := proxy.fleet.hold(proxy, kind, name, None)) else [], now)
+        elif type_url == TypeUrl.LISTENER:
+            self._listen(proxy, taken, removed, now)
+
+    def nacked(self, proxy_id: str, type_url: str, why: str, refused: Mapping[str, str]) -> None:
+        """What it holds of that response stays unknown. The refusal stands until it accepts that or newer."""
+        proxy = self._proxies.get(proxy_id)
+        if proxy is None:
+            return
+        proxy.way.pop(type_url, None)
+        for name, version in refused.items():
+            proxy.refused[type_url, name] = Refused(version, why)
+        for tracked in _concerned(proxy.fleet, type_url, refused):
+            if tracked.open:
+                self._touch(tracked)
+
+    def _take(self, proxy: Proxy, kind: TypeUrl, resources: list[Resource], now: datetime) -> None:
+        moved = []
+        for each in resources:
+            carrier = proxy.fleet.hold(proxy, kind, each.name, each.version)
+            if carrier is not None:
+                carrier.accepted(each.version, self._serial, now)
+                moved.append(carrier)
+        ready = proxy.fleet.speaks(proxy, kind)
+        self._settle(moved, now)
+        if ready:
+            self._unblock(proxy.fleet, now)
+
+    def _listen(self, proxy: Proxy, listeners: list[Resource], removed: Iterable[str], now: datetime) -> None:
+        """A proxy that has a listener will hold the routes that it needs; with the listener they go."""
+        fleet = proxy.fleet
+        for name in (need for listener in listeners for need in listener.needs):
+            if name not in fleet.carriers or proxy.id not in fleet.carriers[name].holders:
+                fleet.hold(proxy, TypeUrl.ROUTES, name, UNKNOWN)
+        for name in removed:
+            self._settle(fleet.forget(proxy, name), now)
+
+    def _begin(self, change: Change, record: Release, now: datetime) -> None:
+        """A content comes into force, or is still in force after a restart."""
+        entry = self._begun.pop(change.release, None)
+        if entry is None or entry.content != change.content:
+            if entry is not None:
+                self._finish(entry.ends(End.REPLACED, now))
+            self._last += 1
+            entry = Entry(self._last, change.release, change.content, now)
+        tracked = Tracked(entry, record)
+        self._current[change.release] = tracked
+        self._touch(tracked)
+
+    def _carry(self, releases: Iterable[Ref], late: frozenset[Ref], now: datetime) -> None:
+        """The newest world has the contents of these, but for those that are late."""
+        for release in releases:
+            tracked = self._current.get(release)
+            if release in late and tracked is not None:
+                self._late.add(release)
+                continue
+            self._late.discard(release)
+            if tracked is not None and tracked.serial is None:
+                tracked.serial = self._serial
+                self._look_at(tracked, now)
+
+    def _settle(self, carriers: Iterable[Carrier], now: datetime) -> None:
+        for carrier in carriers:
+            for tracked in carrier.settle():
+                self._look_at(tracked, now)
+
+    def _unblock(self, fleet: Fleet, now: datetime) -> None:
+        if fleet.proxies and not fleet.connecting:
+            blocked, fleet.blocked = fleet.blocked, set()
+            for tracked in blocked:
+                self._look_at(tracked, now)
+
+    def _look_at(self, tracked: Tracked, now: datetime) -> None:
+        """Find out what it waits for. It is live if that is nothing."""
+        if tracked.owed or not tracked.open or tracked.serial is None:
+            return
+        for carrier in self._carriers_of(tracked):
+            if carrier.lowest < tracked.serial:
+                carrier.wait(tracked, tracked.serial)
+        if not tracked.owed:
+            self._conclude(tracked, now)
+
+    def _conclude(self, tracked: Tracked, now: datetime) -> None:
+        """Nobody who holds it is behind; but some may not have said what they hold, or there may be nobody."""
+        if self._missing and tracked.entry.number <= self._restored:
+            self._held_up.add(tracked)
+            return
+        fleets = self._fleets_of(tracked)
+        blocking = [each for each in fleets if each.connecting]
+        if not (blocking or any(each.proxies for each in fleets)):
+            blocking = fleets
+        for fleet in fleets:
+            fleet.blocked.discard(tracked)
+        for fleet in blocking:
+            fleet.blocked.add(tracked)
+        if not blocking:
+            tracked.entry = replace(self._looked(tracked), live=now)
+            self._touch(tracked)
+
+    def _end(self, change: Change, now: datetime) -> None:
+        tracked = self._current.pop(change.release, None)
+        if tracked is None:
+            return
+        end = End.REMOVED if change.record is None else End.REPLACED
+        tracked.entry = (self._looked(tracked) if tracked.open else tracked.entry).ends(end, now)
+        self._finish(tracked.entry)
+        for carrier in tracked.owed:
+            carrier.give_up(tracked)
+        for fleet in self._fleets_of(tracked):
+            fleet.blocked.discard(tracked)
+
+    def _finish(self, entry: Entry) -> None:
+        self._unsaved[entry.number] = entry
+        self._news.add(entry.release)
+
+    def _touch(self, tracked: Tracked) -> None:
+        self._unsaved[tracked.entry.number] = tracked
+        self._news.add(tracked.entry.release)
+
+    def _looked(self, tracked: Tracked) -> Entry:
+        """The entry with what is known now. What was live keeps the times at which it became so."""
+        serial, since = tracked.serial, tracked.entry.accepted
+        parts = (each.summary(tracked.hosts, _wanted(serial), since) for each in self._fleets_of(tracked))
+        entry = replace(tracked.entry, summary=sum(parts, Summary()))
+        if not tracked.open or serial is None:
+            return entry
+        carriers = self._carriers_of(tracked)
+        first = [at for each in carriers if (at := each.first_ack(serial)) is not None]
+        last = [at for each in carriers if (at := each.last_ack(serial)) is not None]
+        return replace(
+            entry,
+            first_ack=min([*first, *_said(entry.first_ack)], default=None),
+            last_ack=max([*last, *_said(entry.last_ack)], default=None),
+        )
+
+    def _holders(self, tracked: Tracked) -> Iterator[Holder]:
+        for fleet in self._fleets_of(tracked):
+            yield from fleet.holders(tracked.hosts, _wanted(tracked.serial), tracked.entry.accepted)
+
+    def _carriers_of(self, tracked: Tracked) -> list[Carrier]:
+        return [each for fleet in self._fleets_of(tracked) for each in fleet.carrying(tracked.hosts)]
+
+    def _fleets_of(self, tracked: Tracked) -> list[Fleet]:
+        return [self._fleet((gateway, delivery)) for gateway in tracked.gateways for delivery in Delivery]
+
+    def _fleet(self, name: FleetName) -> Fleet:
+        found = self._fleets.get(name)
+        if found is None:
+            found = self._fleets[name] = Fleet(*name)
+        return found
+
+
+def _carrying(type_url: str) -> TypeUrl | None:
+    return next((kind for kind in CARRIERS if kind == type_url), None)
+
+
+def _said(at: datetime | None) -> list[datetime]:
+    return [] if at is None else [at]
+
+
+def _wanted(serial: int | None) -> int:
+    """What no world has yet, nobody can have accepted."""
+    return NOWHERE if serial is None else serial
+
+
+def _concerned(fleet: Fleet, type_url: str, refused: Iterable[str]) -> Iterator[Tracked]:
+    """What waits for a proxy that refuses these."""
+    if type_url == TypeUrl.LISTENER:
+        yield from fleet.blocked
+    for name in refused if _carrying(type_url) else ():
+        yield from fleet.carriers[name].waiting if name in fleet.carriers else ()

@@ -1,0 +1,137 @@
+"""The ledger in a running server: it hears what happens on streams, is kept in the state directory, wakes who waits.
+
+Nothing is written when something happens: what is new is marked, and `save` writes it in one transaction, after
+proxies have been told. A server that is killed loses what happened since the last one.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from typing_extensions import override
+
+from xds_server.domain.names import Ref
+from xds_server.ledger.entry import Entry
+from xds_server.ledger.ledger import Ledger, Published
+from xds_server.protocol.events import Acked, Nacked, Node, Send
+from xds_server.runtime.observers import Nobody
+from xds_server.runtime.worlds import fleet_of
+from xds_server.snapshot import TypeUrl
+from xds_server.state.store import Store
+from xds_server.transport.connections import Connections
+
+MOST = 200
+"""Entries in one transaction: so long, about 2 ms, may a change of records have to wait for one."""
+
+
+class Bookkeeping(Nobody):
+    """Belongs to one event loop. `unsaved` is set while there is something to save, `began` once there is a world."""
+
+    def __init__(self, store: Store, connections: Connections, clock: Callable[[], datetime]) -> None:
+        self.ledger = Ledger(*store.begun())
+        self.unsaved = asyncio.Event()
+        self.began = asyncio.Event()
+        self.revision = 0
+        self._store = store
+        self._connections = connections
+        self._clock = clock
+        self._changed = asyncio.Event()
+        self._bells: dict[Ref, asyncio.Event] = {}
+
+    def publish(self, world: Published) -> None:
+        self.ledger.publish(world, self._clock())
+        self.began.set()
+        self._follow()
+
+    def go_on(self) -> None:
+        """Proxies have had the time to come back after a restart."""
+        self.ledger.go_on(self._clock())
+        self._follow()
+
+    def save(self) -> None:
+        """Write what is new, or a part of it that is written fast. Raises `StateUnusable`."""
+        entries = self.ledger.take_unsaved(MOST)
+        if entries:
+            self._store.keep(entries)
+        if not self.ledger.has_unsaved:
+            self.unsaved.clear()
+
+    def save_all(self) -> None:
+        """Write all that is new."""
+        while self.ledger.has_unsaved:
+            self.save()
+
+    def history(self, release: Ref) -> list[Entry]:
+        """Every entry that is kept of a release, the newest first, as it is now."""
+        self.save_all()
+        return self._store.history(release)
+
+    def entries_of(self, content: str) -> list[Entry]:
+        """Every entry whose content begins so, the newest first."""
+        self.save_all()
+        return self._store.entries_of(content)
+
+    @property
+    def awaited(self) -> frozenset[Ref]:
+        """The releases of which somebody waits for news."""
+        return frozenset(self._bells)
+
+    async def news_of(self, release: Ref | None) -> None:
+        """Wait until a content of this release may have come further, or of any."""
+        await (self._changed if release is None else self._bells.setdefault(release, asyncio.Event())).wait()
+
+    async def change(self) -> None:
+        """Wait until anything happens: with a release, or on a stream."""
+        await self._changed.wait()
+
+    def ring(self, releases: Iterable[Ref] | None = None) -> None:
+        """Something is new of these releases, or may be of all."""
+        self.revision += 1
+        self._changed.set()
+        self._changed = asyncio.Event()
+        for release in list(self._bells) if releases is None else releases:
+            bell = self._bells.pop(release, None)
+            if bell is not None:
+                bell.set()
+
+    def _follow(self) -> None:
+        self.ring(self.ledger.take_news())
+        if self.ledger.has_unsaved:
+            self.unsaved.set()
+
+    @override
+    def opened(self, node: Node, mode: str) -> None:
+        fleet = fleet_of(node, mode)
+        if fleet is not None:
+            self.ledger.opened(node.id, fleet, self._clock())
+        self._follow()
+
+    @override
+    def closed(self, node: Node, mode: str) -> None:
+        self.ledger.closed(node.id, self._clock())
+        self._follow()
+
+    @override
+    def sent(self, node: Node, send: Send) -> None:
+        self._learn(node, send.type_url)
+        self.ledger.sent(node.id, send.type_url, send.resources)
+
+    @override
+    def acked(self, node: Node, acked: Acked) -> None:
+        self._learn(node, acked.type_url)
+        self.ledger.acked(node.id, acked.type_url, acked.resources, acked.removed, self._clock())
+        self._follow()
+
+    @override
+    def nacked(self, node: Node, nacked: Nacked) -> None:
+        self.ledger.nacked(node.id, nacked.type_url, nacked.reason, nacked.refused)
+        self._follow()
+        self.ring()
+
+    def _learn(self, node: Node, type_url: str) -> None:
+        """What a proxy holds of virtual hosts from before is known as soon as it has said anything about them."""
+        streams = self._connections.of(node.id)
+        if streams and not self.ledger.has_stated(node.id, type_url):
+            kind = TypeUrl(type_url)
+            held = streams[-1].stream.holds(kind)
+            self.ledger.stated(node.id, kind, held, self._clock())

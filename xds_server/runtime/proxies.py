@@ -1,0 +1,134 @@
+"""Who is connected, for those who ask: read from the streams themselves, so that nothing is kept for it meanwhile."""
+
+import asyncio
+from contextlib import suppress
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Any
+
+from typing_extensions import override
+
+from xds_server.api.proxies import Proxies
+from xds_server.api.proxy_reports import (
+    ConnectedProxy,
+    Fleet,
+    ProxyDetail,
+    RefusalReport,
+    ResourceReport,
+    TypeReport,
+)
+from xds_server.domain.names import ref
+from xds_server.domain.versions import written
+from xds_server.protocol.events import Nacked, Node
+from xds_server.protocol.sotw import version_of
+from xds_server.protocol.state import TypeState
+from xds_server.runtime.bookkeeping import Bookkeeping
+from xds_server.runtime.control import clock
+from xds_server.runtime.observers import Nobody
+from xds_server.runtime.worlds import ON_DEMAND_SINCE, GatewayWorlds, delivery_of
+from xds_server.snapshot import Delivery
+from xds_server.transport.connections import Connection, Connections
+
+MANY = 20
+"""Streams that are looked at before others have their turn."""
+
+
+class ConnectedProxies(Nobody, Proxies):
+    """`connections` are the open streams, `worlds` what they are told; `books` hears when something happens."""
+
+    def __init__(self, connections: Connections, worlds: GatewayWorlds, books: Bookkeeping) -> None:
+        self._connections = connections
+        self._worlds = worlds
+        self._books = books
+        self._refusals: dict[str, RefusalReport] = {}
+
+    @override
+    def nacked(self, node: Node, nacked: Nacked) -> None:
+        self._refusals[node.id] = RefusalReport(
+            at=clock(), type=short(nacked.type_url), names=nacked.names, reason=nacked.reason
+        )
+
+    @override
+    def closed(self, node: Node, mode: str) -> None:
+        if not self._connections.of(node.id):
+            self._refusals.pop(node.id, None)
+
+    @override
+    async def change(self, revision: int, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._books.revision <= revision:
+                    await self._books.change()
+
+    @override
+    async def fleet(self, names: frozenset[str]) -> Fleet:
+        revision = self._books.revision
+        found = []
+        chosen = (each for each in self._connections if not names or each.node.id in names)
+        for number, connection in enumerate(sorted(chosen, key=lambda each: each.node.id), 1):
+            found.append(ConnectedProxy(**self._said(connection)))
+            if number % MANY == 0:
+                await asyncio.sleep(0)
+        return Fleet(revision=revision, proxies=tuple(found))
+
+    @override
+    def detail(self, name: str) -> ProxyDetail | None:
+        open_streams = self._connections.of(name)
+        if not open_streams:
+            return None
+        connection = open_streams[-1]
+        resources = (
+            ResourceReport(type=short(kind), name=each.name, version=each.version, status=each.status)
+            for kind, state in connection.stream.state().items()
+            for each in state.resources()
+        )
+        return ProxyDetail(**self._said(connection), resources=tuple(resources))
+
+    def _said(self, connection: Connection) -> dict[str, Any]:
+        node, mode, since, stream, _ = connection
+        states = stream.state()
+        objection = self._worlds.objection(node)
+        return {
+            "id": node.id,
+            "gateway": node.cluster,
+            "role": node.role or "gateway",
+            "envoy": node.version,
+            "mode": mode,
+            "since": _began(since),
+            "delivery": "" if objection else self._delivery(node, mode)[0],
+            "because": "" if objection else self._delivery(node, mode)[1],
+            "objection": objection,
+            "in_sync": not objection and all(each.in_sync for each in states.values()),
+            "types": tuple(_type(kind, each) for kind, each in states.items()),
+            "last_refusal": self._refusals.get(node.id),
+        }
+
+    def _delivery(self, node: Node, mode: str) -> tuple[str, str]:
+        """How it is told, and if that is everything, why."""
+        snapshot = self._worlds.told(ref(node.cluster), delivery_of(node, mode))
+        if snapshot is not None and snapshot.on_demand:
+            return "on demand", ""
+        if mode == "sotw":
+            return "full", "SotW"
+        if delivery_of(node, mode) is Delivery.FULL:
+            return "full", f"Envoy {written(node.envoy)} (on demand needs {written(ON_DEMAND_SINCE)})"
+        return "full", "delivery: full in the record"
+
+
+def _type(kind: str, state: TypeState) -> TypeReport:
+    return TypeReport(
+        type=short(kind),
+        version=version_of(state.held.values()),
+        held=len(state.held),
+        owed=len({*state.owed, *state.awaited}),
+        refused=tuple(sorted(state.refused)),
+        awaited=state.nonce,
+    )
+
+
+def short(type_url: str) -> str:
+    return type_url.rpartition(".")[2]
+
+
+def _began(since: float) -> datetime:
+    return clock() - timedelta(seconds=monotonic() - since)
