@@ -5,7 +5,6 @@ At 10 and at 1,000 apps, delta and SotW, all apps released on one gateway that h
 
 import argparse
 import asyncio
-import json
 import statistics
 import sys
 import tempfile
@@ -14,10 +13,9 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
 from typing_extensions import override
 
-from bench import worlds
+from bench.folders import write_release, write_world
 from xds_server.cli.demo import envoy_process, free_ports
 from xds_server.domain.addresses import Address
 from xds_server.protocol.events import Acked, Nacked, Node, Send
@@ -86,38 +84,9 @@ async def measure(apps: int, flips: int, mode: str, envoy: str) -> None:
 
 async def flip(records: Path, app: str, canary: int, watch: Watch) -> float:
     watch.accepted.clear()
-    released = replace_file(
-        records / f"{app}-release.yaml", [worlds.document("Release", app, worlds.release(app, canary))]
-    )
+    released = write_release(records, app, canary)
     await asyncio.wait_for(watch.accepted.wait(), LIMIT)
     return watch.at - released
-
-
-def replace_file(file: Path, documents: list[dict[str, object]]) -> float:
-    """Write beside and rename; when the rename had returned."""
-    beside = file.with_name(f".{file.name}")
-    beside.write_text(yaml.dump_all(documents), "utf-8")
-    beside.rename(file)
-    return time.perf_counter()
-
-
-def write_world(records: Path, apps: int, port: int) -> None:
-    records.mkdir()
-    replace_file(records / "edge.yaml", [worlds.document("Gateway", "edge", worlds.gateway(port))])
-    for number in range(apps):
-        app = f"app{number}"
-        builds = {
-            f"{app}-{worlds.build_hash(component, version)}": worlds.build(app, component, version)
-            for version in worlds.VERSIONS
-            for component in worlds.COMPONENTS
-        }
-        documents = [worlds.document("Build", name, spec) for name, spec in builds.items()]
-        documents += [
-            worlds.document("AppDeployment", f"{app}-v{version}", worlds.deployment(app, version))
-            for version in worlds.VERSIONS
-        ]
-        replace_file(records / f"{app}.yaml", json.loads(json.dumps(documents)))
-        replace_file(records / f"{app}-release.yaml", [worlds.document("Release", app, worlds.release(app, 5))])
 
 
 if __name__ == "__main__":
