@@ -86,7 +86,8 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         admin_socket = stack.enter_context(listen(settings.admin, "--admin"))
         extender = await stack.enter_async_context(extender_of(settings.extensions, settings.extension_timeout))
         folder = str(settings.records)
-        control = Control(folder, store, metrics, allow_empty=settings.allow_empty, extender=extender)
+        with building():
+            control = Control(folder, store, metrics, allow_empty=settings.allow_empty, extender=extender)
         control.report_later(_once_proxies_are_told)
         xds = XdsServer(control.worlds, Everyone(metrics, *control.observers, *observers))
         port = await _start(xds, settings)
