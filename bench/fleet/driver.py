@@ -32,6 +32,8 @@ BEHAVIOUR = TypeAdapter(Behaviour)
 CONNECTING = 50
 """So many connections are opened at once: a fleet that comes back in one instant is another measurement."""
 
+RETRY = 0.02
+
 
 class Watch:
     """Counts the proxies that have accepted one resource."""
@@ -71,7 +73,7 @@ class Member:
             self._connection.close()
         connection = Connection(self.proxy.method, self._hear, self._fleet.lost)
         self._connection = connection
-        await asyncio.get_running_loop().create_connection(lambda: connection, "127.0.0.1", port)
+        await _connect(connection, port)
         for said in self.proxy.greet():
             connection.send(said)
 
@@ -89,6 +91,15 @@ class Member:
         for said in heard.replies:
             connection.send(said)
         self._fleet.heard(self.proxy, heard, payload)
+
+
+async def _connect(connection: Connection, port: int) -> None:
+    """As soon as the server listens, of which nothing else would tell."""
+    while True:
+        with suppress(ConnectionRefusedError):
+            await asyncio.get_running_loop().create_connection(lambda: connection, "127.0.0.1", port)
+            return
+        await asyncio.sleep(RETRY)
 
 
 class Fleet:
