@@ -12,7 +12,7 @@ from pathlib import Path
 from bench import worlds
 from bench.fleet.proxy import Behaviour
 from bench.fleet.running import fleet
-from bench.folders import replace_file
+from bench.folders import put, text_of
 from bench.processes import processor, resident
 from bench.report import Figure, parser, report
 from e2e.support.server import Server
@@ -31,7 +31,7 @@ def main() -> None:
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         (records := home / "records").mkdir()
-        replace_file(records / "edge.yaml", [worlds.document("Gateway", "edge", worlds.gateway())])
+        put(records / "edge.yaml", text_of(worlds.document("Gateway", "edge", worlds.gateway())))
         for number in range(asked.clusters):
             _write_deployment(records, f"app{number}", 100)
             _write_build(records, f"app{number}", 9001)
@@ -76,12 +76,12 @@ def _write_deployment(records: Path, app: str, requests: int) -> float:
     policy = {"circuitBreaker": {"maxRequests": requests}}
     web = {"build": "web1", "routes": [{"pathPrefix": "/"}], "policy": policy}
     spec: dict[str, object] = {"app": app, "components": {"web": web}}
-    return replace_file(records / f"{app}.yaml", [worlds.document("AppDeployment", f"{app}-main", spec)])
+    return put(records / f"{app}.yaml", text_of(worlds.document("AppDeployment", f"{app}-main", spec)))
 
 
 def _write_build(records: Path, app: str, port: int) -> float:
     spec = worlds.build(app, "web", 1, f"127.0.0.1:{port}")
-    return replace_file(records / f"{app}-web.yaml", [worlds.document("Build", f"{app}-web1", spec)])
+    return put(records / f"{app}-web.yaml", text_of(worlds.document("Build", f"{app}-web1", spec)))
 
 
 if __name__ == "__main__":

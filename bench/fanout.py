@@ -14,7 +14,7 @@ from time import perf_counter
 
 from bench.fleet.proxy import Behaviour, Mode
 from bench.fleet.running import Bare, Fleet, bare_server, fleet
-from bench.folders import write_release, write_world
+from bench.folders import put, release_file, release_text, write_world
 from bench.processes import processor, resident
 from bench.report import Figure, parser, report
 from e2e.support.server import Server
@@ -71,10 +71,13 @@ def _groups(asked: argparse.Namespace) -> Sequence[tuple[int, Behaviour]]:
     """All hold the first app; a few the second one too."""
     rest = [f"app{number}.example.com" for number in range(2, 2 + asked.hosts)][: asked.hosts - 1]
     few = min(HOLDERS, asked.proxies)
-    hosts = {few: ("app0.example.com", "app1.example.com"), asked.proxies - few: ("app0.example.com", *rest)}
+    groups = [
+        (few, ("app0.example.com", "app1.example.com")),
+        (asked.proxies - few, ("app0.example.com", *rest)),
+    ]
     return [
-        (count, Behaviour(asked.delivery, hosts=each, remembers=asked.churn is not None, delay=asked.delay))
-        for count, each in hosts.items()
+        (count, Behaviour(asked.delivery, hosts=hosts, remembers=asked.churn is not None, delay=asked.delay))
+        for count, hosts in groups
     ]
 
 
@@ -110,8 +113,9 @@ class _Flips:
     def _flip(self, turns: Turns, app: str, canary: int, holders: int) -> None:
         server, proxies = self.ours
         proxies.watch(*self._watched(app), holders)
+        text = release_text(app, canary)
         before = processor(server.child.pid)
-        flipped = write_release(self.home / "records", app, canary)
+        flipped = put(release_file(self.home / "records", app), text)
         seen = proxies.seen()
         turns.processor += processor(server.child.pid) - before
         turns.ours.append(seen.last - flipped)

@@ -12,28 +12,34 @@ from bench import worlds
 Document = dict[str, object]
 
 
-def replace_file(file: Path, documents: list[Document]) -> float:
+def put(file: Path, text: str) -> float:
     """Write beside and rename; when the rename had returned."""
     beside = file.with_name(f".{file.name}")
-    beside.write_text(_text(documents), "utf-8")
+    beside.write_text(text, "utf-8")
     beside.rename(file)
     return time.perf_counter()
 
 
-def _text(documents: list[Document]) -> str:
+def text_of(*documents: Document) -> str:
     """A round through JSON leaves no object twice, of which YAML would make anchors."""
     return yaml.dump_all(json.loads(json.dumps(documents)), Dumper=yaml.CSafeDumper)
 
 
-def write_world(records: Path, apps: int, port: int = 10_000) -> None:
-    """`worlds.world` as files: two for each app, of which one holds its release."""
+def write_world(records: Path, apps: int, gateway: Document | None = None, upstream: int = 9001) -> None:
+    """`worlds.world` as files: two for each app, of which one holds its release.
+
+    `gateway`: its spec. `upstream`: the port of this machine on which every instance listens.
+    """
     records.mkdir()
-    replace_file(records / "edge.yaml", [worlds.document("Gateway", "edge", worlds.gateway(port))])
-    app_text, release_text = _text(list(app_documents("app0"))), _text([_release("app0", 5)])
+    put(records / "edge.yaml", text_of(worlds.document("Gateway", "edge", gateway or worlds.gateway())))
+    app_text = text_of(*app_documents("app0"))
+    for number, address in enumerate(worlds.ADDRESSES, 1):
+        app_text = app_text.replace(address, f"127.0.0.{number}:{upstream}")
+    release = release_text("app0", 5)
     for number in range(apps):
         app = f"app{number}"
         (records / f"{app}.yaml").write_text(app_text.replace("app0", app), "utf-8")
-        (records / f"{app}-release.yaml").write_text(release_text.replace("app0", app), "utf-8")
+        (records / f"{app}-release.yaml").write_text(release.replace("app0", app), "utf-8")
 
 
 def app_documents(app: str) -> Iterator[Document]:
@@ -47,10 +53,10 @@ def app_documents(app: str) -> Iterator[Document]:
         yield worlds.document("AppDeployment", f"{app}-v{version}", worlds.deployment(app, version))
 
 
-def write_release(records: Path, app: str, canary: int) -> float:
-    """Give v2 so many percent; when that was in the folder."""
-    return replace_file(records / f"{app}-release.yaml", [_release(app, canary)])
+def release_text(app: str, canary: int) -> str:
+    """A release that gives v2 so many percent."""
+    return text_of(worlds.document("Release", app, worlds.release(app, canary)))
 
 
-def _release(app: str, canary: int) -> Document:
-    return worlds.document("Release", app, worlds.release(app, canary))
+def release_file(records: Path, app: str) -> Path:
+    return records / f"{app}-release.yaml"

@@ -67,26 +67,30 @@ class Member:
         self.proxy = one
         self._fleet = fleet
         self._connection: Connection | None = None
+        self.connected = False
 
     async def connect(self, port: int) -> None:
+        """Hang up, if it was connected, and connect anew."""
         if self._connection is not None:
             self._connection.close()
-        connection = Connection(self.proxy.method, self._hear, self._fleet.lost)
+        self.connected = False
+        connection = Connection(self.proxy.method, lambda said: self._hear(connection, said), self._fleet.lost)
         self._connection = connection
         await _connect(connection, port)
         for said in self.proxy.greet():
             connection.send(said)
+        self.connected = True
 
-    def _hear(self, payload: bytes) -> None:
+    def _hear(self, connection: Connection, payload: bytes) -> None:
         heard = self.proxy.hear(payload)
         delay = self.proxy.behaviour.delay
         if delay:
-            asyncio.get_running_loop().call_later(delay, self._answer, heard, payload, self._connection)
+            asyncio.get_running_loop().call_later(delay, self._answer, heard, payload, connection)
         else:
-            self._answer(heard, payload, self._connection)
+            self._answer(heard, payload, connection)
 
-    def _answer(self, heard: Heard, payload: bytes, connection: Connection | None) -> None:
-        if connection is None or connection is not self._connection:
+    def _answer(self, heard: Heard, payload: bytes, connection: Connection) -> None:
+        if connection is not self._connection:
             return  # the stream that asked is over
         for said in heard.replies:
             connection.send(said)
@@ -167,9 +171,10 @@ class Fleet:
             return
         loop = asyncio.get_running_loop()
         member = self._random.choice(self._members)
-        self._counts["reconnected"] += 1
-        task = loop.create_task(member.connect(self._port))
-        task.add_done_callback(lambda done: done.result())
+        if member.connected:
+            self._counts["reconnected"] += 1
+            task = loop.create_task(member.connect(self._port))
+            task.add_done_callback(lambda done: done.result())
         loop.call_later(self._churn, self._reconnect_one)
 
 
