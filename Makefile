@@ -51,6 +51,8 @@ bench: setup  ## The figures and charts of docs/performance.md, in a quarter of 
 	$(BENCH).cold --delivery full $(FIGURES)
 	$(BENCH).clusters $(FIGURES)
 	$(BENCH).fanout --delivery full --apps 1 $(FIGURES)
+	$(BENCH).fanout $(FIGURES)
+	$(BENCH).flip $(FIGURES)
 	$(BENCH).flip --delivery full --apps 10 1000 --flips 30 $(FIGURES)
 	$(BENCH).flip --mode sotw --apps 10 1000 --flips 30 $(FIGURES)
 	$(BENCH).flood $(FIGURES)
@@ -63,6 +65,8 @@ bench-quick: setup  ## All of them at sizes that show only whether they work.
 	$(BENCH).clusters --clusters 20 --proxies 20 --changes 2 $(QUICK)
 	$(BENCH).fanout --delivery full --apps 2 --proxies 20 --flips 2 --churn 0.05 $(QUICK)
 	$(BENCH).fanout --delivery sotw --apps 2 --proxies 20 --flips 2 --delay 0.01 $(QUICK)
+	$(BENCH).fanout --apps 4 --proxies 20 --flips 2 --hosts 3 $(QUICK)
+	$(BENCH).flip --apps 5 --loaded 3 --flips 3 $(QUICK)
 	$(BENCH).flip --delivery full --apps 5 --flips 3 $(QUICK)
 	$(BENCH).flood --apps 3 --hosts 50 --requests 50 $(QUICK)
 
