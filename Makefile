@@ -2,10 +2,13 @@
 PYTHON ?= python3
 ENVOY_FLOOR = 1.36.4
 BIN = .venv/bin
+BENCH = $(BIN)/python -W ignore -m bench
+FIGURES = --json bench/figures.json
+QUICK = $(if $(JSON),--json $(JSON))
 export UV_PROJECT_ENVIRONMENT = .venv
 export UV_LINK_MODE ?= copy
 
-.PHONY: help setup demo test check fast e2e golden bench fuzz since clean
+.PHONY: help setup demo test check fast e2e golden bench bench-quick fuzz since clean
 
 help:  ## Say what there is.
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,10 +45,30 @@ test: check fast e2e  ## Everything.
 golden: setup  ## Write golden files anew; read the diff.
 	$(BIN)/pytest -q tests --update-golden
 
-bench: setup  ## The figures of docs/performance.md.
-	$(BIN)/python -W ignore -m bench.compile
-	$(BIN)/python -W ignore -m bench.encode
-	$(BIN)/python -W ignore -m bench.flip
+bench: setup  ## The figures and charts of docs/performance.md, in a quarter of an hour.
+	$(BENCH).encode $(FIGURES)
+	$(BENCH).compile $(FIGURES)
+	$(BENCH).cold --delivery full $(FIGURES)
+	$(BENCH).clusters $(FIGURES)
+	$(BENCH).fanout --delivery full --apps 1 $(FIGURES)
+	$(BENCH).fanout $(FIGURES)
+	$(BENCH).flip $(FIGURES)
+	$(BENCH).flip --delivery full --apps 10 1000 --flips 30 $(FIGURES)
+	$(BENCH).flip --mode sotw --apps 10 1000 --flips 30 $(FIGURES)
+	$(BENCH).flood $(FIGURES)
+	$(BENCH).charts
+
+bench-quick: setup  ## All of them at sizes that show only whether they work.
+	$(BENCH).encode --rounds 100 $(QUICK)
+	$(BENCH).compile --apps 50 --flips 5 $(QUICK)
+	$(BENCH).cold --delivery full --apps 10 $(QUICK)
+	$(BENCH).clusters --clusters 20 --proxies 20 --changes 2 $(QUICK)
+	$(BENCH).fanout --delivery full --apps 2 --proxies 20 --flips 2 --churn 0.05 $(QUICK)
+	$(BENCH).fanout --delivery sotw --apps 2 --proxies 20 --flips 2 --delay 0.01 $(QUICK)
+	$(BENCH).fanout --apps 4 --proxies 20 --flips 2 --hosts 3 $(QUICK)
+	$(BENCH).flip --apps 5 --loaded 3 --flips 3 $(QUICK)
+	$(BENCH).flip --delivery full --apps 5 --flips 3 $(QUICK)
+	$(BENCH).flood --apps 3 --hosts 50 --requests 50 $(QUICK)
 
 fuzz: setup .envoy-1.36/bin/envoy  ## Ten minutes of records that nobody wrote: text by text and world by world.
 	$(BIN)/python -W ignore -m bench.fuzz

@@ -3,22 +3,24 @@
 Prints medians, and the second at 10 apps beside it: the ratio is what a release costs more because others exist.
 """
 
-import argparse
 import statistics
 import time
 from dataclasses import replace
 
+from bench.report import Figure, parser, percentiles, report
 from bench.worlds import EDGE, released, world
 from xds_server.pipeline import Compilation, compile_world
 from xds_server.runtime.garbage import building
 from xds_server.snapshot import TypeUrl
 
+COLD = 5.0
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--apps", type=int, default=10_000, help="apps in the large world (default 10000)")
-    parser.add_argument("--flips", type=int, default=200, help="releases changed one after another (default 200)")
-    arguments = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--apps", type=int, default=10_000, help="apps in the large world (default 10000)")
+    options.add_argument("--flips", type=int, default=200, help="releases changed one after another (default 200)")
+    arguments = options.parse_args()
 
     small = flips(compile_world(world(10)), arguments.flips)
     with building():
@@ -31,10 +33,15 @@ def main() -> None:
     large = flips(compilation, arguments.flips)
 
     what = f"{arguments.apps} apps x 3 deployments x 3 components"
-    print(f"cold, {what}, encoded: {cold:.2f} s ({processor:.2f} s CPU), {size / 1e6:.1f} MB")
+    figures = [
+        Figure(f"cold, {what}, encoded", cold, "s", COLD),
+        Figure(f"cold, {what}: CPU", processor, "s"),
+        Figure(f"cold, {what}: encoded", size / 1e6, "MB"),
+    ]
     for apps, times in ((10, small), (arguments.apps, large)):
-        print(f"one release changed, {apps:>6} apps: {_ms(times)}")
-    print(f"ratio of the medians: {statistics.median(large) / statistics.median(small):.2f}")
+        figures += percentiles(f"one release changed, {apps} apps", times)
+    figures.append(Figure("ratio of the medians", statistics.median(large) / statistics.median(small), "x"))
+    report("compile", figures, arguments.json)
 
 
 def flips(compilation: Compilation, count: int) -> list[float]:
@@ -51,11 +58,6 @@ def flips(compilation: Compilation, count: int) -> list[float]:
         times.append(time.perf_counter() - started)
         assert compilation.gateways[EDGE].snapshot.changed[TypeUrl.ROUTES] == {"edge/http"}
     return times
-
-
-def _ms(times: list[float]) -> str:
-    ordered = sorted(times)
-    return f"p50 {statistics.median(ordered) * 1e3:.2f} ms, p99 {ordered[len(ordered) * 99 // 100] * 1e3:.2f} ms"
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """Build and encode a small virtual host: betterproto2, upb behind our constructors, and upb alone, in one run."""
 
-import argparse
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from envoy_data_plane.envoy.config.route import v3 as dataclasses
 
+from bench.report import Figure, parser, report
 from xds_server.messages import envoy
 from xds_server.messages.bridge import upb_class
 from xds_server.messages.codec import encode
@@ -69,25 +69,31 @@ def microseconds(action: Callable[[], object], rounds: int) -> float:
     return best / rounds * 1e6
 
 
-def measure(name: str, way: Way) -> float:
+def measure(name: str, way: Way) -> list[Figure]:
     message = way.build()
     size = len(way.encode(message))
     build = microseconds(way.build, way.rounds)
     encoding = microseconds(lambda: way.encode(message), way.rounds)
-    print(f"{name:13}{build:9.1f} us build{encoding:9.1f} us encode{build + encoding:9.1f} us both, {size} bytes")
-    return build + encoding
+    return [
+        Figure(f"{name}: build", build, "µs"),
+        Figure(f"{name}: encode", encoding, "µs"),
+        Figure(f"{name}: both, {size} bytes", build + encoding, "µs"),
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=2000, help="virtual hosts per run of ours (default: 2000)")
-    rounds = parser.parse_args().rounds
-
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=2000, help="virtual hosts per run of ours (default 2000)")
+    asked = options.parse_args()
+    rounds = asked.rounds
     slow = measure("betterproto2", Way(lambda: virtual_host(dataclasses, int), bytes, max(rounds // 100, 1)))
     ours = measure("xds-server", Way(lambda: virtual_host(envoy, int), encode, rounds))
     bare = measure("upb alone", Way(lambda: virtual_host(Upb, lambda weight: {"value": weight}), encode, rounds))
-    print(f"xds-server is {slow / ours:.0f} times as fast as betterproto2")
-    print(f"and takes {ours / bare:.2f} times as long as upb alone")
+    ratios = [
+        Figure("betterproto2 to xds-server", slow[-1].value / ours[-1].value, "x"),
+        Figure("xds-server to upb alone", ours[-1].value / bare[-1].value, "x"),
+    ]
+    report("encode", [*slow, *ours, *bare, *ratios], asked.json)
 
 
 if __name__ == "__main__":

@@ -1,23 +1,29 @@
 """Release a version, and take the time from the return of `rename()` to Envoy's ACK: a real Envoy, a real folder.
 
-At 10 and at 1,000 apps, delta and SotW, all apps released on one gateway that has the full set of routes.
+Idle, and while endpoints change; then first requests to deployments that Envoy has not loaded. The server runs in this
+process, beside what measures; applications and Envoy run in their own.
 """
 
 import argparse
 import asyncio
-import json
 import statistics
 import sys
 import tempfile
 import time
-from contextlib import AsyncExitStack
-from dataclasses import replace
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from itertools import count, islice
 from pathlib import Path
 
-import yaml
 from typing_extensions import override
 
 from bench import worlds
+from bench.folders import put, release_file, release_text, text_of, write_world
+from bench.report import Figure, parser, percentiles, report
+from bench.requests import timed
+from e2e.support.client import Client
+from e2e.support.processes import Child, wait_until
 from xds_server.cli.demo import envoy_process, free_ports
 from xds_server.domain.addresses import Address
 from xds_server.protocol.events import Acked, Nacked, Node, Send
@@ -25,27 +31,34 @@ from xds_server.resources.bootstrap import ProxyNode
 from xds_server.runtime import logs
 from xds_server.runtime.observers import Nobody
 from xds_server.runtime.serve import Settings, serving
-from xds_server.snapshot import TypeUrl
 
-LIMIT = 60.0
+LIMIT = 120.0
+ROUTES = "edge/http"
+CHURN = 0.02
+"""Seconds between two changes of endpoints."""
+IDLE_BARS, CHURN_BARS = (5.0, 20.0), (None, 50.0)
+FIRST_REQUEST = 20.0
+PROCESSOR = 3.0
+BYTES = 4096
 
 
 class Watch(Nobody):
-    """When Envoy last accepted routes, and how large the response was."""
+    """When Envoy last accepted the routes of one host, and how large the response was."""
 
     def __init__(self) -> None:
         self.accepted = asyncio.Event()
+        self.names = {ROUTES}
         self.at = 0.0
         self.size = 0
 
     @override
     def sent(self, node: Node, send: Send) -> None:
-        if send.type_url == TypeUrl.ROUTES:
+        if self.names & {each.name for each in send.resources}:
             self.size = len(send.payload)
 
     @override
     def acked(self, node: Node, acked: Acked) -> None:
-        if acked.type_url == TypeUrl.ROUTES:
+        if self.names & {each.name for each in acked.resources}:
             self.at = time.perf_counter()
             self.accepted.set()
 
@@ -54,70 +67,125 @@ class Watch(Nobody):
         raise AssertionError(nacked)
 
 
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A served folder with a real Envoy before it. `loaded`: the apps whose hosts it has been asked for.
+
+    `turns`: no two flips of one app after each other are the same.
+    """
+
+    records: Path
+    port: int
+    watch: Watch
+    loaded: list[str]
+    asked: argparse.Namespace
+    turns: Iterator[int] = field(default_factory=count)
+
+    async def flips(self) -> list[float]:
+        """From the return of the renames to the ACKs."""
+        turns = islice(self.turns, self.asked.flips)
+        return [await self._flip(self.loaded[turn * 7 % len(self.loaded)], 6 + turn % 89) for turn in turns]
+
+    async def _flip(self, app: str, canary: int) -> float:
+        text = release_text(app, canary)
+        self.watch.names = {ROUTES, f"{ROUTES}/{app}.example.com"}
+        self.watch.accepted.clear()
+        released = put(release_file(self.records, app), text)
+        await asyncio.wait_for(self.watch.accepted.wait(), LIMIT)
+        return self.watch.at - released
+
+    @asynccontextmanager
+    async def churn(self) -> AsyncIterator[None]:
+        """Meanwhile a build of a loaded app gets another instance every `CHURN` seconds."""
+
+        async def change() -> None:
+            for number in count():
+                app = self.loaded[number % len(self.loaded)]
+                spec = worlds.build(app, "web", 1)
+                spec["endpoints"] = {"addresses": [f"127.0.1.{1 + number % 250}:9001"]}
+                put(self.records / f"{app}-more.yaml", text_of(worlds.document("Build", f"{app}-more", spec)))
+                await asyncio.sleep(CHURN)
+
+        async with asyncio.TaskGroup() as tasks:
+            changing = tasks.create_task(change())
+            yield
+            changing.cancel()
+
+    async def first_requests(self, requests: int) -> list[float]:
+        """To deployments that nobody has asked for, by their own hosts."""
+        apps = range(self.asked.loaded, self.asked.loaded + requests)
+        hosts = [f"app{number % self._apps}-v3.preview.example.com" for number in apps]
+        return await asyncio.to_thread(timed, self.port, hosts)
+
+    @property
+    def _apps(self) -> int:
+        return sum(1 for _ in self.records.glob("app*-release.yaml"))
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--apps", type=int, nargs="*", default=[10, 1000], help="sizes of the world (default 10 1000)")
-    parser.add_argument("--flips", type=int, default=100, help="releases, one after another (default 100)")
-    parser.add_argument("--mode", choices=["delta", "sotw"], nargs="*", default=["delta", "sotw"])
-    parser.add_argument("--envoy", default=str(Path(sys.executable).parent / "envoy"), help="the Envoy to start")
-    arguments = parser.parse_args()
-    for mode in arguments.mode:
-        for apps in arguments.apps:
-            asyncio.run(measure(apps, arguments.flips, mode, arguments.envoy))
+    options = parser(__doc__)
+    options.add_argument("--apps", type=int, nargs="*", default=[10, 1000, 10_000], help="(default 10 1000 10000)")
+    options.add_argument("--flips", type=int, default=100, help="releases, one after another (default 100)")
+    options.add_argument("--loaded", type=int, default=500, help="hosts that Envoy is asked for first (default 500)")
+    options.add_argument("--first", type=int, default=100, help="first requests (default 100)")
+    options.add_argument("--mode", choices=["delta", "sotw"], default="delta")
+    options.add_argument("--delivery", choices=["on-demand", "full"], default="on-demand")
+    options.add_argument("--envoy", default=str(Path(sys.executable).parent / "envoy"), help="the Envoy to start")
+    asked = options.parse_args()
+    figures = [figure for apps in asked.apps for figure in asyncio.run(measure(apps, asked))]
+    report("flip", figures, asked.json)
 
 
-async def measure(apps: int, flips: int, mode: str, envoy: str) -> None:
+async def measure(apps: int, asked: argparse.Namespace) -> list[Figure]:
+    what = f"{apps} apps, {asked.mode}, {asked.delivery}"
+    on_demand = asked.delivery == "on-demand" and asked.mode == "delta"
+    async with _edge(apps, asked) as edge:
+        await edge.flips()
+        spent = time.process_time()
+        idle = await edge.flips()
+        spent = (time.process_time() - spent) / len(idle)
+        size = edge.watch.size
+        async with edge.churn():
+            churned = await edge.flips()
+        first = await edge.first_requests(min(asked.first, apps))
+    return [
+        *percentiles(f"{what}, idle", idle, IDLE_BARS if on_demand else (None, None)),
+        *percentiles(f"{what}, 50 changes of endpoints a second", churned, CHURN_BARS if on_demand else (None, None)),
+        Figure(f"{what}: bytes a flip", size, "bytes", BYTES if on_demand else None),
+        Figure(f"{what}: CPU a flip, with what measures", spent * 1e3, "ms", PROCESSOR if on_demand else None),
+        Figure(f"{what}: first request, median", statistics.median(first) * 1e3, "ms", FIRST_REQUEST),
+    ]
+
+
+@asynccontextmanager
+async def _edge(apps: int, asked: argparse.Namespace) -> AsyncIterator[Edge]:
     async with AsyncExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         logs.configure("json", stack.enter_context((home / "log").open("w")))
-        xds, admin, listener = free_ports(3)
-        write_world(home / "records", apps, listener)
+        xds, admin, listener, upstream = free_ports(4)
+        gateway = worlds.gateway(listener, full=asked.delivery == "full")
+        write_world(home / "records", apps, gateway, upstream)
+        serve = [sys.executable, "-m", "bench.upstream", str(upstream)]
+        stack.enter_context(Child("upstream", serve, home, talks=True)).hear()
         watch = Watch()
         settings = Settings(home / "records", home / "state", Address("127.0.0.1", xds), Address("127.0.0.1", admin))
         await stack.enter_async_context(serving(settings, watch))
-        node = replace(ProxyNode.of_gateway("edge", settings.xds), mode=mode, id="bench")
-        await stack.enter_async_context(envoy_process(envoy, node, home))
+        node = replace(ProxyNode.of_gateway("edge", settings.xds), mode=asked.mode, id="bench")
+        await stack.enter_async_context(envoy_process(asked.envoy, node, home))
         await asyncio.wait_for(watch.accepted.wait(), LIMIT)
-        times = [await flip(home / "records", f"app{n * 7 % apps}", 6 + n % 90, watch) for n in range(flips)]
-    times.sort()
-    p50, p99 = statistics.median(times), times[len(times) * 99 // 100]
-    print(f"{mode:>5}, {apps:>5} apps: p50 {p50 * 1e3:7.2f} ms, p99 {p99 * 1e3:7.2f} ms, {watch.size} bytes a flip")
+        loaded = [f"app{number}" for number in range(min(apps, asked.loaded))]
+        edge = Edge(home / "records", listener, watch, loaded, asked)
+        first = f"{loaded[0]}.example.com"
+        await asyncio.to_thread(wait_until, lambda: _serves(listener, first), f"{first} is served", LIMIT)
+        await asyncio.to_thread(timed, listener, [f"{app}.example.com" for app in loaded])
+        yield edge
 
 
-async def flip(records: Path, app: str, canary: int, watch: Watch) -> float:
-    watch.accepted.clear()
-    released = replace_file(
-        records / f"{app}-release.yaml", [worlds.document("Release", app, worlds.release(app, canary))]
-    )
-    await asyncio.wait_for(watch.accepted.wait(), LIMIT)
-    return watch.at - released
-
-
-def replace_file(file: Path, documents: list[dict[str, object]]) -> float:
-    """Write beside and rename; when the rename had returned."""
-    beside = file.with_name(f".{file.name}")
-    beside.write_text(yaml.dump_all(documents), "utf-8")
-    beside.rename(file)
-    return time.perf_counter()
-
-
-def write_world(records: Path, apps: int, port: int) -> None:
-    records.mkdir()
-    replace_file(records / "edge.yaml", [worlds.document("Gateway", "edge", worlds.gateway(port))])
-    for number in range(apps):
-        app = f"app{number}"
-        builds = {
-            f"{app}-{worlds.build_hash(component, version)}": worlds.build(app, component, version)
-            for version in worlds.VERSIONS
-            for component in worlds.COMPONENTS
-        }
-        documents = [worlds.document("Build", name, spec) for name, spec in builds.items()]
-        documents += [
-            worlds.document("AppDeployment", f"{app}-v{version}", worlds.deployment(app, version))
-            for version in worlds.VERSIONS
-        ]
-        replace_file(records / f"{app}.yaml", json.loads(json.dumps(documents)))
-        replace_file(records / f"{app}-release.yaml", [worlds.document("Release", app, worlds.release(app, 5))])
+def _serves(port: int, host: str) -> bool:
+    """Envoy accepts routes before it listens, and listens before its clusters are warm."""
+    with Client(port) as client, suppress(OSError):
+        return client.get(host).status == 200
+    return False
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 from immutables import Map
 
 from xds_server.domain.names import Ref
+from xds_server.records.gateways import GatewaySpec
 from xds_server.records.models import API_VERSION, KINDS, AppDeployment, Build, Gateway, Record, Release
 from xds_server.records.world import AppWorld, World
 
 EDGE = Ref("default", "edge")
 VERSIONS = (1, 2, 3)
 COMPONENTS = ("web", "cart", "reviews")
+ADDRESSES = ("127.0.0.1:9001", "127.0.0.1:9002")
 
 
 def document(kind: str, name: str, spec: dict[str, object]) -> dict[str, object]:
@@ -19,9 +21,12 @@ def record(kind: str, name: str, spec: dict[str, object]) -> Record:
     return KINDS[kind].model_validate(document(kind, name, spec))
 
 
-def gateway(port: int = 10000) -> dict[str, object]:
+def gateway(port: int = 10000, *, full: bool = False) -> dict[str, object]:
+    """`full`: proxies that could load virtual hosts on demand are told of all of them nevertheless."""
     explicit = {"host": "{deployment}.preview.example.com", "header": "x-explicit-deployment"}
-    return {"listeners": [{"name": "http", "address": "127.0.0.1", "port": port}], "explicit": explicit}
+    listeners = [{"name": "http", "address": "127.0.0.1", "port": port}]
+    delivery = {"delivery": "full"} if full and "delivery" in GatewaySpec.model_fields else {}
+    return {"listeners": listeners, "explicit": explicit, **delivery}
 
 
 def build_hash(component: str, version: int) -> str:
@@ -29,12 +34,12 @@ def build_hash(component: str, version: int) -> str:
     return f"{component}{version if component == 'web' else 1}"
 
 
-def build(app: str, component: str, version: int, address: str = "127.0.0.1:9001") -> dict[str, object]:
+def build(app: str, component: str, version: int, address: str = ADDRESSES[0]) -> dict[str, object]:
     return {
         "app": app,
         "component": component,
         "build": build_hash(component, version),
-        "endpoints": {"addresses": [address, "127.0.0.1:9002"]},
+        "endpoints": {"addresses": [address, ADDRESSES[1]]},
     }
 
 

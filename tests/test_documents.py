@@ -1,12 +1,14 @@
 """What the pages say is so."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bench import charts
 from e2e import test_exhaustion, test_hardening
 
 ROOT = Path(__file__).parent.parent
@@ -67,3 +69,18 @@ def test_every_link_leads_to_a_file_that_is_there(page: Path) -> None:
     linked = LINK.findall(page.read_text("utf-8"))
 
     assert [link for link in linked if not (page.parent / link).exists()] == []
+
+
+def test_the_charts_are_those_of_the_figures() -> None:
+    page = charts.PAGE.read_text("utf-8")
+
+    assert charts.redrawn(page, json.loads(charts.FIGURES.read_text("utf-8"))) == page
+
+
+def test_a_chart_has_a_bar_for_each_figure_that_was_measured() -> None:
+    chart = charts.Chart("Flips", "ms", "flip", {"ten": "10 apps", "many": "1000 apps"})
+
+    drawn = charts.drawn(chart, {"flip": {"10 apps": {"value": 6.25}}})
+    assert 'x-axis ["ten"]' in drawn
+    assert "bar [6.25]" in drawn
+    assert charts.drawn(chart, {}) == ""

@@ -1,3 +1,4 @@
+import ipaddress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -231,3 +232,21 @@ def test_any_value_is_accepted_or_refused(kind: TypeAdapter[Any], value: object)
 @given(st.integers(0, 10_000))
 def test_every_step_of_a_weight_is_exact(hundredths: int) -> None:
     assert TypeAdapter(values.Weight).validate_python(hundredths / 100) == hundredths
+
+
+OCTET = st.one_of(st.integers(0, 300).map(str), st.just("01"), st.just(""))
+
+
+@given(st.lists(OCTET, min_size=3, max_size=5).map(".".join), st.integers(0, 70_000), st.sampled_from(["", "0"]))
+def test_an_address_is_in_its_one_spelling_or_refused(host: str, port: int, zero: str) -> None:
+    address: TypeAdapter[str] = TypeAdapter(values.SocketAddress)
+    try:
+        expected = f"{ipaddress.ip_address(host)}:{port}" if 1 <= port <= 65535 else None
+    except ValueError:
+        expected = None
+
+    if expected is None:
+        with pytest.raises(ValidationError):
+            address.validate_python(f"{host}:{zero}{port}")
+    else:
+        assert address.validate_python(f"{host}:{zero}{port}") == expected

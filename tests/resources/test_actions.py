@@ -14,7 +14,7 @@ RETRIES = {"attempts": 1, "on": ["connect-failure", "5xx"]}
 
 
 def action(policy: TrafficPolicy, *, grpc: bool = False) -> RouteAction:
-    [way] = ways("shop-v1/web", policy, grpc=grpc)
+    [way] = ways(policy, grpc=grpc)
     return way.action
 
 
@@ -40,14 +40,14 @@ def test_what_is_no_call_has_a_timeout_alone() -> None:
     websocket = RouteActionUpgradeConfig(upgrade_type="websocket")
 
     assert action(TrafficPolicy()) == RouteAction(
-        cluster="shop-v1/web", timeout=TIMEOUT, idle_timeout=timedelta(minutes=5), upgrade_configs=[websocket]
+        timeout=TIMEOUT, idle_timeout=timedelta(minutes=5), upgrade_configs=[websocket]
     )
 
 
 def test_conditions_of_both_kinds_are_two_ways_and_the_last_is_for_all() -> None:
     policy = TrafficPolicy.model_validate({"retries": RETRIES})
 
-    said = [(way.idempotent_only, way.action.retry_policy) for way in ways("shop-v1/web", policy, grpc=False)]
+    said = [(way.idempotent_only, way.action.retry_policy) for way in ways(policy, grpc=False)]
     assert [(only, retries and retries.retry_on) for only, retries in said] == [
         (True, "connect-failure,5xx"),
         (False, "connect-failure"),

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -6,9 +7,17 @@ from hypothesis import strategies as st
 
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
-from xds_server.messages.codec import to_json
+from xds_server.messages.codec import encode, to_json
+from xds_server.messages.envoy import (
+    ClusterLoadAssignment,
+    Endpoint,
+    HealthStatus,
+    LbEndpoint,
+    Locality,
+    LocalityLbEndpoints,
+)
 from xds_server.records.models import API_VERSION, Build
-from xds_server.resources.endpoints import assignment
+from xds_server.resources.endpoints import assignment, socket_address
 from xds_server.snapshot import TypeUrl
 
 WEB = BuildId(Ref("default", "shop"), "web", "b1")
@@ -61,6 +70,47 @@ def test_zones_are_localities_and_ipv6_has_no_brackets() -> None:
     assert "locality" not in one
     assert other["locality"] == {"zone": "b"}
     assert other["lb_endpoints"][0]["endpoint"]["address"]["socket_address"]["address"] == "::1"
+
+
+PORT = st.integers(1, 65535)
+HOST = st.one_of(st.ip_addresses(v=4).map(str), st.ip_addresses(v=6).map("[{}]".format))
+WRITTEN = st.lists(
+    st.fixed_dictionaries(
+        {"address": st.builds("{}:{}".format, HOST, PORT)},
+        optional={
+            "zone": st.sampled_from(["a", "b"]),
+            "weight": st.sampled_from([1, 2, 127, 128]),
+            "draining": st.booleans(),
+        },
+    ),
+    unique_by=lambda each: each["address"],
+    max_size=5,
+)
+
+
+@given(WRITTEN)
+def test_fields_are_what_the_messages_themselves_encode_to(instances: list[dict[str, Any]]) -> None:
+    built = ClusterLoadAssignment(cluster_name=WEB.word, endpoints=list(localities(instances)))
+
+    assert assignment(WEB, [placed("a", *instances)]).body == encode(built)
+
+
+def localities(instances: list[dict[str, Any]]) -> Iterator[LocalityLbEndpoints]:
+    serving = [each for each in instances if not each.get("draining")] or instances
+    for zone in sorted({each.get("zone", "") for each in serving}):
+        members = [each for each in serving if each.get("zone", "") == zone]
+        yield LocalityLbEndpoints(
+            locality=Locality(zone=zone) if zone else None,
+            lb_endpoints=[lb_endpoint(each) for each in sorted(members, key=lambda each: each["address"])],
+        )
+
+
+def lb_endpoint(instance: dict[str, Any]) -> LbEndpoint:
+    return LbEndpoint(
+        endpoint=Endpoint(address=socket_address(instance["address"])),
+        health_status=HealthStatus.DRAINING if instance.get("draining") else HealthStatus.UNKNOWN,
+        load_balancing_weight=instance["weight"] if instance.get("weight", 1) > 1 else None,
+    )
 
 
 ADDRESS = st.builds("10.0.{}.{}:80".format, st.integers(0, 1), st.integers(1, 4))

@@ -10,7 +10,7 @@ def test_what_is_built_is_left_alone_and_collecting_goes_on_afterwards() -> None
     try:
         with building():
             assert not gc.isenabled()
-            kept: list[dict[str, str]] = [{} for _ in range(1000)]
+            kept: list[list[int]] = [[] for _ in range(1000)]
         assert gc.isenabled()
         assert gc.get_freeze_count() >= before + len(kept)
     finally:

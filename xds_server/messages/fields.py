@@ -14,13 +14,22 @@ VARINTS = tuple(map(_varint, range(1 << 14)))
 """All of one and two bytes: nearly every tag and length there is, and to make one takes longer than to look it up."""
 
 
+SHORT = len(VARINTS)
+
+
 def varint(value: int) -> bytes:
-    return VARINTS[value] if value < len(VARINTS) else _varint(value)
+    return VARINTS[value] if value < SHORT else _varint(value)
+
+
+def number_field(number: int, value: int) -> bytes:
+    """An integer or an enum; zero is absent, as in proto3."""
+    return VARINTS[number << 3] + varint(value) if value else b""
 
 
 def message_field(number: int, body: bytes) -> bytes:
     """A length-delimited field: a message that is already encoded, a string or bytes."""
-    return varint(number << 3 | 2) + varint(len(body)) + body
+    size = len(body)
+    return VARINTS[number << 3 | 2] + (VARINTS[size] if size < SHORT else _varint(size)) + body
 
 
 def text_field(number: int, text: str) -> bytes:

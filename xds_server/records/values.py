@@ -188,6 +188,8 @@ def _host_template(value: str) -> str:
 
 def _socket_address(value: str) -> str:
     """In one spelling, so that one instance is not two."""
+    if _IN_ONE_SPELLING.fullmatch(value) and int(value.rpartition(":")[2]) <= 65535:
+        return value  # nearly every instance; to read an address whole takes twenty times as long
     host, _, port = value.rpartition(":") if not _is_ip(value) else (value, ":", "")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not _is_ip(bare):
@@ -288,6 +290,7 @@ PATTERNS = {
 _HOST = rf"{LABEL}(?:\.{LABEL})*"
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
+_IN_ONE_SPELLING = re.compile(rf"{_IPV4}:[1-9][0-9]{{0,4}}")
 _IPV6 = r"[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*"
 _PORT = "0*(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"

@@ -48,28 +48,27 @@ class Way(NamedTuple):
     action: RouteAction
 
 
-def ways(cluster: str, policy: TrafficPolicy, *, grpc: bool) -> Iterator[Way]:
-    """In their order; the last is for all requests."""
+def ways(policy: TrafficPolicy, *, grpc: bool) -> Iterator[Way]:
+    """In their order; the last is for all requests. Which cluster they go to is left out: it is all that differs
+    between deployments.
+    """
     retries = policy.retries
     if retries is None or not retries.attempts or not retries.on:
-        yield Way(False, _action(cluster, policy, None, grpc=grpc))
+        yield Way(False, _action(policy, None, grpc=grpc))
     elif retries.careful and retries.unseen:
-        yield Way(True, _action(cluster, policy, _retry_policy(retries, retries.on), grpc=grpc))
-        yield Way(False, _action(cluster, policy, _retry_policy(retries, retries.unseen), grpc=grpc))
+        yield Way(True, _action(policy, _retry_policy(retries, retries.on), grpc=grpc))
+        yield Way(False, _action(policy, _retry_policy(retries, retries.unseen), grpc=grpc))
     else:
-        yield Way(
-            False, _action(cluster, policy, _retry_policy(retries, retries.on, careful=retries.careful), grpc=grpc)
-        )
+        yield Way(False, _action(policy, _retry_policy(retries, retries.on, careful=retries.careful), grpc=grpc))
 
 
-def _action(cluster: str, policy: TrafficPolicy, retries: RetryPolicy | None, *, grpc: bool) -> RouteAction:
+def _action(policy: TrafficPolicy, retries: RetryPolicy | None, *, grpc: bool) -> RouteAction:
     """A gRPC call ends when its client says (`grpc-timeout`), but not after a timeout that is written.
 
     Envoy looks at no `timeout` where there is a `max_stream_duration`: that holds then, also for what is no call.
     """
     usual = NO_TIME if grpc else TIMEOUT
     return RouteAction(
-        cluster=cluster,
         timeout=usual if policy.timeout is None else policy.timeout,
         idle_timeout=policy.idle_timeout,
         max_stream_duration=_call_duration(policy.timeout) if grpc else None,

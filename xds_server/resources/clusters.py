@@ -1,11 +1,15 @@
-"""One cluster per deployment and entry component; versions share endpoints (EDS names) but not counters."""
+"""One cluster per deployment and entry component; versions share endpoints (EDS names) but not counters.
+
+What clusters have in common is encoded once. A message is what its parts say, encoded one after the other.
+"""
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import lru_cache
 
 from xds_server.domain import names
 from xds_server.domain.builds import BuildId
-from xds_server.messages.codec import pack
+from xds_server.messages.codec import decode, encode, pack
 from xds_server.messages.envoy import (
     CircuitBreakers,
     CircuitBreakersThresholds,
@@ -26,9 +30,10 @@ from xds_server.messages.extensions import (
     HttpProtocolOptions,
     HttpProtocolOptionsExplicitHttpConfig,
 )
+from xds_server.messages.fields import message_field, text_field
 from xds_server.messages.google import Any
 from xds_server.records.models import AppDeployment, CircuitBreaker, LoadBalancer, Outlier, TrafficPolicy
-from xds_server.resources.content import resource
+from xds_server.resources.content import encoded_resource
 from xds_server.resources.endpoints import resolved
 from xds_server.resources.health_checks import health_checks
 from xds_server.resources.metadata import metadata
@@ -60,6 +65,13 @@ HTTP2 = pack(
 )
 
 
+NAME, EDS_CLUSTER_CONFIG, METADATA, ALT_STAT_NAME = 1, 3, 25, 28
+"""Field numbers of `Cluster`."""
+SERVICE_NAME = 2
+"""Of its `EdsClusterConfig`."""
+EDS = encode(ClusterEdsClusterConfig(eds_config=FROM_ADS))
+
+
 def clusters(deployment: AppDeployment, upstreams: Mapping[BuildId, Upstream]) -> tuple[Resource, ...]:
     """A cluster for each component that a gateway may send requests to."""
     return tuple(_cluster(deployment, component, upstreams) for component in deployment.spec.entries)
@@ -70,27 +82,43 @@ def _cluster(deployment: AppDeployment, name: str, upstreams: Mapping[BuildId, U
     build = BuildId(deployment.refer(deployment.spec.app), name, component.build)
     upstream = upstreams.get(build, UNPLACED)
     cluster_name = names.cluster(deployment.ref, name)
-    policy = component.policy
-    eds = ClusterEdsClusterConfig(eds_config=FROM_ADS, service_name=build.word)
-    cluster = Cluster(
-        name=cluster_name,
-        alt_stat_name=names.cluster_stat(cluster_name),
-        type=None if upstream.dns else ClusterDiscoveryType.EDS,
-        cluster_type=BY_NAME if upstream.dns else None,
-        eds_cluster_config=None if upstream.dns else eds,
-        load_assignment=resolved(cluster_name, upstream.dns) if upstream.dns else None,
-        connect_timeout=CONNECT_TIMEOUT,
-        lb_policy=LB_POLICY[policy.load_balancer],
-        common_lb_config=_common_lb(policy, upstream),
-        circuit_breakers=_circuit_breakers(policy),
-        outlier_detection=_outlier_detection(policy.outlier),
-        health_checks=health_checks(deployment.ref, build, upstream),
-        ignore_health_on_host_removal=upstream.health_check is not None,
-        transport_socket=transport_socket(upstream),
-        typed_extension_protocol_options=_protocol_options(upstream),
-        metadata=metadata({"app": build.app.word, "component": name, "build": component.build}),
+    said = metadata({"app": build.app.word, "component": name, "build": component.build})
+    fields = [
+        text_field(NAME, cluster_name),
+        _carried(component.policy, upstream),
+        _whereabouts(cluster_name, build, upstream),
+        message_field(METADATA, said),
+        text_field(ALT_STAT_NAME, names.cluster_stat(cluster_name)),
+    ]
+    if upstream.health_check is not None:
+        fields.append(encode(Cluster(health_checks=health_checks(deployment.ref, build, upstream))))
+    body = encode(decode(Cluster, b"".join(fields)))  # in the order of a message that was built whole
+    return encoded_resource(cluster_name, body, needs=() if upstream.dns else (build.word,))
+
+
+def _whereabouts(name: str, build: BuildId, upstream: Upstream) -> bytes:
+    if upstream.dns:
+        return encode(Cluster(load_assignment=resolved(name, upstream.dns)))
+    return message_field(EDS_CLUSTER_CONFIG, EDS + text_field(SERVICE_NAME, build.word))
+
+
+@lru_cache(maxsize=1024)
+def _carried(policy: TrafficPolicy, upstream: Upstream) -> bytes:
+    """What the clusters of many builds and deployments have in common."""
+    return encode(
+        Cluster(
+            type=None if upstream.dns else ClusterDiscoveryType.EDS,
+            cluster_type=BY_NAME if upstream.dns else None,
+            connect_timeout=CONNECT_TIMEOUT,
+            lb_policy=LB_POLICY[policy.load_balancer],
+            common_lb_config=_common_lb(policy, upstream),
+            circuit_breakers=_circuit_breakers(policy),
+            outlier_detection=_outlier_detection(policy.outlier),
+            ignore_health_on_host_removal=upstream.health_check is not None,
+            transport_socket=transport_socket(upstream),
+            typed_extension_protocol_options=_protocol_options(upstream),
+        )
     )
-    return resource(cluster_name, cluster, needs=() if upstream.dns else (build.word,))
 
 
 def _protocol_options(upstream: Upstream) -> dict[str, Any]:

@@ -18,5 +18,8 @@ def version(body: bytes) -> str:
 
 
 def resource(name: str, message: Message, needs: tuple[str, ...] = (), occupies: tuple[str, ...] = ()) -> Resource:
-    body = encode(message)
+    return encoded_resource(name, encode(message), needs, occupies)
+
+
+def encoded_resource(name: str, body: bytes, needs: tuple[str, ...] = (), occupies: tuple[str, ...] = ()) -> Resource:
     return Resource(name, version(body), body, needs, occupies)

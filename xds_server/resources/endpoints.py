@@ -1,4 +1,8 @@
-"""Where a build runs, as a `ClusterLoadAssignment`. Builds that no record places have an empty one."""
+"""Where a build runs, as a `ClusterLoadAssignment`. Builds that no record places have an empty one.
+
+There are more instances than anything else, and five messages would be built for each: so they are written as fields,
+whose numbers are those of `envoy/config/endpoint/v3`; a test compares them with the messages themselves.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,14 +14,29 @@ from xds_server.messages.envoy import (
     Endpoint,
     HealthStatus,
     LbEndpoint,
-    Locality,
     LocalityLbEndpoints,
     SocketAddress,
 )
+from xds_server.messages.fields import message_field, number_field, text_field
 from xds_server.records.models import Build
 from xds_server.records.models import Endpoint as Instance
-from xds_server.resources.content import resource
+from xds_server.resources.content import encoded_resource
 from xds_server.snapshot import Resource
+
+CLUSTER_NAME, ENDPOINTS = 1, 2
+"""Field numbers of `ClusterLoadAssignment`."""
+LOCALITY, LB_ENDPOINTS = 1, 2
+"""Of `LocalityLbEndpoints`."""
+ZONE = 2
+"""Of `Locality`."""
+ENDPOINT, HEALTH_STATUS, WEIGHT = 1, 2, 4
+"""Of `LbEndpoint`."""
+ENDPOINT_ADDRESS = 1
+"""Of `Endpoint`."""
+SOCKET_ADDRESS, ADDRESS, PORT_VALUE = 1, 2, 3
+"""Of `Address`, and of the `SocketAddress` in it."""
+WRAPPED = 1
+"""Of `UInt32Value`."""
 
 
 def assignment(build: BuildId, placed: Iterable[Build]) -> Resource:
@@ -28,14 +47,11 @@ def assignment(build: BuildId, placed: Iterable[Build]) -> Resource:
     """
     found = {each.address: each for record in placed for each in record.spec.endpoints.addresses or ()}
     instances = {where: each for where, each in found.items() if not each.draining} or found
-    zones: defaultdict[str, list[LbEndpoint]] = defaultdict(list)
+    zones: defaultdict[str, list[bytes]] = defaultdict(list)
     for address in sorted(instances):
-        zones[instances[address].zone].append(_lb_endpoint(instances[address]))
-    localities = [
-        LocalityLbEndpoints(locality=Locality(zone=zone) if zone else None, lb_endpoints=zones[zone])
-        for zone in sorted(zones)
-    ]
-    return resource(build.word, ClusterLoadAssignment(cluster_name=build.word, endpoints=localities))
+        zones[instances[address].zone].append(message_field(LB_ENDPOINTS, _lb_endpoint(instances[address])))
+    fields = [message_field(ENDPOINTS, _locality(zone) + b"".join(zones[zone])) for zone in sorted(zones)]
+    return encoded_resource(build.word, b"".join([text_field(CLUSTER_NAME, build.word), *fields]))
 
 
 def resolved(cluster: str, dns: Iterable[str]) -> ClusterLoadAssignment:
@@ -46,13 +62,23 @@ def resolved(cluster: str, dns: Iterable[str]) -> ClusterLoadAssignment:
 
 def socket_address(text: str) -> Address:
     """`10.0.0.4:8080`, `[::1]:8080` or `web.internal:8080`."""
+    host, port = _host_and_port(text)
+    return Address(socket_address=SocketAddress(address=host, port_value=port))
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    return Address(socket_address=SocketAddress(address=host.removeprefix("[").removesuffix("]"), port_value=int(port)))
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def _lb_endpoint(instance: Instance) -> LbEndpoint:
-    return LbEndpoint(
-        endpoint=Endpoint(address=socket_address(instance.address)),
-        health_status=HealthStatus.DRAINING if instance.draining else HealthStatus.UNKNOWN,
-        load_balancing_weight=instance.weight if instance.weight > 1 else None,
-    )
+def _locality(zone: str) -> bytes:
+    return message_field(LOCALITY, text_field(ZONE, zone)) if zone else b""
+
+
+def _lb_endpoint(instance: Instance) -> bytes:
+    host, port = _host_and_port(instance.address)
+    address = message_field(SOCKET_ADDRESS, text_field(ADDRESS, host) + number_field(PORT_VALUE, port))
+    endpoint = message_field(ENDPOINT, message_field(ENDPOINT_ADDRESS, address))
+    health = number_field(HEALTH_STATUS, HealthStatus.DRAINING) if instance.draining else b""
+    weight = message_field(WEIGHT, number_field(WRAPPED, instance.weight)) if instance.weight > 1 else b""
+    return endpoint + health + weight

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from xds_server.domain import names
 from xds_server.domain.names import Ref
@@ -20,6 +20,7 @@ from xds_server.messages.envoy import (
 )
 from xds_server.messages.fields import message_field, text_field
 from xds_server.records.matches import HeaderMatch, QueryMatch, RouteRule
+from xds_server.records.policies import TrafficPolicy
 from xds_server.resources.actions import IDEMPOTENT, ways
 from xds_server.resources.headers import header
 from xds_server.traffic.intents import NO_ROUTE, DeploymentRoutes, Refusal, RouteIntent
@@ -28,7 +29,10 @@ NAME = 14
 """The field number of `Route.name`, and its last field here: what comes before it is the same under every rule."""
 ROUTES = 1
 """The field number of `RouteList.routes`."""
-RESPONSE_HEADERS_TO_ADD = 10
+MATCH, ROUTE, REQUEST_HEADERS_TO_ADD, RESPONSE_HEADERS_TO_ADD = 1, 2, 9, 10
+"""Field numbers of `Route`."""
+CLUSTER = 1
+"""The field number of `RouteAction.cluster`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,21 +45,31 @@ class EncodedRoutes:
 
 def encoded_routes(listed: DeploymentRoutes, grpc: Collection[str] = ()) -> EncodedRoutes:
     """`grpc`: the components that speak it."""
+    context = message_field(REQUEST_HEADERS_TO_ADD, encode(header(names.CONTEXT_HEADER, listed.deployment.word)))
     return EncodedRoutes(
         listed.deployment,
-        tuple((each.id, fields) for each in listed.routes for fields in _encoded(listed.deployment, each, grpc)),
+        tuple(
+            (each.id, fields + context) for each in listed.routes for fields in _encoded(listed.deployment, each, grpc)
+        ),
     )
 
 
 def _encoded(deployment: Ref, intent: RouteIntent, grpc: Collection[str]) -> Iterator[bytes]:
-    cluster = names.cluster(deployment, intent.component)
-    for way in ways(cluster, intent.policy, grpc=intent.component in grpc):
-        route = Route(
-            match=route_match(intent.rule, (IDEMPOTENT,) if way.idempotent_only else ()),
-            route=way.action,
-            request_headers_to_add=[header(names.CONTEXT_HEADER, deployment.word)],
+    cluster = text_field(CLUSTER, names.cluster(deployment, intent.component))
+    for match, action in _unbound(intent.rule, intent.policy, intent.component in grpc):
+        yield match + message_field(ROUTE, cluster + action)
+
+
+@lru_cache(maxsize=4096)
+def _unbound(rule: RouteRule, policy: TrafficPolicy, grpc: bool) -> tuple[tuple[bytes, bytes], ...]:
+    """Routes that go nowhere yet: the first field, and the action but for its cluster. Deployments share most."""
+    return tuple(
+        (
+            message_field(MATCH, encode(route_match(rule, (IDEMPOTENT,) if way.idempotent_only else ()))),
+            encode(way.action),
         )
-        yield encode(route)
+        for way in ways(policy, grpc=grpc)
+    )
 
 
 def route_list(rule: str, listed: EncodedRoutes, set_cookie: bytes = b"") -> bytes:

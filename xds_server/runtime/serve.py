@@ -95,7 +95,8 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         admin_socket = stack.enter_context(listen(settings.admin, "--admin"))
         extender = await stack.enter_async_context(extender_of(settings.extensions, settings.extension_timeout))
         folder = str(settings.records)
-        control = Control(folder, store, metrics, allow_empty=settings.allow_empty, extender=extender)
+        with building():
+            control = Control(folder, store, metrics, allow_empty=settings.allow_empty, extender=extender)
         control.report_later(_once_proxies_are_told)
         proxies = ConnectedProxies(control.connections, control.worlds, control.books)
         everyone = Everyone(metrics, *control.observers, proxies, *observers)

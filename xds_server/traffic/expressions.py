@@ -6,6 +6,7 @@ percent-encoded.
 """
 
 import re
+from functools import lru_cache
 
 HEX = "0123456789abcdef"
 SLOT_DIGITS = 4
@@ -16,6 +17,7 @@ COOKIE_END = r"\s*(?:[;,].*)?"
 UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
 
+@lru_cache(maxsize=4096)
 def slots(low: int, high: int) -> str:
     """Four hex digits whose value is at least `low` and less than `high`. The range is not empty."""
     assert 0 <= low < high <= 1 << (4 * SLOT_DIGITS)

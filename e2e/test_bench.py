@@ -1,0 +1,17 @@
+"""Every benchmark runs, and says what it found."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from e2e.support.processes import ROOT
+
+
+def test_every_benchmark_works(tmp_path: Path):
+    file = tmp_path / "figures.json"
+
+    subprocess.run(["make", "bench-quick", f"JSON={file}"], cwd=ROOT, check=True, timeout=300)
+
+    found = json.loads(file.read_text())
+    assert found.keys() == {"encode", "compile", "cold", "clusters", "fanout", "flip", "flood"}
+    assert all(figure["value"] >= 0 for figures in found.values() for figure in figures.values())
