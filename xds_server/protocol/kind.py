@@ -354,12 +354,12 @@ class Kind:
         chosen = settled is not None and settled.on_demand and key.kind is TypeUrl.CLUSTER
         if not chosen:
             found |= index.everything
-        if self._is_for_every_one(key):
+        if self._is_for_all(key):
             found |= self._living
         return found & self._living
 
-    def _is_for_every_one(self, key: Key) -> bool:
-        """Though virtual hosts and clusters are delivered on demand, or else: it is nobody's in particular."""
+    def _is_for_all(self, key: Key) -> bool:
+        """Every proxy gets it, though others of its type are delivered on demand."""
         worlds = (self.settled, self._offered)
         return any(each is not None and key.name in each.always.get(key.kind, ()) for each in worlds)
 
