@@ -354,6 +354,7 @@ async def test_who_does_not_read_is_owed_a_handful_and_keeps_nobody_waiting() ->
         deaf, good = house.client("delta", "deaf"), house.client("delta", "good")
         for client in (deaf, good):
             await client.ask(EDS, "pods")
+        await house.heard.until("sent", "deaf", EDS, "pods")
         [session] = [each for each in house.server._sessions if each._client and each._client.id == "deaf"]
         for number in range(2, 12):
             answered = await good.read()
