@@ -40,6 +40,7 @@ def test_flips_under_load_lose_nothing_and_push_routes_only(world: World) -> Non
         Shot("v2", app.host, "/reviews", (("x-explicit-deployment", versions[1]),)),
         Shot("v2", f"acme.{app.host}"),
     ]
+    assert app.get(host=f"acme.{app.host}").served == versions[1]
     before, faults, taken = world.envoy.stats(), world.faults(), world.updates()
     measured = world.server.metrics()[MEASURED]
     timeline = []

@@ -69,17 +69,19 @@ def test_two_streams_of_one_node_are_both_served_logged_and_counted(world: World
     counter = "xds_server_duplicate_node_ids_total"
     app = world.app("doubles")
     v1, v2 = app.deploy("v1", V1), app.deploy("v2", V2)
-    app.released(v1)
+    gateways = ["edge", "doubles"]
+    app.released(v1, gateways=gateways)
+    add_gateway(world, "doubles", delivery="full")
     counted, logged = world.server.metrics()[counter], len(world.server.log())
-    with world.another_envoy("edge-1") as twin:
+    with world.another_envoy("doubles-1", "doubles") as one, world.another_envoy("doubles-1", "doubles") as twin:
         assert world.server.metrics()[counter] == counted + 1
         assert "node id is on two streams" in world.server.log()[logged:]
         before = twin.resources()
-        app.release(v2)
-        for envoy in (twin, world.envoy):
+        app.release(v2, gateways=gateways)
+        for envoy in (twin, one):
             wait_changed(envoy, before)
-        assert twin.resources() == world.envoy.resources()
-        assert world.envoy.stat(CONNECTED) == twin.stat(CONNECTED) == 1
+        assert twin.resources() == one.resources()
+        assert one.stat(CONNECTED) == twin.stat(CONNECTED) == 1
 
 
 def test_a_listener_may_be_renamed_and_moved_while_it_runs(world: World) -> None:

@@ -98,18 +98,20 @@ class Envoy:
         return (each["endpoint_config"] for dump in dumps for each in dump.get("dynamic_endpoint_configs", []))
 
     def resources(self) -> dict[str, Any]:
-        """Every listener, cluster and route configuration that a control plane sent, by kind and name."""
+        """Every listener, cluster, route configuration and virtual host that a control plane sent, by kind and name."""
         dumped = {
             "listener": ("dynamic_listeners", lambda each: each["active_state"]["listener"]),
             "cluster": ("dynamic_active_clusters", lambda each: each["cluster"]),
             "route_config": ("dynamic_route_configs", lambda each: each["route_config"]),
         }
-        return {
+        found = {
             f"{kind}/{body['name']}": body
             for dump in self.config_dump()
             for kind, (field, body_of) in dumped.items()
             for body in map(body_of, filter(_in_use, dump.get(field, [])))
         }
+        hosts = [host for body in found.values() for host in body.pop("virtual_hosts", [])]
+        return found | {f"virtual_host/{host['name']}": host for host in hosts}
 
     def wait_endpoints(self, name: str, addresses: set[str]) -> None:
         wait_until(lambda: self.endpoints().get(name) == addresses, f"{name} is at {addresses}")

@@ -24,7 +24,10 @@ ANSWERED = f"http.{LISTENER}.downstream_rq_2xx"
 UPDATES = {
     "listeners": "listener_manager.lds.update_success",
     "clusters": "cluster_manager.cds.update_success",
-    "routes": f"http.{LISTENER}.rds.{LISTENER}.update_success",
+}
+ROUTES = {
+    True: f"http.{LISTENER}.rds.vhds.{LISTENER}.update_success",
+    False: f"http.{LISTENER}.rds.{LISTENER}.update_success",
 }
 FAULTS = (
     f"http.{LISTENER}.no_route",
@@ -58,9 +61,25 @@ class World:
     def load(self, shots: Sequence[Shot], rate: float = RATE) -> Load:
         return Load(self.port, shots, self.directory, rate)
 
+    @property
+    def on_demand(self) -> bool:
+        """Its Envoy is told of hosts when it asks for them, unless its gateway says otherwise."""
+        return self.mode is Mode.DELTA and self.version is not EnvoyVersion.FLOOR
+
+    @property
+    def routes_counter(self) -> str:
+        """Of the pushes that a release is."""
+        return ROUTES[self.on_demand]
+
     def updates(self) -> dict[str, int]:
         """How many pushes of each kind Envoy has taken."""
-        return {kind: self.envoy.stat(name) for kind, name in UPDATES.items()}
+        counters = UPDATES | {"routes": self.routes_counter}
+        return {kind: self.envoy.stat(name) for kind, name in counters.items()}
+
+    def told_as_well(self, other: Envoy) -> bool:
+        """Another Envoy has what this one has: all of it, or as much of it as it has asked for."""
+        told, here = other.resources(), self.envoy.resources()
+        return told.items() <= here.items() if self.on_demand else told == here
 
     def pushes(self) -> dict[str, int]:
         """How often Envoy has taken anything, counted for each subscription: each cluster's endpoints too."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
@@ -12,8 +13,9 @@ from tests.protocol.dialogue import Dialogue, Refused, Sent, ack, ask, nack, sta
 from tests.protocol.fake_envoy import SLOW, OnDemandEnvoy, written
 from tests.protocol.test_stream import Content, Conversation
 from tests.protocol.worlds import CDS, EDS, LDS, RDS, VHDS, on_demand
+from xds_server.protocol import budget, subscription
 from xds_server.protocol.delta import DeltaStream
-from xds_server.protocol.events import DeltaRequest, SotwRequest, Stuck, Wake
+from xds_server.protocol.events import DeltaRequest, Send, SotwRequest, Stuck, Wake
 from xds_server.protocol.virtual_hosts import without_port
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
 
@@ -156,6 +158,9 @@ LISTENERS = {"l": "e/l", "m": "e/m"}
 ENDPOINTS_OF = {"a": ("x",), "b": ("x",), "c": ("y",), "t": ("y",), SLOW: ()}
 HOSTS = ["x.t", "y.t", "*.t", "d.p"]
 REQUESTED = ["x.t", "y.t", "z.t", "d.p", "q.p", "n", "o", "x.t:80", "z.t:81", "n:80", "*.t"]
+HOST = ["", "", "1", "1a", "1b", "2a", "2ac", "1t", "1s", "2bs"]
+"""Nothing, or a version and the first letters of the clusters that it names, if they exist."""
+
 VERSIONS = st.sampled_from("12")
 
 
@@ -164,10 +169,9 @@ def contents(draw: st.DrawFn) -> Content:
     """A consistent world: its virtual hosts name its clusters. `t` is for every proxy, `*` and `*.p` refuse."""
     clusters = draw(st.dictionaries(st.sampled_from([*ENDPOINTS_OF]), VERSIONS, min_size=1))
     listeners = draw(st.dictionaries(st.sampled_from("lm"), VERSIONS, min_size=1))
-    targets = st.lists(st.sampled_from(sorted(clusters)), unique=True)
     routes = [LISTENERS[name] for name in listeners]
     endpoints = draw(st.dictionaries(st.sampled_from("xy"), VERSIONS))
-    hosts = draw(st.dictionaries(st.sampled_from([f"{route}/{host}" for route in routes for host in HOSTS]), targets))
+    hosts = {f"{route}/{name}": draw(st.sampled_from(HOST)) for route in routes for name in HOSTS}
     refusals = draw(VERSIONS)
     needs = {name: (*ENDPOINTS_OF[name],) for name in clusters}
     return {
@@ -176,7 +180,11 @@ def contents(draw: st.DrawFn) -> Content:
         LDS: tuple(written(name, version, [LISTENERS[name]], [LISTENERS[name]]) for name, version in listeners.items()),
         RDS: tuple(written(name, draw(st.sampled_from("1112"))) for name in routes),
         VHDS: (
-            *(host(name, draw(VERSIONS), named) for name, named in hosts.items()),
+            *(
+                host(name, each[0], [target for target in clusters if target[0] in each[1:]])
+                for name, each in hosts.items()
+                if each
+            ),
             *(host(f"{name}/-", "1", ()) for name in routes),
             *(host(f"{name}/{wildcard}", refusals, (), refuses=True) for name in routes for wildcard in ("*", "*.p")),
         ),
@@ -219,10 +227,11 @@ class OnDemandConversation(Conversation):
     def publish(self, content: Content, follows: bool) -> None:
         self.proceed(content, follows)
 
-    @rule(listener=st.sampled_from("lm"), name=st.sampled_from(REQUESTED))
-    def client_needs_a_host(self, listener: str, name: str) -> None:
-        if LISTENERS[listener] in self.envoy.held[RDS]:
-            self.envoy.ask(VHDS, f"{LISTENERS[listener]}/{name}")
+    @rule(names=st.lists(st.sampled_from(REQUESTED), min_size=1, max_size=4))
+    def client_needs_hosts(self, names: list[str]) -> None:
+        for route in self.envoy.held[RDS]:
+            for name in names:
+                self.envoy.ask(VHDS, f"{route}/{name}")
 
     @rule(name=st.sampled_from("abz"))
     def client_needs_a_cluster(self, name: str) -> None:
@@ -251,8 +260,14 @@ class OnDemandConversation(Conversation):
         self.holds(EDS, self.envoy.names(EDS))
         self.holds(VHDS, self.hosts())
         self.holds(CDS, {*held[CDS], *self.wanted_clusters()})
+        self.all_is_answered()
+
+    def all_is_answered(self) -> None:
         unanswered = {name for name in self.envoy.waiting if (VHDS, without_port(name)) not in self.refused}
         assert not {name for name in unanswered if not self.waits_for_refused(without_port(name))}
+
+    def must_be_loaded(self, name: str) -> bool:
+        return True
 
     def holds(self, kind: TypeUrl, names: Iterable[str]) -> None:
         for name in names:
@@ -273,7 +288,7 @@ class OnDemandConversation(Conversation):
     def hosts(self) -> set[str]:
         """Names of virtual hosts that must be as the world has them."""
         asked = {without_port(name) for name in self.envoy.asked[VHDS]}
-        there = {name for name in asked if self.serves(name)} | self.world.always[VHDS]
+        there = {name for name in asked if self.serves(name) and self.must_be_loaded(name)} | self.world.always[VHDS]
         return {
             *self.envoy.held[VHDS],
             *(name for name in there if name.rpartition("/")[0] in self.envoy.held[RDS].keys() & {*self.world.of(RDS)}),
@@ -301,9 +316,51 @@ class OnDemandConversation(Conversation):
         return None if "*" in domain else next((each for each in found if each is not None), None)
 
 
-def test_laws() -> None:
+class CrowdedConversation(OnDemandConversation):
+    """A client that asks for more names that do not exist than are answered at once, or remembered."""
+
+    @override
+    def dial(self, *, remembers: bool) -> None:
+        self.denied = 0
+        self.allowed = budget.BURST
+        super().dial(remembers=remembers)
+
+    @override
+    def hear_response(self, send: Send) -> None:
+        super().hear_response(send)
+        if send.type_url == VHDS:
+            self.denied += len(send.removed)
+            assert self.denied <= self.allowed, "more answers than there are tokens"
+
+    @override
+    def elapse(self, token: str) -> None:
+        self.allowed += budget.EACH_SECOND if token.startswith(budget.PREFIX) else 0
+        super().elapse(token)
+
+    @override
+    def all_is_answered(self) -> None:
+        while token := next((each for each in self.timers if each.startswith(budget.PREFIX)), None):
+            self.passes(token)
+        if not self.forgotten():
+            super().all_is_answered()
+
+    @override
+    def must_be_loaded(self, name: str) -> bool:
+        """A host under a new wildcard may be one that was forgotten."""
+        return name in self.world.of(VHDS) or not self.forgotten()
+
+    def forgotten(self) -> bool:
+        return len(self.envoy.asked[VHDS]) > subscription.REMEMBERED
+
+
+@pytest.mark.parametrize("conversation", [OnDemandConversation, CrowdedConversation])
+def test_laws(conversation: type[OnDemandConversation], monkeypatch: pytest.MonkeyPatch) -> None:
+    if conversation is CrowdedConversation:
+        monkeypatch.setattr(budget, "BURST", 2)
+        monkeypatch.setattr(budget, "EACH_SECOND", 1)
+        monkeypatch.setattr(subscription, "REMEMBERED", 3)
     run_state_machine_as_test(
-        OnDemandConversation,
+        conversation,
         settings=settings(
             max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),

@@ -165,6 +165,9 @@ class Conversation(RuleBasedStateMachine):
             self.deliver()  # it is long enough for what a client has to say
         if token == self.newest_retry:  # an older one was for a world that is over
             self.listeners_are_tried_again()
+        self.elapse(token)
+
+    def elapse(self, token: str) -> None:
         self.hear(self.stream.elapsed(token))
 
     def listeners_are_tried_again(self) -> None:
@@ -194,7 +197,7 @@ class Conversation(RuleBasedStateMachine):
 
     def passes(self, token: str) -> None:
         self.timers.remove(token)
-        self.hear(self.stream.elapsed(token))
+        self.elapse(token)
         self.deliver()
 
     @invariant()

@@ -114,6 +114,7 @@ def test_under_a_wildcard_that_refuses_only_what_is_deployed_is_loaded() -> None
         ("e/h/shop.test:8080", "e/h/shop.test"),
         ("e/h/[::1]:80", "e/h/[::1]"),
         ("e/h/[::1]", "e/h/[::1]"),
+        ("e/h/shop.test:", "e/h/shop.test"),
         ("e/h/shop", "e/h/shop"),
     ],
 )

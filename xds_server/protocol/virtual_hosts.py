@@ -72,9 +72,11 @@ class VirtualHosts(Channel):
     def publish(self, snapshot: Snapshot, *, follows: bool) -> None:
         super().publish(snapshot, follows=follows)
         changed = snapshot.changed.get(TypeUrl.VIRTUAL_HOST, frozenset())
-        self._pick(filter(self._always.__contains__, changed) if follows else self._always)
+        always = filter(self._always.__contains__, changed) if follows else self._always
+        self._pick(filter(self.is_configured, always))
         if self._wanted.forgetful:
-            # What changed may have appeared: several streams see one world, and none sees the one before.
+            # What changed may have appeared: several streams see one world, and none sees the one before. Its listener
+            # may be about to come, too.
             appeared = changed if follows else self.target
             self._pick(name for name in appeared if self.lookup(name) is not None and not _is_wildcard(name))
 
@@ -208,8 +210,8 @@ class VirtualHosts(Channel):
         return [name for name in self._always if configuration_of(name) == configuration]
 
     def _pick(self, names: Iterable[str]) -> None:
-        """The client shall have these, if it can."""
-        new = [name for name in names if name not in self._wanted.names and self.is_configured(name)]
+        """The client shall have these."""
+        new = [name for name in names if name not in self._wanted.names]
         self._wanted.pick(new)
         self.look(new)
 
@@ -226,7 +228,7 @@ class VirtualHosts(Channel):
             self._asked.discard(name)
             for asked in (name, *self._aliases.pop(name, ())):
                 self._deny(asked)
-        elif name in self._wanted.names:
+        elif name in self._wanted.names and not self._loaded(name):
             self._wanted.miss(name)
 
     def _deny(self, name: str) -> None:

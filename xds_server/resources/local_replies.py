@@ -74,7 +74,7 @@ def _unknown(gateway: Gateway) -> Iterator[ResponseMapper]:
 
 def _under(template: str) -> RegexMatcher:
     """A host that ends so, with a port or without."""
-    return RegexMatcher(regex=f"(?i).+{re.escape(template)}(?::[0-9]+)?")
+    return RegexMatcher(regex=f"(?i).+{re.escape(template)}(?::[0-9]*)?")
 
 
 def _refusal(of: AccessLogFilter, refusal: Refusal, rule: str = "") -> ResponseMapper:
