@@ -1,5 +1,7 @@
 """Which clusters there are on demand, one story a test."""
 
+from dataclasses import replace
+
 from tests.protocol.dialogue import Dialogue, Sent, ack, ask, started
 from tests.protocol.worlds import CDS, EDS, RDS, VHDS, on_demand
 from xds_server.protocol.delta import DeltaStream
@@ -63,6 +65,20 @@ def test_a_cluster_that_is_gone_is_removed_and_comes_back_only_if_it_is_wanted()
         >> ack(VHDS, "9") << Sent(CDS, "10", removed="a")
         >> ack(CDS, "10") << None
         >> on_demand(["a", "b"], [], ["shop=2"], after=second) << Sent(CDS, "11", "b=1")
+    )  # fmt: skip
+
+
+def test_a_cluster_that_returns_while_it_is_being_removed_is_followed_on() -> None:
+    first = on_demand(["!a"])
+    second = replace(on_demand([], after=first), always=on_demand().always)
+    third = on_demand(["a"], after=second)
+    (
+        started(first)
+        >> second << Sent(CDS, "5", removed="a")
+        >> third << None
+        >> ack(CDS, "5") << Sent(CDS, "6", "a=1")
+        >> ack(CDS, "6")
+        >> on_demand(["a=2"], after=third) << Sent(CDS, "7", "a=2")
     )  # fmt: skip
 
 

@@ -233,6 +233,14 @@ class OnDemandConversation(Conversation):
             for name in names:
                 self.envoy.ask(VHDS, f"{route}/{name}")
 
+    @rule(names=st.lists(st.sampled_from(REQUESTED), min_size=1, max_size=4))
+    def client_needs_hosts_and_warms_nothing_in_time(self, names: list[str]) -> None:
+        self.client_needs_hosts(names)
+        while self.envoy.outbox:
+            self.server_reads()
+        for _ in range(len(self.timers)):
+            self.time_passes()
+
     @rule(name=st.sampled_from("abz"))
     def client_needs_a_cluster(self, name: str) -> None:
         self.envoy.ask(CDS, name)

@@ -70,7 +70,8 @@ class Clusters(Channel):
     @override
     def accept(self) -> dict[str, Resource | None]:
         news = super().accept()
-        gone = {name for name, resource in news.items() if resource is None} - self._choice.asked
+        # What has returned meanwhile is due.
+        gone = {name for name in news if self.lookup(name) is None and name not in self._choice.asked}
         if gone:
             self._choice.drop(gone - self._needed())
         return news

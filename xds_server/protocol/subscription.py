@@ -130,11 +130,23 @@ class Choice(Subscription):
 
     @override
     def edit(self, subscribe: tuple[str, ...], unsubscribe: tuple[str, ...]) -> Change:
-        self.everything = self.left_to_us
-        change = super().edit(subscribe, unsubscribe)
-        self.left_to_us, self.everything = self.everything, False
-        self.asked = (self.asked | _names(subscribe)) - _names(unsubscribe)
-        return change
+        legacy = self._nameless and not subscribe
+        if not (subscribe or unsubscribe or legacy):
+            return UNCHANGED
+        self._nameless = False
+        before, widened = self.left_to_us, legacy or EVERYTHING in subscribe
+        self.left_to_us = (before or widened) and EVERYTHING not in unsubscribe
+        asked, ended = _names(subscribe), _names(unsubscribe)
+        self.asked = (self.asked | asked) - ended
+        ended = frozenset(name for name in ended if name in asked or name in self.names)
+        self.pick(asked - ended)
+        self.drop(ended)
+        return Change(
+            asked=asked | ended if self.left_to_us else asked - ended,  # R20
+            dropped=frozenset() if self.left_to_us else ended,
+            widened=self.left_to_us and widened,
+            narrowed=before and not self.left_to_us,
+        )
 
 
 class Asked(Subscription):
@@ -171,9 +183,9 @@ class Asked(Subscription):
 
     @override
     def pick(self, names: Iterable[str]) -> None:
-        for name in names:
-            self.names.add(name)
-            self.unknown.discard(name)
+        names = list(names)
+        super().pick(names)
+        self.unknown.difference_update(names)
 
     @override
     def drop(self, names: Iterable[str]) -> None:
@@ -182,7 +194,7 @@ class Asked(Subscription):
 
     def miss(self, name: str) -> bool:
         """There is nothing by this name; whether that is remembered."""
-        self.names.discard(name)
+        super().drop([name])
         if len(self.unknown) < REMEMBERED:
             self.unknown.add(name)
         elif name not in self.unknown and not self.forgetful:
