@@ -58,3 +58,14 @@ def endless(_host: VirtualHost, context: Context) -> None:
 
 def emptied(assignment: ClusterLoadAssignment, _context: Context) -> None:
     assignment.endpoints.clear()
+
+
+def unheard_of(listener: Listener, context: Context) -> None:
+    """A filter that no Envoy knows, where the annotation `unheard-of` is there: only a proxy can find that."""
+    for chain in listener.filter_chains if "unheard-of" in context.annotations else ():
+        for each in chain.filters:
+            manager = each.typed_config.unpack() if each.typed_config else None
+            if isinstance(manager, HttpConnectionManager):
+                nobody = Any(type_url="type.googleapis.com/nobody.knows.This", value=b"")
+                manager.http_filters.insert(0, HttpFilter(name="unheard-of", typed_config=nobody))
+                each.typed_config = Any.pack(manager)

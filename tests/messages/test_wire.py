@@ -57,3 +57,16 @@ def test_another_encoder_agrees() -> None:
 def test_an_empty_assignment_has_a_name_and_no_endpoints() -> None:
     assignment = decode(ClusterLoadAssignment, wire.empty_assignment("shop/web@9f1c2d7e"))
     assert (assignment.cluster_name, list(assignment.endpoints)) == ("shop/web@9f1c2d7e", [])
+
+
+def test_what_many_proxies_are_sent_is_put_together_once() -> None:
+    entries = [wire.Entry("shared", "1", b"of all")]
+    before = wire.delta_but_for_the_nonce.cache_info().misses
+    sent = {wire.delta_discovery_response("type", str(number), entries, ["gone"]) for number in range(1000)}
+    assert len(sent) == 1000
+    assert wire.delta_but_for_the_nonce.cache_info().misses == before + 1
+
+    before = wire.but_for_the_nonce.cache_info().misses
+    sent = {wire.discovery_response("type", str(number), "shared", [b"of all"]) for number in range(1000)}
+    assert len(sent) == 1000
+    assert wire.but_for_the_nonce.cache_info().misses == before + 1

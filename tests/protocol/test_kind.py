@@ -14,16 +14,18 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from immutables import Map
 
 from tests.protocol.dialogue import NODE
 from tests.protocol.fake_envoy import SLOW, DeltaEnvoy, FakeEnvoy, SotwEnvoy, written
 from tests.protocol.test_stream import ENDPOINTS_OF, Content
-from tests.protocol.worlds import CDS, EDS, LDS, RDS, snapshot_of
+from tests.protocol.worlds import CDS, EDS, LDS, RDS, resource, snapshot_of, world
 from xds_server.domain.versions import OLDEST
 from xds_server.protocol.delta import DeltaStream
-from xds_server.protocol.events import Send, Stuck, Wake
+from xds_server.protocol.events import DeltaRequest, Effect, Quarantined, Send, Stuck, Untried, Wake
 from xds_server.protocol.kind import LIMIT, STEP, Kind, Member, Told
 from xds_server.protocol.plan import INTRODUCTION
+from xds_server.protocol.retries import PREFIX as RETRY
 from xds_server.protocol.sotw import SotwStream
 from xds_server.protocol.stream import Stream
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
@@ -157,8 +159,8 @@ class Proxies(RuleBasedStateMachine):
         if not any(is_unsound(version) for _, _, version in self.contents(self.world)):
             assert self.contents(settled) == self.contents(self.world)
         for kind in (CDS, EDS):
-            for name, resource in self.world.of(kind).items():
-                assert resource == settled.of(kind).get(name) or is_unsound(resource.version), "a sound one waits"
+            for name, each in self.world.of(kind).items():
+                assert each == settled.of(kind).get(name) or is_unsound(each.version), "a sound one waits"
         for proxy in self.proxies.values():
             self.check_quiet(proxy, settled)
 
@@ -281,3 +283,287 @@ def test_laws() -> None:
             max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
+
+
+# --- stories
+
+
+class Room:
+    """Delta proxies of one kind that want everything, and answer when they are told to."""
+
+    def __init__(self, count: int, first: Snapshot) -> None:
+        self.now = 0.0
+        self.kind = Kind(OLDEST)
+        self.world = first
+        self.log: list[Effect] = []
+        self.inboxes: list[dict[str, Send]] = []
+        self.members: list[Member] = []
+        self.hear(self.kind.offer(first, self.now))
+        for _ in range(count):
+            self.joins()
+
+    def joins(self) -> int:
+        stream = DeltaStream()
+        stream.receive(DeltaRequest(CDS, node=NODE))
+        stream.receive(DeltaRequest(LDS))
+        stream.receive(DeltaRequest(RDS, ("r",)))
+        member, told = self.kind.join(stream, self.now)
+        self.members.append(member)
+        self.inboxes.append({})
+        number = len(self.members) - 1
+        self.hear(told)
+        while self.inboxes[number]:
+            self.accepts(number)
+        return number
+
+    def offer(self, **contents: list[str]) -> None:
+        """What differs from the world before: `clusters=["web=2"]`."""
+        kinds = {"clusters": CDS, "endpoints": EDS, "listeners": LDS, "routes": RDS}
+        maps = dict(self.world.resources)
+        for name, written_ in contents.items():
+            here = {each.name: each for each in map(resource, written_)}
+            maps[kinds[name]] = Map({**maps.get(kinds[name], Map()), **here})
+        changed = {kinds[name]: frozenset(resource(each).name for each in some) for name, some in contents.items()}
+        self.world = Snapshot(maps, self.world.serial + 1, self.world.serial, changed)
+        self.hear(self.kind.offer(self.world, self.now))
+
+    def accepts(self, number: int) -> None:
+        type_url, send = next(iter(self.inboxes[number].items()))
+        del self.inboxes[number][type_url]
+        self.hear(self.kind.receive(self.members[number], DeltaRequest(type_url, nonce=send.nonce), self.now))
+
+    def refuses(self, number: int, why: str) -> None:
+        type_url, send = next(iter(self.inboxes[number].items()))
+        del self.inboxes[number][type_url]
+        request = DeltaRequest(type_url, nonce=send.nonce, error=why)
+        self.hear(self.kind.receive(self.members[number], request, self.now))
+
+    def waits(self, seconds: float) -> None:
+        self.now += seconds
+        if self.kind.wake_at is not None and self.kind.wake_at <= self.now:
+            self.hear(self.kind.wake(self.now))
+
+    def leaves(self, number: int) -> None:
+        self.inboxes[number].clear()
+        self.hear(self.kind.leave(self.members[number], self.now))
+
+    def has_mail(self) -> list[str]:
+        """What lies before each: `web=2`."""
+        return [
+            " ".join(f"{each.name}={each.version}" for send in inbox.values() for each in send.resources)
+            for inbox in self.inboxes
+        ]
+
+    def hear(self, told: Told) -> None:
+        for member, effects in told.items():
+            number = self.members.index(member) if member in self.members else -1
+            for effect in effects:
+                self.log.append(effect)
+                if isinstance(effect, Send):
+                    self.inboxes[number][effect.type_url] = effect
+
+
+FIRST = world(["web", "cart"], listeners=["l>r"], routes=["r"])
+
+
+def test_one_is_told_first_and_its_acceptance_tells_all() -> None:
+    room = Room(3, FIRST)
+    room.offer(clusters=["web=2"])
+    assert room.has_mail() == ["web=2", "", ""]
+    room.accepts(0)
+    assert room.has_mail() == ["", "web=2", "web=2"]
+
+
+def test_the_one_that_answered_fastest_is_first() -> None:
+    room = Room(3, FIRST)
+    room.offer(clusters=["web=2"])
+    room.accepts(0)
+    for number, seconds in ((2, 0.001), (1, 0.01)):
+        room.waits(seconds)
+        room.accepts(number)
+    room.waits(0.01)
+    room.offer(routes=["r=2"])
+    room.waits(0.05)
+    room.accepts(0)
+    room.waits(0.001)
+    room.accepts(1)
+    room.accepts(2)
+    room.offer(routes=["r=3"])
+    assert room.has_mail() == ["", "r=3", ""]
+
+
+def test_endpoints_are_told_at_once_whatever_is_on_trial() -> None:
+    room = Room(2, FIRST)
+    room.offer(clusters=["web=bad"], endpoints=["pods"])
+    settled = room.kind.settled
+    assert settled is not None
+    assert "pods" in settled.of(EDS)
+    assert settled.of(CDS)["web"].version == "1"
+
+
+def test_a_refusal_stops_at_the_first_and_is_told_once() -> None:
+    room = Room(3, FIRST)
+    room.offer(clusters=["web=bad"])
+    room.refuses(0, "web: bad")
+    assert Quarantined(CDS, "web", "bad", "web: bad") in room.log
+    assert room.kind.quarantined(CDS, "web", "bad")
+    assert room.has_mail() == ["web=1", "", ""], "last good"
+    room.accepts(0)
+    room.waits(10)
+    assert room.has_mail() == ["", "", ""]
+    assert room.kind.wake_at is None
+
+    late = room.joins()
+    assert room.members[late].stream.has(CDS, resource("web=1"))
+    room.offer(clusters=["web=2"])
+    room.accepts(0)
+    assert room.has_mail() == ["", "web=2", "web=2", "web=2"]
+
+
+def test_everything_else_goes_on_beside_what_is_in_quarantine() -> None:
+    room = Room(2, FIRST)
+    room.offer(clusters=["web=bad"])
+    room.refuses(0, "web: bad")
+    room.accepts(0)
+    room.offer(clusters=["cart=2"])
+    room.accepts(0)
+    assert room.has_mail() == ["", "cart=2"]
+
+
+def test_routes_wait_for_their_clusters_and_are_held_back_with_them() -> None:
+    room = Room(2, FIRST)
+    room.offer(clusters=["new=bad"], routes=["r=new"])
+    assert room.has_mail() == ["new=bad", ""]
+    room.refuses(0, "new: bad")
+    for _ in range(3):
+        while room.inboxes[0]:
+            room.accepts(0)
+        room.waits(LIMIT)
+    settled = room.kind.settled
+    assert settled is not None
+    assert settled.of(RDS)["r"].version == "1"
+    assert room.members[0].stream.has(RDS, resource("r=1"))
+
+
+def test_a_removed_cluster_stays_while_routes_that_may_name_it_are_not_settled() -> None:
+    room = Room(2, FIRST)
+    without = Snapshot(
+        {**FIRST.resources, CDS: FIRST.of(CDS).delete("cart"), RDS: Map({"r": resource("r=2")})},
+        serial=1,
+        since=0,
+        changed={CDS: frozenset(["cart"]), RDS: frozenset("r")},
+    )
+    room.hear(room.kind.offer(without, room.now))
+    assert room.has_mail() == ["r=2", ""]
+    assert room.kind.settled is not None
+    assert "cart" in room.kind.settled.of(CDS)
+    room.accepts(0)
+    assert "cart" not in room.kind.settled.of(CDS)
+    assert room.has_mail() == ["", "r=2"]
+
+
+def test_after_100_ms_of_silence_the_next_is_told_and_after_500_ms_everybody() -> None:
+    room = Room(8, FIRST)
+    room.offer(clusters=["web=2"])
+    told = []
+    for _ in range(5):
+        told.append(sum(bool(mail) for mail in room.has_mail()))
+        room.waits(STEP)
+    assert told == [1, 2, 3, 4, 5]
+    assert room.has_mail() == ["web=2"] * 8
+    assert Untried(CDS, "web") in room.log
+
+
+def test_whoever_of_several_accepts_first_settles_it_though_the_first_refuses() -> None:
+    room = Room(4, FIRST)
+    room.offer(clusters=["web=2"])
+    room.waits(STEP)
+    room.refuses(0, "web: not here")
+    assert room.has_mail() == ["web=1", "web=2", "", ""], "last good there, and nobody more is told after a refusal"
+    room.accepts(1)
+    assert room.has_mail()[2:] == ["web=2", "web=2"]
+
+
+def test_a_refusal_and_then_silence_is_a_quarantine() -> None:
+    room = Room(4, FIRST)
+    room.offer(clusters=["web=bad"])
+    room.waits(STEP)
+    room.refuses(0, "web: bad")
+    room.waits(LIMIT)
+    assert room.kind.quarantined(CDS, "web", "bad")
+    assert room.has_mail()[2:] == ["", ""]
+
+
+def test_if_the_first_leaves_another_is_told() -> None:
+    room = Room(3, FIRST)
+    room.offer(clusters=["web=2"])
+    room.leaves(0)
+    assert room.has_mail() == ["", "web=2", ""]
+
+
+def test_a_newer_content_takes_the_place_of_one_on_trial_and_what_was_accepted_is_told_all() -> None:
+    room = Room(2, FIRST)
+    room.offer(routes=["r=2"])
+    room.offer(routes=["r=3"])
+    assert room.has_mail() == ["r=2", ""]
+    room.accepts(0)
+    assert room.has_mail() == ["r=3", "r=2"], "changes in quick succession starve nobody"
+    room.accepts(0)
+    room.accepts(1)
+    assert room.has_mail() == ["", "r=3"]
+
+
+PORT_IN_USE = "Error adding/updating listener(s) l: cannot bind '127.0.0.1:80': Address already in use"
+
+
+def test_a_port_in_use_is_put_to_one_second_member() -> None:
+    room = Room(4, FIRST)
+    room.offer(listeners=["l=2>r"])
+    room.refuses(0, PORT_IN_USE)
+    assert room.has_mail()[:4] == ["", "l=2", "", ""]
+    room.accepts(1)
+    assert room.has_mail() == ["", "", "l=2", "l=2"]
+    for number in (2, 3):
+        room.accepts(number)
+    assert room.members[0].unfit
+
+    room.offer(clusters=["web=2"])
+    assert room.has_mail()[0] == "", "who refused what others accept is not first again"
+
+
+def test_a_port_in_use_at_two_is_held_back_and_settles_when_it_is_free() -> None:
+    room = Room(4, FIRST)
+    room.offer(listeners=["l=2>r"])
+    room.refuses(0, PORT_IN_USE)
+    room.refuses(1, PORT_IN_USE)
+    assert room.has_mail() == ["", "", "", ""]
+    assert room.kind.quarantined(LDS, "l", "2")
+
+    [*_, again] = [effect for effect in room.log if isinstance(effect, Wake) and effect.token.startswith(RETRY)]
+    room.hear(room.kind.elapsed(room.members[0], again.token, room.now))
+    room.accepts(0)
+    assert room.has_mail()[2:] == ["l=2", "l=2"]
+
+
+def test_only_who_wants_what_changed_is_told() -> None:
+    room = Room(2, FIRST)
+    other = DeltaStream()
+    other.receive(DeltaRequest(RDS, ("another",), node=NODE))
+    member, _ = room.kind.join(other, 0.0)
+    room.offer(routes=["r=2"])
+    seen: list[Member] = []
+    for number in (0, 1):
+        type_url, send = next(iter(room.inboxes[number].items()))
+        told = room.kind.receive(room.members[number], DeltaRequest(type_url, nonce=send.nonce), 0.0)
+        room.hear(told)
+        seen += told
+    assert set(seen) == set(room.members)
+    assert member not in seen
+
+
+def test_a_stream_that_is_gone_leaves_no_trace_in_the_indexes() -> None:
+    room = Room(3, FIRST)
+    for number in range(3):
+        room.leaves(number)
+    for index in room.kind._indexes.values():
+        assert (index.everything, index.names(-1)) == (0, [])

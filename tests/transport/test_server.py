@@ -344,3 +344,23 @@ async def test_two_servers_cannot_share_a_port() -> None:
         with pytest.raises(RuntimeError):
             await XdsServer(Gateways(), Heard()).start(f"127.0.0.1:{port}")
         await server.stop(0)
+
+
+async def test_who_does_not_read_is_owed_a_handful_and_keeps_nobody_waiting() -> None:
+    big = "x" * 1_000_000
+    async with serving() as house:
+        newest = world(clusters=["web"], endpoints=[f"pods=1{big}"])
+        house.gateways.publish("edge", newest)
+        deaf, good = house.client("delta", "deaf"), house.client("delta", "good")
+        for client in (deaf, good):
+            await client.ask(EDS, "pods")
+        await house.heard.until("sent", "deaf", EDS, "pods")
+        [session] = [each for each in house.server._sessions if each._client and each._client.id == "deaf"]
+        for number in range(2, 12):
+            answered = await good.read()
+            await good.ask(EDS, response_nonce=answered.nonce)
+            newest = world(clusters=["web"], endpoints=[f"pods={number}{big}"], after=newest)
+            house.gateways.publish("edge", newest)
+        assert [each.version[:2] for each in (await good.read()).resources] == ["11"]
+        assert [fact for fact in house.heard.facts if fact[:2] == ("sent", "deaf")] == [("sent", "deaf", EDS, "pods")]
+        assert session._outbox.qsize() <= 1

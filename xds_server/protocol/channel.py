@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from xds_server.messages import wire
 from xds_server.protocol.outlook import Outlook
 from xds_server.protocol.subscription import Change, Subscription
-from xds_server.snapshot import Resource, Resources, Snapshot, TypeUrl
+from xds_server.snapshot import NOTHING, Resource, Resources, Snapshot, TypeUrl
 
 LASTING = (TypeUrl.ROUTES, TypeUrl.SECRET)
 """Types of which Envoy ignores a removal: they leave with the listener or cluster that names them."""
@@ -91,7 +91,7 @@ class Channel:
     @property
     def target(self) -> Resources:
         """What there is of this type in the newest world."""
-        return self.outlook.of(self.kind)
+        return NOTHING if self.kind is None else self.outlook.resources.get(self.kind, NOTHING)
 
     @property
     def owes(self) -> bool:
@@ -123,7 +123,8 @@ class Channel:
 
     def aim(self, snapshot: Snapshot) -> None:
         """This is the newest world. What is owed does not follow by itself."""
-        self.outlook.snapshot = snapshot
+        if self.outlook.snapshot is not snapshot:
+            self.outlook.snapshot = snapshot
 
     def touched(self, changed: frozenset[str]) -> Iterable[str]:
         """The names of this client that are concerned if these changed."""

@@ -34,7 +34,7 @@ from xds_server.protocol.index import Index
 from xds_server.protocol.outlook import Outlook
 from xds_server.protocol.stream import Request, Stream
 from xds_server.protocol.trials import Key, Trial, Trials, ends_of, with_changes
-from xds_server.snapshot import Resource, Snapshot, TypeUrl
+from xds_server.snapshot import NOTHING, Resource, Snapshot, TypeUrl
 
 STEP = 0.1
 """Seconds after which one more member is told."""
@@ -264,7 +264,7 @@ class Kind:
 
     def _can_be_told_alone(self, newer: Trial, older: Resource) -> bool:
         """What the older content needs is settled. Of routes it is if no cluster is on trial or was given up since."""
-        there = self._outlook.of(TypeUrl.CLUSTER)
+        there = self.settled.of(TypeUrl.CLUSTER) if self.settled is not None else NOTHING
         match newer.key.kind:
             case TypeUrl.VIRTUAL_HOST:
                 return older.exact is None and all(name in there for name in older.needs)

@@ -32,7 +32,7 @@ from xds_server.runtime.extensions import Caller, Extender
 from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.refusals import Refusals
 from xds_server.runtime.worlds import GatewayWorlds
-from xds_server.snapshot import Delivery, Resource, TypeUrl
+from xds_server.snapshot import Delivery, TypeUrl
 from xds_server.state.extended import extended_in, extended_key, extended_row
 from xds_server.state.store import Store
 from xds_server.transport.connections import Connections
@@ -227,10 +227,11 @@ class Control(Caller):
             log.info("extended", resource=call.slot.name, gateways=_few(frozenset(concerned)))
         self._report_soon()
 
-    def _wanted(self, gateway: Ref, type_url: TypeUrl, name: str) -> Resource | None:
-        delivery = Delivery.ON_DEMAND if type_url is TypeUrl.VIRTUAL_HOST else Delivery.FULL
-        snapshot = self.worlds.told(gateway, delivery)
-        return snapshot.of(type_url).get(name) if snapshot is not None else None
+    def _wanted(self, gateway: Ref, type_url: TypeUrl, name: str, version: str) -> bool:
+        """Proxies of the gateway should have this content, in one delivery or another."""
+        told = filter(None, (self.worlds.told(gateway, delivery) for delivery in Delivery))
+        found = (snapshot.of(type_url).get(name) for snapshot in told)
+        return any(each is not None and version in each.versions for each in found)
 
     def _report_soon(self) -> None:
         if not self._report_is_due:

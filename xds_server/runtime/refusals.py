@@ -12,7 +12,7 @@ from xds_server.protocol.events import Acked, Nacked, Node
 from xds_server.records.admitted import Admission
 from xds_server.resources.refusals import Refusal, refusal_problems
 from xds_server.runtime.observers import Nobody
-from xds_server.snapshot import Resource, TypeUrl
+from xds_server.snapshot import TypeUrl
 
 
 class _Subject(NamedTuple):
@@ -44,13 +44,13 @@ class Refusals(Nobody):
 
     A content in quarantine is one that nobody has: the proxy that refused it accepts last good, and may be gone.
 
-    `wanted` gives what a gateway's newest proxies should have, `quarantined` whether a content is kept from them;
+    `wanted` tells whether proxies of a gateway should have a content, `quarantined` whether it is kept from them;
     `changed` is called when `problems` may have.
     """
 
     def __init__(
         self,
-        wanted: Callable[[Ref, TypeUrl, str], Resource | None],
+        wanted: Callable[[Ref, TypeUrl, str, str], bool],
         quarantined: Callable[[Ref, TypeUrl, str, str], bool],
         changed: Callable[[], None],
     ) -> None:
@@ -90,8 +90,7 @@ class Refusals(Nobody):
     def problems(self, admission: Admission) -> Iterator[Problem]:
         for subject, refused in self._refused.items():
             gateway, type_url, name, version = subject
-            wanted = self._wanted(gateway, TypeUrl(type_url), name)
-            if wanted is not None and version in wanted.versions:
+            if self._wanted(gateway, TypeUrl(type_url), name, version):
                 yield from refusal_problems(Refusal(gateway, type_url, name, *refused.summary), admission)
 
     def _stands(self, subject: _Subject) -> bool:

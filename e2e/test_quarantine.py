@@ -1,0 +1,129 @@
+"""Twenty Envoys of one gateway: what the first of them refuses reaches no other, and silence holds nobody up."""
+
+import copy
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from e2e.support import records
+from e2e.support.client import Client
+from e2e.support.envoy import Envoy, EnvoyVersion
+from e2e.support.gateways import wait_served
+from e2e.support.processes import free_ports, wait_until
+from e2e.support.server import Mode
+from e2e.support.world import GATEWAY, V1, V2, App, World
+from e2e.support.world import world as new_world
+from e2e.test_extensions import annotated
+
+pytestmark = pytest.mark.e2e
+
+COUNT = 20
+EXTENSION = "unheard_of"
+REFUSED = "listener_manager.lds.update_rejected"
+LISTENERS = "listener_manager.total_listeners_active"
+
+
+@dataclass
+class Crowd:
+    """One gateway, and its Envoys."""
+
+    world: World
+    envoys: list[Envoy]
+    app: App
+
+    def listen(self, *ports: int, **annotations: str) -> None:
+        """The gateway listens at its port, and at these; with annotations, its listeners are what nobody can read."""
+        said = [("http", self.world.port), *((f"more-{port}", port) for port in ports)]
+        listeners = [{"name": name, "address": "127.0.0.1", "port": port} for name, port in said]
+        record = records.gateway(GATEWAY, self.world.port, listeners=listeners)
+        if annotations:
+            annotated(record, EXTENSION, **annotations)
+        self.world.folder.write("gateway-edge.yaml", record)
+
+    def refusals(self) -> int:
+        return sum(envoy.stat(REFUSED) for envoy in self.envoys)
+
+    def problems(self) -> list[dict[str, Any]]:
+        return [each for each in self.world.server.problems() if each["reason"] == "Refused"]
+
+    def wait_listeners(self, count: int) -> None:
+        wait_until(
+            lambda: all(envoy.stat(LISTENERS) == count for envoy in self.envoys), f"all have {count} listeners", 20
+        )
+
+
+@pytest.fixture(scope="module", params=list(Mode))
+def crowd(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
+    options = ("--extension", f"e2e.support.extensions:{EXTENSION}")
+    directory = tmp_path_factory.mktemp("crowd")
+    with new_world(request.param, EnvoyVersion.CURRENT, directory, *options) as world, ExitStack() as stack:
+        others = list(strangers(world, stack))
+        for envoy in others:
+            envoy.wait_ready()
+        app = world.app("crowded")
+        app.released(app.deploy("v1", V1))
+        yield Crowd(world, [world.envoy, *others], app)
+
+
+def strangers(world: World, stack: ExitStack) -> Iterator[Envoy]:
+    """All that are missing, started at once."""
+    ports = free_ports(COUNT - 1)
+    printed = world.server.bootstrap(GATEWAY, world.mode, ports[0], f"{GATEWAY}-2")
+    for number, port in enumerate(ports, 2):
+        bootstrap = copy.deepcopy(printed)
+        bootstrap["node"]["id"] = f"{GATEWAY}-{number}"
+        bootstrap["admin"]["address"]["socket_address"]["port_value"] = port
+        yield stack.enter_context(Envoy(world.version, bootstrap, world.directory))
+
+
+def test_what_the_first_refuses_reaches_no_other(crowd: Crowd) -> None:
+    world, app = crowd.world, crowd.app
+    before = world.server.metrics()
+
+    crowd.listen(**{"unheard-of": "yes"})
+
+    wait_until(lambda: bool(crowd.problems()), "it is a problem", 20)
+    [problem] = crowd.problems()
+    assert problem["record"] == f"Gateway/default/{GATEWAY}"
+    assert "nobody.knows.This" in problem["what"], "Envoy's own words"
+    app.released(app.deploy("v2", V2))
+    assert app.get().served == "crowded-v2", "all else goes on"
+    with world.another_envoy(f"{GATEWAY}-late", GATEWAY) as late:
+        assert late.stat(REFUSED) == 0, "who connects gets last good"
+        assert late.stat(LISTENERS) == 1
+    after = world.server.metrics()
+    assert crowd.refusals() == 1
+    assert after["xds_server_nacks_total"] - before["xds_server_nacks_total"] == 1
+    assert after["xds_server_quarantined_total"] - before["xds_server_quarantined_total"] == 1
+    assert after["xds_server_trials"] == 0
+
+    (port,) = free_ports(1)
+    crowd.listen(port)
+
+    wait_until(lambda: not crowd.problems(), "mended")
+    crowd.wait_listeners(2)
+    assert crowd.refusals() == 1
+    crowd.listen()
+    crowd.wait_listeners(1)
+
+
+def test_who_is_silent_holds_nobody_up(crowd: Crowd) -> None:
+    (port,) = free_ports(1)
+    *silent, awake = crowd.envoys
+    for envoy in silent:
+        os.kill(envoy.child.pid, signal.SIGSTOP)
+    try:
+        crowd.listen(port)
+        awake.wait_stat(LISTENERS, 2, within=5)
+        with Client(port) as client:
+            wait_served(client, crowd.app.host, "crowded-v2")
+    finally:
+        for envoy in silent:
+            os.kill(envoy.child.pid, signal.SIGCONT)
+    crowd.wait_listeners(2)
+    assert crowd.problems() == []
