@@ -135,6 +135,10 @@ def _duration(random: Random) -> datetime.timedelta:
     return datetime.timedelta(random.randrange(10_000), random.randrange(2), random.randrange(10**6))
 
 
+def _instant(random: Random) -> datetime.datetime:
+    return datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC) + _duration(random)
+
+
 _INT32, _INT64 = _integer(-(2**31), 2**31 - 1), _integer(-(2**63), 2**63 - 1)
 _UINT32, _UINT64 = _integer(0, 2**32 - 1), _integer(0, 2**64 - 1)
 
@@ -164,6 +168,7 @@ _WRAPPED: dict[str, Callable[[Random], Any]] = {
     "Int32Value": _INT32,
     "Int64Value": _INT64,
     "StringValue": _text,
+    "Timestamp": _instant,
     "UInt32Value": _UINT32,
     "UInt64Value": _UINT64,
 }

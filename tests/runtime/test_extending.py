@@ -13,9 +13,10 @@ from tests.records.folder import SHOP, build, deployment, gateway, record, relea
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Reason, Severity
 from xds_server.extension import Context
+from xds_server.ledger.entry import State
 from xds_server.messages.codec import decode, encode
 from xds_server.messages.envoy import Cluster
-from xds_server.protocol.events import Node
+from xds_server.protocol.events import Acked, Node
 from xds_server.records.extensions import ANNOTATION
 from xds_server.records.reading import Batch, Readable
 from xds_server.resources.extensions import Failure, Outcome
@@ -240,3 +241,43 @@ async def test_what_only_newer_envoys_know_is_a_warning_while_it_is_made(store: 
         assert server.newer == []
         server.hears({"v1.yaml": ASKING["v1.yaml"]})
         assert server.newer == [problem], "what the extension made is known, and needs no call"
+
+
+class Untouched(Patient):
+    """It gives virtual hosts back as they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.takes = {"patient": TypeUrl.VIRTUAL_HOST.value}
+
+    @override
+    async def change(self, _function: str, body: bytes, _context: Context) -> Outcome:
+        return body
+
+
+async def test_a_release_is_not_live_before_its_extension_has_made_what_carries_it(store: Store) -> None:
+    async with serving(store, Untouched()) as server:
+        books, proxy = server.control.books, Node("edge-1", "edge", "gateway", version="1.36.4")
+
+        def state() -> State:
+            entry = books.ledger.entry(Ref("default", "shop"))
+            assert entry is not None
+            return entry.state
+
+        def takes_routes() -> None:
+            assert server.snapshot is not None
+            books.acked(proxy, Acked(TypeUrl.ROUTES, "1", tuple(server.snapshot.of(TypeUrl.ROUTES).values()), ()))
+
+        server.hears({**SHOP, "shop.yaml": asking(release("shop", "shop.test"))}, complete=True)
+        await server.until_told()
+        books.opened(proxy, "delta")
+        takes_routes()
+        assert state() is State.LIVE
+
+        server.hears({"shop.yaml": asking(release("shop", "shop.test", to="v2"))})
+        takes_routes()
+        assert state() is State.PENDING, "it holds all that there is, and that is the content before"
+        await server.until_settled()
+        assert state() is State.PENDING
+        takes_routes()
+        assert state() is State.LIVE

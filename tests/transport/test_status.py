@@ -12,9 +12,6 @@ from tests.transport.test_server import MODES, REQUESTS, House, serving
 from xds_server.messages.bridge import upb_class
 from xds_server.messages.codec import decode, encode
 from xds_server.messages.envoy import (
-    ClientStatusRequest,
-    ClientStatusResponse,
-    ConfigStatus,
     NodeMatcher,
     RegexMatcher,
     StringMatcher,
@@ -22,6 +19,7 @@ from xds_server.messages.envoy import (
     StructMatcherPathSegment,
     ValueMatcher,
 )
+from xds_server.messages.status import ClientStatusRequest, ClientStatusResponse, ConfigStatus
 from xds_server.transport.status import SERVICE
 
 

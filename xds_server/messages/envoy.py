@@ -181,13 +181,6 @@ from envoy_data_plane.envoy.service.discovery.v3 import (
     ResourceLocator,
     ResourceName,
 )
-from envoy_data_plane.envoy.service.status.v3 import (
-    ClientConfig,
-    ClientConfigGenericXdsConfig,
-    ClientStatusRequest,
-    ClientStatusResponse,
-    ConfigStatus,
-)
 from envoy_data_plane.envoy.type.matcher.v3 import (
     HttpRequestHeaderMatchInput,
     HttpRequestQueryParamMatchInput,

@@ -13,15 +13,15 @@ from google.protobuf.message import DecodeError
 from xds_server.messages import google
 from xds_server.messages.bridge import upb_class
 from xds_server.messages.codec import encode
-from xds_server.messages.envoy import (
+from xds_server.messages.envoy import Node as EnvoyNode
+from xds_server.messages.envoy import UpdateFailureState
+from xds_server.messages.status import (
     ClientConfig,
     ClientConfigGenericXdsConfig,
     ClientStatusRequest,
     ClientStatusResponse,
     ConfigStatus,
-    UpdateFailureState,
 )
-from xds_server.messages.envoy import Node as EnvoyNode
 from xds_server.protocol.events import Node
 from xds_server.protocol.state import ResourceState, ResourceStatus, TypeState
 from xds_server.snapshot import TypeUrl

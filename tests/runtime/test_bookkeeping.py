@@ -1,0 +1,126 @@
+"""What a server writes of its ledger, and when."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.ledger.facts import NOON, Story, change, ref
+from tests.records.folder import SHOP, release
+from xds_server.ledger.entry import State
+from xds_server.ledger.ledger import Published
+from xds_server.protocol.events import Acked, Nacked, Node, Send
+from xds_server.records.reading import Batch, Readable
+from xds_server.runtime import bookkeeping
+from xds_server.runtime.bookkeeping import Bookkeeping
+from xds_server.runtime.control import Control
+from xds_server.runtime.metrics import Metrics
+from xds_server.snapshot import Resource, TypeUrl
+from xds_server.state.store import Store
+from xds_server.transport.connections import Connections
+
+EDGE_1 = Node("edge-1", "edge", "gateway", version="1.36.4")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path) as opened:
+        yield opened
+
+
+def books_of(store: Store) -> Bookkeeping:
+    return Bookkeeping(store, Connections(), lambda: NOON)
+
+
+def test_what_is_new_is_written_in_transactions_of_a_bounded_size(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bookkeeping, "MOST", 2)
+    books = books_of(store)
+    books.publish(Published(1, [change(name, "a" * 32) for name in ("a", "b", "c")], complete=True))
+
+    assert books.unsaved.is_set()
+    books.save()
+    assert (len(store.begun()[0]), books.unsaved.is_set()) == (2, True)
+    books.save()
+    assert (len(store.begun()[0]), books.unsaved.is_set()) == (3, False)
+
+
+def test_history_has_what_is_not_written_yet(store: Store) -> None:
+    books = books_of(store)
+    books.publish(Published(1, [change("shop", "a" * 32)], complete=True))
+    books.publish(Published(2, [change("shop", "b" * 32)]))
+
+    assert [each.state for each in books.history(ref("shop"))] == [State.NO_PROXIES, State.SUPERSEDED]
+    assert [each.content for each in books.entries_of("a" * 8)] == ["a" * 32]
+
+
+def test_another_server_begins_where_this_one_ended(store: Store) -> None:
+    books = books_of(store)
+    books.publish(Published(1, [change("shop", "a" * 32)], complete=True))
+    books.save_all()
+    after = books_of(store)
+    after.publish(Published(1, [change("shop", "a" * 32), change("new", "b" * 32)], complete=True))
+
+    assert [each.number for each in store.history(ref("shop"))] == [1]
+    assert [each.number for each in after.history(ref("new"))] == [2]
+
+
+def test_facts_of_streams_reach_the_ledger(store: Store) -> None:
+    """A control whose observers are told what a session would tell them."""
+    control = Control("records", store, Metrics(), allow_empty=False)
+    control.hear(Batch({name: Readable(text) for name, text in SHOP.items()}, complete=True))
+    books = control.books
+    entry = books.ledger.entry(ref("shop"))
+    assert entry is not None
+    assert entry.state is State.NO_PROXIES
+    snapshot = control.worlds.told(Story().fleet[0])
+    assert snapshot is not None
+    routes = snapshot.of(TypeUrl.ROUTES)["edge/http"]
+
+    def state() -> State:
+        found = books.ledger.entry(ref("shop"))
+        assert found is not None
+        return found.state
+
+    books.opened(EDGE_1, "delta")
+    books.sent(EDGE_1, Send(TypeUrl.ROUTES, "1", b"", (routes,), ()))
+    assert state() is State.PENDING
+    books.nacked(EDGE_1, Nacked(TypeUrl.ROUTES, "1", "no", {"edge/http": routes.version}))
+    books.acked(EDGE_1, Acked(TypeUrl.ROUTES, "2", (Resource("edge/http", "older", b""),), ()))
+    assert state() is State.REFUSED
+    books.acked(EDGE_1, Acked(TypeUrl.ROUTES, "3", (routes,), ()))
+    assert state() is State.LIVE
+    control.hear(Batch({"shop.yaml": Readable(release("shop", "shop.test", to="v2"))}))
+    assert state() is State.PENDING
+    books.closed(EDGE_1, "delta")
+    assert state() is State.NO_PROXIES
+
+
+def test_a_proxy_that_is_never_served_is_not_waited_for(store: Store) -> None:
+    control = Control("records", store, Metrics(), allow_empty=False)
+    control.hear(Batch({name: Readable(text) for name, text in SHOP.items()}, complete=True))
+    control.books.opened(Node("old", "edge", "gateway", version="1.20.0"), "delta")
+    control.books.opened(Node("beside", "edge", "sidecar"), "delta")
+
+    entry = control.books.ledger.entry(ref("shop"))
+    assert entry is not None
+    assert entry.state is State.NO_PROXIES
+
+
+def test_a_change_of_labels_is_no_new_content(store: Store) -> None:
+    control = Control("records", store, Metrics(), allow_empty=False)
+    control.hear(Batch({name: Readable(text) for name, text in SHOP.items()}, complete=True))
+    labelled = release("shop", "shop.test", metadata={"labels": {"team": "checkout"}})
+    control.hear(Batch({"shop.yaml": Readable(labelled)}))
+
+    assert [each.number for each in control.books.history(ref("shop"))] == [1]
+
+
+def test_a_removed_release_is_in_history_alone(store: Store) -> None:
+    control = Control("records", store, Metrics(), allow_empty=False)
+    control.hear(Batch({name: Readable(text) for name, text in SHOP.items()}, complete=True))
+    control.hear(Batch({"shop.yaml": None, "other.yaml": Readable(release("other", "other.test"))}))
+
+    assert [each.state for each in control.books.history(ref("shop"))] == [State.REMOVED]
+    assert control.books.ledger.releases == [ref("other")]
