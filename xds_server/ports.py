@@ -16,6 +16,9 @@ class Seat(Protocol):
     def elapsed(self, token: str) -> None:
         """The time that it asked for is over."""
 
+    def quarantined(self, type_url: str, name: str, version: str) -> bool:
+        """Nobody is told this content, because the first who was sent it refused it."""
+
     def leave(self) -> None:
         """It has ended."""
 

@@ -220,7 +220,7 @@ def _host_port(value: str) -> str:
 
 
 def _port(port: str) -> int:
-    if not (re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
+    if not (re.fullmatch("0*[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
         raise ValueError("must end in a port from 1 to 65535, such as 10.0.0.4:8080")
     return int(port)
 

@@ -100,5 +100,9 @@ class _Seat(Seat):
         self._served.deliver(self._kind.elapsed(self._member, token, monotonic()))
 
     @override
+    def quarantined(self, type_url: str, name: str, version: str) -> bool:
+        return type_url in set(TypeUrl) and self._kind.quarantined(TypeUrl(type_url), name, version)
+
+    @override
     def leave(self) -> None:
         self._served.leave(self._member)

@@ -79,14 +79,14 @@ class ConnectedProxies(Nobody, Proxies):
         connection = open_streams[-1]
         resources = (
             ResourceReport(type=short(kind), name=each.name, version=each.version, status=each.status)
-            for kind, state in connection.stream.state().items()
+            for kind, state in connection.states().items()
             for each in state.resources()
         )
         return ProxyDetail(**self._said(connection), resources=tuple(resources))
 
     def _said(self, connection: Connection) -> dict[str, Any]:
-        node, mode, since, stream, _ = connection
-        states = stream.state()
+        node, mode = connection.node, connection.mode
+        states = connection.states()
         objection = self._worlds.objection(node)
         return {
             "id": node.id,
@@ -94,7 +94,7 @@ class ConnectedProxies(Nobody, Proxies):
             "role": node.role or "gateway",
             "envoy": node.version,
             "mode": mode,
-            "since": _began(since),
+            "since": _began(connection.since),
             "delivery": "" if objection else self._delivery(node, mode)[0],
             "because": "" if objection else self._delivery(node, mode)[1],
             "objection": objection,

@@ -1,24 +1,54 @@
 """Who is connected now, and over which streams: looked at when somebody asks."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, NamedTuple
 
-from xds_server.protocol.events import Node
+from xds_server.ports import Seat
+from xds_server.protocol.events import Nacked, Node
+from xds_server.protocol.state import TypeState
 from xds_server.protocol.stream import Stream
 
 
-class Connection(NamedTuple):
+class Refused(NamedTuple):
+    """What a proxy refused of a resource, and its own words for why."""
+
+    version: str
+    reason: str
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
     """An open stream of a proxy that has said who it is. `mode` is `sotw` or `delta`, `since` a `monotonic()`.
 
-    `reasons` are the proxy's own words for what it refused last, by type and name.
+    `refused` is what the proxy refused last, by type and name. `seat` is there as soon as it is told anything.
     """
 
     node: Node
     mode: str
     since: float
     stream: Stream[Any]
-    reasons: dict[tuple[str, str], str]
+    refused: dict[tuple[str, str], Refused] = field(default_factory=dict)
+    seat: Seat | None = None
+
+    def note(self, nacked: Nacked) -> None:
+        for name, version in nacked.refused.items():
+            self.refused[nacked.type_url, name] = Refused(version, nacked.reason)
+
+    def states(self) -> dict[str, TypeState]:
+        """What the client has of each type. What it was the first to refuse is in quarantine, and it was sent last good
+        again: it is refused for as long as the world has it.
+        """
+        return {kind: replace(each, refused=self._refused(kind, each)) for kind, each in self.stream.state().items()}
+
+    def _refused(self, kind: str, state: TypeState) -> dict[str, str]:
+        held_back = {
+            name: version
+            for (type_url, name), (version, _) in self.refused.items()
+            if type_url == kind and self.seat is not None and self.seat.quarantined(kind, name, version)
+        }
+        return {**held_back, **state.refused}
 
 
 class Connections:
@@ -28,7 +58,7 @@ class Connections:
         self._open: dict[str, list[Connection]] = {}
 
     def enter(self, node: Node, mode: str, stream: Stream[Any]) -> Connection:
-        made = Connection(node, mode, monotonic(), stream, {})
+        made = Connection(node, mode, monotonic(), stream)
         self._open.setdefault(node.id, []).append(made)
         return made
 

@@ -132,6 +132,7 @@ class Session(Generic[Request]):
             log.warning("this proxy is told nothing", node=node.id, cluster=node.cluster, because=objection)
             here.observer.unknown(node)
         self._seat = here.worlds.join(node, self._dialect.mode, self._stream, self._apply)
+        self._connection.seat = self._seat
 
     def _leave(self) -> None:
         for timer in self._timers:
@@ -146,14 +147,10 @@ class Session(Generic[Request]):
         log.info("stream closed", node=node.id, mode=self._dialect.mode)
         self._surroundings.observer.closed(node, self._dialect.mode)
 
-    def _note(self, nacked: Nacked) -> None:
-        """Why, for those who ask later."""
-        if self._connection is not None:
-            self._connection.reasons.update(((nacked.type_url, name), nacked.reason) for name in nacked.names)
-
     def _apply(self, effects: list[Effect]) -> None:
         node, observer = self._client, self._surroundings.observer
         assert node is not None
+        assert self._connection is not None
         for effect in effects:
             match effect:
                 case Send():
@@ -163,7 +160,7 @@ class Session(Generic[Request]):
                     observer.acked(node, effect)
                 case Nacked():
                     log.warning("response refused", node=node.id, type_url=effect.type_url, reason=effect.reason)
-                    self._note(effect)
+                    self._connection.note(effect)
                     observer.nacked(node, effect)
                 case Wake():
                     self._wait(effect)

@@ -93,7 +93,7 @@ def _config(connection: Connection, *, bare: bool) -> ClientConfig:
 
 def _resources(connection: Connection, *, bare: bool) -> Iterator[ClientConfigGenericXdsConfig]:
     """`bare`: without contents. Those of secrets are private."""
-    for type_url, state in connection.stream.state().items():
+    for type_url, state in connection.states().items():
         for each in state.resources():
             hidden = bare or type_url == TypeUrl.SECRET
             yield ClientConfigGenericXdsConfig(
@@ -119,7 +119,8 @@ def _content(type_url: str, state: TypeState, name: str) -> google.Any | None:
 def _failure(connection: Connection, type_url: str, each: ResourceState) -> UpdateFailureState | None:
     if each.status is not ResourceStatus.ERROR:
         return None
-    return UpdateFailureState(details=connection.reasons.get((type_url, each.name), ""), version_info=each.version)
+    refused = connection.refused.get((type_url, each.name))
+    return UpdateFailureState(details=refused.reason if refused else "", version_info=each.version)
 
 
 def _matcher(said: Any) -> Callable[[Node], bool]:
