@@ -108,8 +108,8 @@ def test_versions_that_replace_each_other_whole_lose_nothing(world: World) -> No
     assert results.illegal({"default": timeline}) == []
     assert results.per_second >= 300
     assert world.faults() == faults
-    clusters = {name for name in world.envoy.resources() if name.startswith(f"cluster/{app.name}-")}
-    assert clusters == {f"cluster/{app.name}-v{TURNS}/web"}
+    last = {f"cluster/{app.name}-v{TURNS}/web"}
+    wait_until(lambda: clusters_of(app) == last, "the clusters that are gone have rested", within=20)
 
 
 class Turning:
@@ -143,6 +143,10 @@ class Turning:
         placed = [build.record(self.addresses) for build in builds]
         self.app.world.folder.write(f"{self.app.name}.yaml", *placed, *deployments, release)
         return name
+
+
+def clusters_of(app: App) -> set[str]:
+    return {name for name in app.world.envoy.resources() if name.startswith(f"cluster/{app.name}-")}
 
 
 @contextmanager
@@ -197,6 +201,5 @@ def test_a_thousand_flips_amid_churn_lose_nothing(pair_world: World) -> None:
     assert results.per_second >= 300
     assert pair_world.faults() == faults
     assert len(moves) > CHURN * took / 2, "the endpoints were to change all the time"
-    clusters = {name for name in pair_world.envoy.resources() if name.startswith(f"cluster/{app.name}-")}
     newest = {f"cluster/{app.name}-v{number}/web" for number in (turning.newest - 1, turning.newest)}
-    assert clusters == newest
+    wait_until(lambda: clusters_of(app) == newest, "the clusters that are gone have rested", within=20)

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from tests.protocol.dialogue import Dialogue, Refused, Sent, ack, ask, nack, started
 from tests.protocol.fake_envoy import SLOW, OnDemandEnvoy, written
-from tests.protocol.test_stream import Content, Conversation
+from tests.protocol.test_stream import RESTING, Content, Conversation
 from tests.protocol.worlds import CDS, EDS, LDS, RDS, VHDS, on_demand
 from xds_server.protocol import budget, subscription
 from xds_server.protocol.delta import DeltaStream
@@ -206,7 +206,7 @@ class OnDemandConversation(Conversation):
 
     @override
     def connection(self, name: str) -> DeltaStream:
-        return DeltaStream(chunk=20, name=name)
+        return DeltaStream(chunk=20, name=name, pace=RESTING)
 
     @override
     def client(self) -> OnDemandEnvoy:

@@ -4,6 +4,7 @@ from tests.protocol.dialogue import Dialogue, Refused, Sent
 from tests.protocol.worlds import CDS, EDS, LDS, RDS, world
 from xds_server.protocol.delta import DeltaStream
 from xds_server.protocol.events import DeltaRequest, Stuck, Wake
+from xds_server.protocol.plan import Pace
 from xds_server.snapshot import Snapshot
 
 FIRST = world(clusters=["a>x"], endpoints=["x"], listeners=["l"], routes=["r"])
@@ -21,10 +22,10 @@ def nack(type_url: str, nonce: str, error: str = "no") -> DeltaRequest:
     return DeltaRequest(type_url, nonce=nonce, error=error)
 
 
-def settled(first: Snapshot = FIRST) -> Dialogue:
+def settled(first: Snapshot = FIRST, rest: float = 0.0) -> Dialogue:
     """A client that holds the first world; four responses were sent to it."""
     return (
-        Dialogue(DeltaStream())
+        Dialogue(DeltaStream(pace=Pace(2.0, rest)))
         >> first
         >> ask(CDS) << Sent(CDS, "1", "a=1")
         >> ask(EDS, "x") << Sent(EDS, "2", "x=1")
@@ -50,6 +51,51 @@ def test_make_before_break() -> None:  # R28, R30, R31
         >> ack(RDS, "7") << Sent(CDS, "8", removed="a")
         >> DeltaRequest(EDS, (), ("x",)) << None
         >> ack(CDS, "8") << None
+    )  # fmt: skip
+
+
+def test_clusters_rest_before_they_are_removed() -> None:  # requests that were given the old routes are on their way
+    (
+        settled(rest=5.0)
+        >> world(["b>y"], ["y"], ["l"], ["r=2"], after=FIRST) << (Sent(CDS, "5", "b=1"), Wake(2.0, "5"))
+        >> ask(EDS, "y") << Sent(EDS, "6", "y=1")
+        >> ack(EDS, "6") >> ack(CDS, "5") << Sent(RDS, "7", "r=2")
+        >> ack(RDS, "7") << Wake(5.0, "rest-1")
+        >> "rest-1" << Sent(CDS, "8", removed="a")
+        >> DeltaRequest(EDS, (), ("x",))
+        >> ack(CDS, "8") << None
+    )  # fmt: skip
+
+
+def test_a_cluster_that_returns_meanwhile_stays_and_rests_anew() -> None:
+    without = world([], ["x"], ["l"], ["r"], after=FIRST)
+    back = world(["a>x"], ["x"], ["l"], ["r"], after=without)
+    (
+        settled(rest=5.0)
+        >> without << Wake(5.0, "rest-1")
+        >> back << None
+        >> world([], ["x"], ["l"], ["r"], after=back) << Wake(5.0, "rest-2")
+        >> "rest-1" << None
+        >> "rest-2" << Sent(CDS, "5", removed="a")
+    )  # fmt: skip
+
+
+def test_each_cluster_has_its_own_rest() -> None:
+    first = world(["a>x", "b"], ["x"], ["l"], ["r"])
+    without = world(["b"], ["x"], ["l"], ["r"], after=first)
+    (
+        Dialogue(DeltaStream(pace=Pace(2.0, 5.0)))
+        >> first
+        >> ask(CDS) << Sent(CDS, "1", "a=1 b=1")
+        >> ask(EDS, "x") << Sent(EDS, "2", "x=1")
+        >> ack(EDS, "2") >> ack(CDS, "1")
+        >> ask(RDS, "r") << Sent(RDS, "3", "r=1")
+        >> ack(RDS, "3") << None
+        >> without << Wake(5.0, "rest-1")
+        >> world([], ["x"], ["l"], ["r"], after=without) << Wake(5.0, "rest-2")
+        >> "rest-1" << Sent(CDS, "4", removed="a")
+        >> ack(CDS, "4") << None
+        >> "rest-2" << Sent(CDS, "5", removed="b")
     )  # fmt: skip
 
 
@@ -172,7 +218,7 @@ def test_an_answer_in_time_needs_no_timer() -> None:
 
 def test_the_time_can_be_set() -> None:
     (
-        Dialogue(DeltaStream(patience=0.5))
+        Dialogue(DeltaStream(pace=Pace(patience=0.5, rest=0.0)))
         >> FIRST
         >> ask(CDS) << Sent(CDS, "1", "a=1")
         >> ask(RDS, "r") << Wake(0.5, "1")

@@ -36,7 +36,7 @@ from xds_server.protocol.events import (
     Untried,
     Wake,
 )
-from xds_server.protocol.plan import INTRODUCTION
+from xds_server.protocol.plan import INTRODUCTION, REST, Pace
 from xds_server.protocol.retries import PREFIX as RETRY
 from xds_server.protocol.sotw import SotwStream
 from xds_server.protocol.stream import Stream
@@ -63,6 +63,9 @@ def contents(draw: st.DrawFn) -> Content:
         LDS: tuple(written(name, version, [name], [name]) for name, version in listeners.items()),
         RDS: tuple(written(name, "+".join(["r", *named]), named) for name, named in routes.items()),
     }
+
+
+RESTING = Pace(patience=2.0, rest=5.0)
 
 
 class Conversation(RuleBasedStateMachine):
@@ -187,8 +190,8 @@ class Conversation(RuleBasedStateMachine):
     @rule()
     def all_is_delivered(self) -> None:
         self.deliver()
-        while INTRODUCTION in self.timers:
-            self.passes(INTRODUCTION)
+        while waits := [token for token in self.timers if token == INTRODUCTION or token.startswith(REST)]:
+            self.passes(waits[0])
         assert not self.unanswered
         self.check_quiet()
         self.unsure = self.unsure and bool(self.refused)
@@ -298,7 +301,7 @@ class Conversation(RuleBasedStateMachine):
 class SotwConversation(Conversation):
     @override
     def connection(self, name: str) -> Stream[Any]:
-        return SotwStream(name=name)
+        return SotwStream(name=name, pace=RESTING)
 
     @override
     def client(self) -> FakeEnvoy:
@@ -308,7 +311,7 @@ class SotwConversation(Conversation):
 class DeltaConversation(Conversation):
     @override
     def connection(self, name: str) -> Stream[Any]:
-        return DeltaStream(chunk=8, name=name)  # two or three resources
+        return DeltaStream(chunk=8, name=name, pace=RESTING)  # two or three resources
 
     @override
     def client(self) -> FakeEnvoy:

@@ -24,6 +24,7 @@ from xds_server.messages.envoy import (
 )
 from xds_server.ports import Observer, Seat, Worlds
 from xds_server.protocol.events import Acked, Nacked, Node, Quarantined, Send, Stuck, Untried
+from xds_server.protocol.plan import Pace
 from xds_server.protocol.stream import Stream
 from xds_server.runtime.kinds import Hear, ServedKind
 from xds_server.snapshot import Snapshot
@@ -155,7 +156,7 @@ class House:
 @asynccontextmanager
 async def serving(patience: float = 2.0) -> AsyncIterator[House]:
     gateways, heard = Gateways(), Heard()
-    server = XdsServer(gateways, heard, patience=patience)
+    server = XdsServer(gateways, heard, pace=Pace(patience, rest=0.0))
     port = await server.start("127.0.0.1:0")
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -6,7 +6,8 @@ from xds_server.messages import wire
 from xds_server.protocol.channel import ABSENT, LASTING, Channel, Response
 from xds_server.protocol.events import DeltaRequest, Effect, Send
 from xds_server.protocol.on_demand import OnDemand, OnDemandPlan
-from xds_server.protocol.stream import CHUNK, PATIENCE, Stream
+from xds_server.protocol.plan import Pace
+from xds_server.protocol.stream import CHUNK, PACE, Stream
 from xds_server.protocol.subscription import Change
 from xds_server.protocol.virtual_hosts import VirtualHosts
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
@@ -15,16 +16,16 @@ from xds_server.snapshot import Resource, Snapshot, TypeUrl
 class DeltaStream(Stream[DeltaRequest]):
     """A stream of `DeltaAggregatedResources`."""
 
-    def __init__(self, *, patience: float = PATIENCE, chunk: int = CHUNK, name: str = "") -> None:
-        super().__init__(patience=patience, chunk=chunk, name=name)
-        self._patience = patience
+    def __init__(self, *, pace: Pace = PACE, chunk: int = CHUNK, name: str = "") -> None:
+        super().__init__(pace=pace, chunk=chunk, name=name)
+        self._pace = pace
         self._delivery: OnDemand | None = None
 
     @override
     def _begin(self, first: Snapshot) -> None:
         if first.on_demand:
             self._delivery = OnDemand()
-            self._plan = OnDemandPlan(self._channels, self._patience, self._delivery)
+            self._plan = OnDemandPlan(self._channels, self._pace, self._delivery)
             for channel in self._delivery.channels:
                 self._index(channel)
 

@@ -29,7 +29,7 @@ from typing_extensions import override
 from xds_server.protocol.channel import Channel
 from xds_server.protocol.clusters import Clusters
 from xds_server.protocol.events import Wake
-from xds_server.protocol.plan import Plan, adds
+from xds_server.protocol.plan import Pace, Plan, adds
 from xds_server.protocol.virtual_hosts import RouteConfigurations, VirtualHosts
 from xds_server.snapshot import TypeUrl
 
@@ -69,8 +69,8 @@ class OnDemandPlan(Plan):
 
     __slots__ = ("_clusters", "_hosts", "_without")
 
-    def __init__(self, channels: Mapping[str, Channel], patience: float, delivery: OnDemand) -> None:
-        super().__init__(channels, patience)
+    def __init__(self, channels: Mapping[str, Channel], pace: Pace, delivery: OnDemand) -> None:
+        super().__init__(channels, pace)
         self._clusters = delivery.clusters
         self._hosts = delivery.hosts
         self._without: dict[str, str] = {}
@@ -86,8 +86,8 @@ class OnDemandPlan(Plan):
                 return channel.due
 
     @override
-    def removals(self, channel: Channel) -> Collection[str]:
-        found = super().removals(channel)
+    def _unused(self, channel: Channel) -> Collection[str]:
+        found = super()._unused(channel)
         if channel is not self._clusters or not found:
             return found
         if self._hosts.strange or self._hosts.doubtful:

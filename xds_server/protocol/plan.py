@@ -23,26 +23,43 @@ A client that takes too long is not waited for forever:
   stay as they are until a newer world changes or removes it. A client that holds none at all, having just started,
   gets its first ones once the time is over: serving all but one cluster is better than serving nothing.
 - After a reconnect a client may take a moment to say which routes it holds; clusters that are gone stay until then.
+
+Clusters that nothing names any more rest for a while before they are removed. Envoy gives a request its routes when its
+stream begins, and looks for the cluster when its filters have run. It answers for the new routes meanwhile: with
+`max_requests_per_io_cycle`, which our bootstrap sets against rapid resets, requests of one connection wait for each
+other in between, on a busy machine for more than a second.
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
 
 from xds_server.protocol.channel import Channel
 from xds_server.protocol.events import Wake
 from xds_server.snapshot import TypeUrl
 
+REST = "rest-"
+"""Begins the token of the time that clusters rest."""
 INTRODUCTION = "introduction"
 """The token of the time that a client has to subscribe to routes."""
+
+
+class Pace(NamedTuple):
+    """Seconds that routes wait for clusters that do not warm, and that clusters rest before they are removed."""
+
+    patience: float
+    rest: float
 
 
 class Plan:
     """The gates between the channels of one stream."""
 
-    __slots__ = ("_channels", "_forgiven", "_introduced", "_patience", "_running")
+    __slots__ = ("_channels", "_forgiven", "_introduced", "_pace", "_rest", "_rests", "_running")
 
-    def __init__(self, channels: Mapping[str, Channel], patience: float) -> None:
+    def __init__(self, channels: Mapping[str, Channel], pace: Pace) -> None:
         self._channels = channels
-        self._patience = patience
+        self._pace = pace
+        self._rest: dict[str, str] = {}
+        self._rests = 0
         self._forgiven = ""
         self._introduced = False
         self._running: set[str] = set()
@@ -70,19 +87,44 @@ class Plan:
 
     def removals(self, channel: Channel) -> Collection[str]:
         """Names of `channel` that are gone from the world and that nothing needs any more."""
-        if not channel.leaving or not self._may_remove(channel.kind):
+        if not channel.leaving:
             return ()
-        return channel.leaving
+        unused = self._unused(channel)
+        if channel.kind is not TypeUrl.CLUSTER or not self._pace.rest:
+            return unused
+        return [name for name in unused if self._rest.get(name) == ""]
+
+    def _unused(self, channel: Channel) -> Collection[str]:
+        """What is gone from the world, and named by nothing that is used."""
+        return channel.leaving if self._may_remove(channel.kind) else ()
+
+    def _resting(self) -> list[Wake]:
+        """Begin the rest of clusters that nothing names any more. `_rest` has the timer of each; "" when it is over."""
+        clusters = self._channels.get(TypeUrl.CLUSTER)
+        if clusters is None or not self._pace.rest or not (clusters.leaving or self._rest):
+            return []
+        unused = self._unused(clusters)
+        self._rest = {name: token for name, token in self._rest.items() if name in unused}
+        tired = [name for name in unused if name not in self._rest]
+        if not tired:
+            return []
+        self._rests += 1
+        token = f"{REST}{self._rests}"
+        self._rest.update(dict.fromkeys(tired, token))
+        return [Wake(self._pace.rest, token)]
 
     def timers(self) -> list[Wake]:
         """One for each gate that is closed and shall not stay closed for ever, if none runs for it yet."""
         tokens = [token for token in self._tokens() if token not in self._running]
         self._running.update(tokens)
-        return [Wake(self._patience, token) for token in tokens]
+        return [*(Wake(self._pace.patience, token) for token in tokens), *self._resting()]
 
     def overdue(self, token: str) -> tuple[str, ...]:
         """The time is over: name the clusters without which routes go on."""
         self._running.discard(token)
+        if token.startswith(REST):
+            self._rest = {name: "" if each == token else each for name, each in self._rest.items()}
+            return ()
         if token == INTRODUCTION:
             self._introduced = True
             return ()

@@ -20,7 +20,8 @@ from typing_extensions import override
 from xds_server.messages import wire
 from xds_server.protocol.channel import FULL_STATE, Channel, Response
 from xds_server.protocol.events import Effect, Send, SotwRequest
-from xds_server.protocol.stream import CHUNK, PATIENCE, Stream
+from xds_server.protocol.plan import Pace
+from xds_server.protocol.stream import CHUNK, PACE, Stream
 from xds_server.protocol.subscription import Change
 from xds_server.snapshot import Resource, TypeUrl
 
@@ -91,8 +92,8 @@ class SotwStream(Stream[SotwRequest]):
     `_brings`: it has brought clusters or listeners; `_brought`: the route configurations that those listeners need.
     """
 
-    def __init__(self, *, patience: float = PATIENCE, chunk: int = CHUNK, name: str = "") -> None:
-        super().__init__(patience=patience, chunk=chunk, name=name)
+    def __init__(self, *, pace: Pace = PACE, chunk: int = CHUNK, name: str = "") -> None:
+        super().__init__(pace=pace, chunk=chunk, name=name)
         self._brings = False
         self._brought: set[str] = set()
 

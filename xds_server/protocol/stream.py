@@ -27,13 +27,13 @@ from xds_server.protocol.channel import Channel, Response
 from xds_server.protocol.events import Acked, DeltaRequest, Effect, Nacked, Node, Send, SotwRequest, Stuck
 from xds_server.protocol.index import Index
 from xds_server.protocol.outlook import Outlook
-from xds_server.protocol.plan import Plan
+from xds_server.protocol.plan import Pace, Plan
 from xds_server.protocol.retries import Retries
 from xds_server.protocol.state import TypeState
 from xds_server.protocol.subscription import Change
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
 
-PATIENCE = 2.0
+PACE = Pace(patience=2.0, rest=0.0)
 CHUNK = 2 * 1024 * 1024
 MOST_TYPES = 32
 """Types that one client may ask for; there are fewer."""
@@ -45,14 +45,14 @@ Request = TypeVar("Request", SotwRequest, DeltaRequest)
 class Stream(ABC, Generic[Request]):
     """One ADS stream. Raises `PeerMisbehaved` if the client breaks the protocol: the stream is then of no more use.
 
-    `patience`: seconds that routes wait for clusters that do not warm. `chunk`: bytes of resources in one response.
+    `pace`: how long it waits for what. `chunk`: bytes of resources in one response.
     `name`: begins every nonce. It should be unique, because clients may answer with nonces of an earlier stream (R5).
     """
 
-    def __init__(self, *, patience: float = PATIENCE, chunk: int = CHUNK, name: str = "") -> None:
+    def __init__(self, *, pace: Pace = PACE, chunk: int = CHUNK, name: str = "") -> None:
         self.node: Node | None = None
         self._channels: dict[str, Channel] = {}
-        self._plan = Plan(self._channels, patience)
+        self._plan = Plan(self._channels, pace)
         self._retries = Retries()
         self._chunk = chunk
         self._nonces = map(f"{name}{{}}".format, count(1))

@@ -9,14 +9,17 @@ import grpc.aio
 from xds_server.ports import Observer, Worlds
 from xds_server.protocol.delta import DeltaStream
 from xds_server.protocol.events import DeltaRequest, SotwRequest
+from xds_server.protocol.plan import Pace
 from xds_server.protocol.sotw import SotwStream
-from xds_server.protocol.stream import PATIENCE, Request
+from xds_server.protocol.stream import Request
 from xds_server.transport.connections import Connections
 from xds_server.transport.requests import delta_request, sotw_request
 from xds_server.transport.session import Dialect, Session, Surroundings
 from xds_server.transport.status import ClientStatus
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+
+PACE = Pace(patience=2.0, rest=5.0)
 
 OPTIONS = (
     # A delta client that reconnects lists every resource it has, which passes the default of 4 MiB (R6).
@@ -39,21 +42,21 @@ Handler = Callable[[AsyncIterator[bytes], Context], Awaitable[None]]
 
 
 class XdsServer:
-    """Serves ADS to any number of proxies. `patience`: seconds that routes wait for clusters that do not warm.
+    """Serves ADS to any number of proxies. `pace`: how long streams wait for what.
 
     `connections`: where the open streams are to be found by others.
     """
 
     def __init__(
-        self, worlds: Worlds, observer: Observer, connections: Connections | None = None, *, patience: float = PATIENCE
+        self, worlds: Worlds, observer: Observer, connections: Connections | None = None, *, pace: Pace = PACE
     ) -> None:
         open_streams = connections if connections is not None else Connections()
         self._surroundings = Surroundings(worlds, observer, open_streams)
         self._sessions: set[Session[SotwRequest] | Session[DeltaRequest]] = set()
         self._stopping = False
         self._server = grpc.aio.server(options=OPTIONS)
-        sotw = Dialect("sotw", sotw_request, lambda: SotwStream(patience=patience, name=_stream_name()))
-        delta = Dialect("delta", delta_request, lambda: DeltaStream(patience=patience, name=_stream_name()))
+        sotw = Dialect("sotw", sotw_request, lambda: SotwStream(pace=pace, name=_stream_name()))
+        delta = Dialect("delta", delta_request, lambda: DeltaStream(pace=pace, name=_stream_name()))
         methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(self._handler(sotw)),
             "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(self._handler(delta)),
