@@ -11,9 +11,9 @@ from e2e.support.world import World
 from e2e.support.world import world as new_world
 
 
-@pytest.fixture(scope="session", params=list(EnvoyVersion), ids=lambda version: version.name.lower())
+@pytest.fixture(scope="session", params=["CURRENT", "FLOOR"], ids=str.lower)
 def envoy_version(request: pytest.FixtureRequest) -> EnvoyVersion:
-    return EnvoyVersion(request.param)
+    return EnvoyVersion[request.param]
 
 
 @pytest.fixture(scope="session", params=list(Mode))

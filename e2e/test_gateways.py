@@ -70,8 +70,8 @@ def test_two_streams_of_one_node_are_both_served_logged_and_counted(world: World
     app = world.app("doubles")
     v1, v2 = app.deploy("v1", V1), app.deploy("v2", V2)
     gateways = ["edge", "doubles"]
-    app.released(v1, gateways=gateways)
     add_gateway(world, "doubles", delivery="full")
+    app.released(v1, gateways=gateways)
     counted, logged = world.server.metrics()[counter], len(world.server.log())
     with world.another_envoy("doubles-1", "doubles") as one, world.another_envoy("doubles-1", "doubles") as twin:
         assert world.server.metrics()[counter] == counted + 1

@@ -14,10 +14,15 @@ from e2e.support.processes import Child, wait_until
 
 
 class EnvoyVersion(StrEnum):
-    """The versions that the tests run on: the one of our environment, and the oldest that is supported."""
+    """The versions that the tests run on: the one of our environment, the oldest that is supported, and for what began
+    with 1.37 those in between.
+    """
 
     CURRENT = "1.40.0"
     FLOOR = "1.36.4"
+    V37 = "1.37.0"
+    V38 = "1.38.3"
+    V39 = "1.39.3"
 
     def binary(self) -> Path:
         return Path(sys.executable).parent / "envoy" if self is EnvoyVersion.CURRENT else install(self)
