@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.certificates import self_signed
-from tests.records.folder import Server, build, deployment, documents, record
+from tests.records.folder import Server, build, deployment, documents, record, release
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem
 from xds_server.records.admission import admit
@@ -24,6 +24,7 @@ GATEWAY = record(
             {"name": "https", "port": 8443, "tls": {"secret": "cert"}, "http3": True},
         ],
         "secrets": {"cert": {"certificate": "edge.pem", "privateKey": "edge.key"}},
+        "explicit": {"host": "{deployment}.p.test"},
         "accessLog": {"otlp": "collector.test:4317"},
     },
     annotations={"xds-server.dev/extension": "framed, patient"},
@@ -35,6 +36,7 @@ FILES = {
     "edge.key": PAIR.key,
     "builds.yaml": documents(build("web-1", "b1", tls=TLS), build("web-2", "b1", "10.0.0.2:80", tls=TLS)),
     "v1.yaml": deployment("v1", "b1"),
+    "shop.yaml": release("shop", "shop.test", "*.shop.test"),
 }
 
 
@@ -73,6 +75,10 @@ BUILDS = [(f"Build/default/web-{number}", "builds.yaml", "spec") for number in (
             ],
         ),
         (TypeUrl.CLUSTER, "v9/web", []),
+        (TypeUrl.VIRTUAL_HOST, "edge/http/shop.test", [("Release/default/shop", "shop.yaml", "spec")]),
+        (TypeUrl.VIRTUAL_HOST, "edge/http/x.shop.test", [("Release/default/shop", "shop.yaml", "spec")]),
+        (TypeUrl.VIRTUAL_HOST, "edge/http/v1.p.test", [("AppDeployment/default/v1", "v1.yaml", "spec")]),
+        (TypeUrl.VIRTUAL_HOST, "edge/http/xds-server.invalid", [("Gateway/default/edge", "edge.yaml", "spec")]),
     ],
 )
 def test_a_refusal_is_a_problem_of_the_records_that_it_comes_from(

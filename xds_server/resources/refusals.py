@@ -17,6 +17,7 @@ from xds_server.records.world import build_id
 from xds_server.records.yaml import FieldPath
 from xds_server.resources.results import kind_of
 from xds_server.snapshot import TypeUrl
+from xds_server.traffic.domains import OfDeployment, OfNobody, OfRelease, owner_of
 
 OF_BUILD = re.compile("transport_socket|trusted_ca|certificate|secret|tls|health_?check|dns", re.IGNORECASE)
 """What Envoy says of a cluster when it is about how the build is spoken to."""
@@ -75,6 +76,8 @@ def _fix(refusal: Refusal) -> str:
             "Free what it says is taken, or change the record: it keeps the Listener that it had, if any, and is sent "
             "this one again until it takes it"
         )
+    if refusal.type_url == TypeUrl.VIRTUAL_HOST:
+        return "Change the record: until then the host stays as it was, and is not served where it was not loaded"
     if refusal.type_url == TypeUrl.ROUTES:
         return "Undo the last change of a record that has routes there: until then all of its routes stay as they were"
     return f"Change the record: until then it keeps the {kind} that it had, if any"
@@ -92,6 +95,8 @@ def _sources(refusal: Refusal, admission: Admission) -> Iterator[tuple[Key, Fiel
         case TypeUrl.SECRET:
             for key, uses in sorted(admission.keeping.uses.items()):
                 yield from ((key, use.path) for use in uses if use.name == refusal.name)
+        case TypeUrl.VIRTUAL_HOST:
+            yield _host_source(refusal, admission) or (gateway, ("spec",))
         case _:
             yield gateway, _listener_path(refusal, admission)
 
@@ -108,6 +113,20 @@ def _cluster_sources(refusal: Refusal, admission: Admission) -> Iterator[tuple[K
         app = admission.world.app(record.refer(record.spec.app))
         placed = app.placed(component, record.spec.components[component].build)
         yield from ((Key("Build", build), ("spec",)) for build in sorted(each.ref for each in placed))
+
+
+def _host_source(refusal: Refusal, admission: Admission) -> tuple[Key, FieldPath] | None:
+    """A release's host comes from the release, a deployment's own host from the deployment."""
+    entry = admission.in_force.get(Key("Gateway", refusal.gateway))
+    if entry is None or not isinstance(entry.record, Gateway):
+        return None
+    match owner_of(admission.world, entry.record, refusal.name.rpartition("/")[2])[1]:
+        case OfRelease(release=release):
+            return Key("Release", release.ref), ("spec",)
+        case OfDeployment(deployment=deployment):
+            return Key("AppDeployment", deployment), ("spec",)
+        case OfNobody():
+            return None
 
 
 def _builds(assignment: str, admission: Admission) -> Iterator[tuple[Key, FieldPath]]:

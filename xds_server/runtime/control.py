@@ -230,7 +230,7 @@ class Control(Caller):
     def _wanted(self, gateway: Ref, type_url: TypeUrl, name: str, version: str) -> bool:
         """Proxies of the gateway should have this content, in one delivery or another."""
         told = filter(None, (self.worlds.told(gateway, delivery) for delivery in Delivery))
-        found = (snapshot.of(type_url).get(name) for snapshot in told)
+        found = (snapshot.find(type_url, name) for snapshot in told)
         return any(each is not None and version in each.versions for each in found)
 
     def _report_soon(self) -> None:
