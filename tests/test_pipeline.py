@@ -113,9 +113,20 @@ def test_the_order_of_records_changes_no_byte(folder: Path):
 
     for _ in range(5):
         dice.shuffle(documents)
-        shuffled = [dict(dice.sample(list(d.items()), len(d))) for d in documents]
+        shuffled = [in_any_order(each, dice) for each in documents]
         text = yaml.dump_all(shuffled, sort_keys=False)
         assert said(compile_world(admitted({"all.yaml": Readable(text)}).world)) == expected
+
+
+def in_any_order(document: Any, dice: random.Random) -> Any:
+    """The fields of every mapping in another order, which means nothing; that of a list does."""
+    match document:
+        case dict():
+            return {key: in_any_order(each, dice) for key, each in dice.sample(list(document.items()), len(document))}
+        case list():
+            return [in_any_order(each, dice) for each in document]
+        case _:
+            return document
 
 
 def test_compiling_again_changes_nothing_and_makes_nothing_new():
@@ -192,6 +203,25 @@ def test_a_flip_changes_routes_only():
 
     assert changed(after[Delivery.FULL]) == {TypeUrl.ROUTES: {"edge/http"}}
     assert changed(after[Delivery.ON_DEMAND]) == {TypeUrl.VIRTUAL_HOST: {"edge/http/shop.localhost"}}
+
+
+def test_a_gateway_may_want_everything_delivered_and_change_its_mind():
+    files = files_of(SAMPLE)
+    name = next(name for name, file in files.items() if "kind: Gateway" in file.text)
+    full = Readable(files[name].text.replace("\nspec:\n", "\nspec:\n  delivery: full\n"))
+    assert "delivery: full" in full.text
+    admission = admitted({**files, name: full})
+    first = compile_world(admission.world)
+    snapshots = first.gateways[EDGE].snapshots
+    assert snapshots[Delivery.FULL] is snapshots[Delivery.ON_DEMAND]
+    assert not snapshots[Delivery.FULL].on_demand
+
+    after = admit(admission, Batch({name: files[name]}), NOON, folder="records")
+    second = compile_world(after.world, first, after.touched)
+    told = second.gateways[EDGE].snapshots[Delivery.ON_DEMAND]
+    assert (told.on_demand, told.since) == (True, -1)
+    assert {kind: frozenset(told.of(kind)) for kind in told.resources} == told.changed
+    assert said(second) == said(compile_world(after.world))
 
 
 def changed(snapshot: Snapshot) -> dict[TypeUrl, frozenset[str]]:

@@ -66,3 +66,41 @@ def test_what_older_proxies_are_told_next_is_made_of_what_changed() -> None:
         for envoy in (OLD, MIDDLE, NEW) if number != 1 else ():
             expected = {each.name: known for each in step if (known := each.known_to(envoy)) is not None}
             assert snapshot.known_to(envoy).of(LDS) == NOTHING.update(expected)
+
+
+HOSTS = TypeUrl.VIRTUAL_HOST
+WILDCARD = Resource("edge/http/*.test", "1", b"").for_names(lambda name: Resource(name, "1", b""))
+
+
+def test_older_proxies_get_every_exact_virtual_host_unasked() -> None:
+    exact, sentinel = Resource("edge/http/a.test", "1", b""), frozenset({"edge/http/sentinel"})
+    found = NOTHING.update({each.name: each for each in (exact, WILDCARD)})
+    before = Snapshot({HOSTS: NOTHING}, on_demand=True, always={HOSTS: sentinel}, unasked_before=NEW)
+    assert not before.known_to(OLD).always[HOSTS]
+    after = before.followed_by({HOSTS: found}, 1, {HOSTS: frozenset(found)})
+    unasked = after.known_to(OLD).always[HOSTS]
+
+    assert after.known_to(NEW) is after
+    assert after.always[HOSTS] == sentinel
+    assert (set(unasked), len(unasked)) == ({"edge/http/a.test"}, 1)
+    assert [each in unasked for each in ("edge/http/a.test", "edge/http/*.test", "edge/http/b.test", 7)] == [
+        True,
+        *[False] * 3,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "found"),
+    [
+        (HOSTS, "edge/http/*.test", "edge/http/*.test"),
+        (HOSTS, "edge/http/a.b.test", "edge/http/*.test"),
+        (HOSTS, "edge/http/.test", "edge/http/*"),
+        (HOSTS, "edge/https/a.test", None),
+        (LDS, "edge/http/a.test", None),
+    ],
+)
+def test_what_is_made_of_a_wildcard_is_found_by_it(kind: TypeUrl, name: str, found: str | None) -> None:
+    resources = NOTHING.update({each.name: each for each in (WILDCARD, Resource("edge/http/*", "1", b""))})
+    resource = Snapshot({HOSTS: resources}).find(kind, name)
+
+    assert (resource and resource.name) == found

@@ -162,6 +162,16 @@ class Snapshot:
     def of(self, type_url: TypeUrl) -> Resources:
         return self.resources.get(type_url, NOTHING)
 
+    def find(self, type_url: TypeUrl, name: str) -> Resource | None:
+        """The resource of this name, or the wildcard that it is made of, which has the same version."""
+        found = self.of(type_url)
+        if name in found or type_url is not TypeUrl.VIRTUAL_HOST:
+            return found.get(name)
+        configuration, _, host = name.rpartition("/")
+        dots = (index for index, char in enumerate(host) if char == "." and index)
+        wildcards = (f"{configuration}/*{host[index:]}" for index in dots)
+        return next((found[each] for each in wildcards if each in found), found.get(f"{configuration}/*"))
+
     def known_to(self, envoy: Minor) -> "Snapshot":
         """What proxies of this version could be told: this very snapshot, unless there is something newer in it."""
         if envoy >= max(self.newest, self.unasked_before):

@@ -201,7 +201,7 @@ def _virtual_hosts(turn: _Turn, routed: frozenset[str], told: Snapshot) -> Merge
     if routed == frozenset(told.of(TypeUrl.ROUTES)):
         return virtual_hosts(before, routed, style, hosts, turn.domains)
     made, _ = virtual_hosts(NOTHING, routed, style, hosts, [names.SENTINEL, *hosts.bodies])
-    return made, _difference(before, made)
+    return made, _difference(before, made) if before else frozenset(made)
 
 
 def _on_demand(before: Snapshot, record: Gateway, routed: frozenset[str]) -> Snapshot:

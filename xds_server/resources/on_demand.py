@@ -5,8 +5,8 @@ when it has its first virtual host, so each has one that nobody asks for.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from xds_server.domain import names
 from xds_server.domain.versions import OLDEST, Minor
@@ -31,47 +31,49 @@ def virtual_hosts(
         host = _host(domain, hosts)
         for listener in listeners:
             name = names.virtual_host(listener, domain)
-            made = host.resource(name, refusals) if host else None
-            if found.get(name) != made:
+            made, known = host.resource(name, refusals) if host else None, found.get(name)
+            if made is None and known is not None:
                 changed.add(name)
-                if made is not None:
-                    found[name] = made
-                else:
-                    del found[name]
+                del found[name]
+            elif made is not None and (known is None or known != made):
+                changed.add(name)
+                found[name] = made
     return found.finish(), frozenset(changed)
 
 
-@dataclass(frozen=True, slots=True)
-class _Host:
-    """A virtual host but for its name. Proxies before `since` are told that they are too old for it."""
+class _Host(NamedTuple):
+    """A virtual host but for its name. Proxies before `since` are told that they are too old for it.
+
+    `version` is that of the clusters that it needs, too: they are to be there even if it says nothing else than before.
+    """
 
     domain: str
+    version: str
     body: bytes
     needs: tuple[str, ...] = ()
     since: Minor = OLDEST
 
     def resource(self, name: str, refusals: Collection[bytes]) -> Resource:
-        made = Resource(name, self._version, partial(named, name, self.body), self.needs)
+        made = Resource(name, self.version, partial(named, name, self.body), self.needs)
         if self.domain.startswith("*"):
             made = made.for_names(partial(_exact, self), refuses=self.body in refusals)
         if self.since == OLDEST:
             return made
-        return made.for_envoys(self.since, _Host(self.domain, too_new_body(self.domain)).resource(name, refusals))
-
-    @property
-    def _version(self) -> str:
-        """Of the clusters that it needs, too: they are to be there even if it says nothing else than before."""
-        return version(b"\0".join([self.body, *map(str.encode, self.needs)]))
+        return made.for_envoys(self.since, _made(self.domain, too_new_body(self.domain)).resource(name, refusals))
 
 
 def _host(domain: str, hosts: Hosts) -> _Host | None:
     body = hosts.bodies.get(domain)
     if body is not None:
-        return _Host(domain, body, hosts.needs.get(domain, ()), hosts.newer.get(domain, OLDEST))
-    return _Host(domain, unknown_body(domain)) if domain == names.SENTINEL else None
+        return _made(domain, body, hosts.needs.get(domain, ()), hosts.newer.get(domain, OLDEST))
+    return _made(domain, unknown_body(domain)) if domain == names.SENTINEL else None
+
+
+def _made(domain: str, body: bytes, needs: tuple[str, ...] = (), since: Minor = OLDEST) -> _Host:
+    return _Host(domain, version(body + "\0".join(needs).encode()), body, needs, since)
 
 
 def _exact(wildcard: _Host, name: str) -> Resource:
     """`name` is that of a virtual host, of a host under the wildcard."""
     host = name.rpartition("/")[2]
-    return _Host(host, for_host(host, wildcard.domain, wildcard.body), wildcard.needs).resource(name, ())
+    return _made(host, for_host(host, wildcard.domain, wildcard.body), wildcard.needs).resource(name, ())

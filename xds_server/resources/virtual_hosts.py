@@ -59,7 +59,8 @@ Deployments = Mapping[Ref, StyledDeployment]
 def styled_deployment(style: Style, record: AppDeployment, grpc: frozenset[str]) -> StyledDeployment:
     """`grpc`: its components that speak it."""
     routes = encoded_routes(deployment_routes(record), grpc)
-    needs = tuple(names.cluster(record.ref, name) for name, each in record.spec.components.items() if each.routes)
+    entries = sorted(name for name, each in record.spec.components.items() if each.routes)
+    needs = tuple(names.cluster(record.ref, name) for name in entries)
     if not style.serves_explicit:
         return StyledDeployment(record, grpc, routes, needs, None, None)
     explicit = branches.routes(route_list(EXPLICIT_RULE, routes))
@@ -76,7 +77,7 @@ def released_needs(app: Deployments, release: Release, host: ReleasedHost) -> tu
     named = [intent.deployment for intent in host.audiences]
     if isinstance(host.otherwise, DefaultIntent):
         named += [release.refer(deployment) for deployment, _ in release.spec.shares]
-    return tuple(dict.fromkeys(cluster for ref in named for cluster in app[ref].needs))
+    return tuple(sorted({cluster for ref in named for cluster in app[ref].needs}))
 
 
 def released_body(style: Style, app: Deployments, explicit: Try | None, host: ReleasedHost) -> bytes:
