@@ -1,7 +1,7 @@
 """Which snapshot a proxy follows: that of the gateway it says it serves, in the delivery that it is able to take."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -78,11 +78,12 @@ class GatewayWorlds(Worlds):
     delivered has the full snapshot in both deliveries.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._told: dict[Ref, dict[Delivery, Snapshot]] = {}
         self._kinds: dict[KindOf, ServedKind] = {}
         self._due: dict[tuple[Ref, Delivery], Due] = {}
         self._pacing = Pacing()
+        self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
 
     @override
@@ -158,7 +159,7 @@ class GatewayWorlds(Worlds):
             self._timer = None
         if not self._due:
             return
-        wait = self._pacing.due(endpoints_alone=self._endpoints_alone) - monotonic()
+        wait = self._pacing.due(endpoints_alone=self._endpoints_alone) - self._clock()
         if wait > 0:
             self._timer = asyncio.get_running_loop().call_later(wait, self._tell_in_time)
         else:
@@ -169,11 +170,11 @@ class GatewayWorlds(Worlds):
         return all(due.endpoints_alone for due in self._due.values())
 
     def _tell(self) -> None:
-        began, endpoints_alone = monotonic(), self._endpoints_alone
+        began, endpoints_alone = self._clock(), self._endpoints_alone
         ahead, self._due = self._due, {}
         responses = 0
         for of, kind in list(self._kinds.items()):
             due, newest = ahead.get((of.gateway, of.delivery)), self.told(of.gateway, of.delivery)
             if due is not None and newest is not None:
                 responses += kind.offer(newest, due.changed)
-        self._pacing.took(began, monotonic(), responses, endpoints_alone=endpoints_alone)
+        self._pacing.took(began, self._clock(), responses, endpoints_alone=endpoints_alone)
