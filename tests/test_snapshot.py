@@ -72,9 +72,10 @@ HOSTS = TypeUrl.VIRTUAL_HOST
 WILDCARD = Resource("edge/http/*.test", "1", b"").for_names(lambda name: Resource(name, "1", b""))
 
 
-def test_older_proxies_get_every_exact_virtual_host_unasked() -> None:
+def test_older_proxies_get_every_virtual_host_unasked_that_does_more_than_refuse() -> None:
     exact, sentinel = Resource("edge/http/a.test", "1", b""), frozenset({"edge/http/sentinel"})
-    found = NOTHING.update({each.name: each for each in (exact, WILDCARD)})
+    refusing = Resource("edge/http/*", "1", b"").for_names(lambda name: Resource(name, "1", b""), refuses=True)
+    found = NOTHING.update({each.name: each for each in (exact, WILDCARD, refusing)})
     before = Snapshot({HOSTS: NOTHING}, on_demand=True, always={HOSTS: sentinel}, unasked_before=NEW)
     assert not before.known_to(OLD).always[HOSTS]
     after = before.followed_by({HOSTS: found}, 1, {HOSTS: frozenset(found)})
@@ -82,8 +83,8 @@ def test_older_proxies_get_every_exact_virtual_host_unasked() -> None:
 
     assert after.known_to(NEW) is after
     assert after.always[HOSTS] == sentinel
-    assert (set(unasked), len(unasked)) == ({"edge/http/a.test"}, 1)
-    assert [each in unasked for each in ("edge/http/a.test", "edge/http/*.test", "edge/http/b.test", 7)] == [
+    assert (set(unasked), len(unasked)) == ({"edge/http/a.test", "edge/http/*.test"}, 2)
+    assert [each in unasked for each in ("edge/http/*.test", "edge/http/*", "edge/http/b.test", 7)] == [
         True,
         *[False] * 3,
     ]

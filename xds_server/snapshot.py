@@ -7,6 +7,7 @@ from enum import StrEnum
 from immutables import Map
 from typing_extensions import override
 
+from xds_server.domain.names import virtual_host, wildcards_over
 from xds_server.domain.versions import OLDEST, Minor
 
 
@@ -37,8 +38,8 @@ class Resource:
     virtual host it names the clusters that shall be warm before it is used.
     `occupies` is what only one resource of its type can have: a listener's addresses.
     `since` is the oldest Envoy that knows all that it says; `older` is what proxies before that get in its place.
-    `exact` is there for virtual hosts of wildcard domains (`edge/http/*.shop.test`), which Envoy must not be sent on
-    demand because they shadow hosts that are not loaded: it makes the virtual host of one name under them. `refuses`:
+    `exact` is there for virtual hosts of wildcard domains (`edge/http/*.shop.test`), which Envoy must not be sent while
+    hosts that they would shadow are not loaded: it makes the virtual host of one name under them. `refuses`:
     nothing but a refusal is made there.
     Immutable; two resources are equal if their names and versions are.
     """
@@ -115,8 +116,8 @@ Resources = Map[str, Resource]
 NOTHING: Resources = Map()
 
 
-class Exact(Set[str]):
-    """The names of all virtual hosts but wildcards. To ask for one costs the same however many there are."""
+class Serving(Set[str]):
+    """The names of all virtual hosts that do more than refuse. To ask for one costs the same however many there are."""
 
     __slots__ = ("_resources",)
 
@@ -126,11 +127,11 @@ class Exact(Set[str]):
     @override
     def __contains__(self, name: object) -> bool:
         found = self._resources.get(name) if isinstance(name, str) else None
-        return found is not None and found.exact is None
+        return found is not None and not found.refuses
 
     @override
     def __iter__(self) -> Iterator[str]:
-        return (name for name, found in self._resources.items() if found.exact is None)
+        return (name for name, found in self._resources.items() if not found.refuses)
 
     @override
     def __len__(self) -> int:
@@ -145,7 +146,7 @@ class Snapshot:
     another snapshot compares everything. Serials order the snapshots of one server process and are never sent.
     `newer` names what not every supported Envoy knows whole; one of version `newest` or later knows all of it.
     `on_demand`: virtual hosts and clusters are sent when they are asked for or needed; `always` names those that every
-    proxy gets nevertheless. Proxies before version `unasked_before` get every virtual host of an exact name so.
+    proxy gets nevertheless. Proxies before version `unasked_before` get all virtual hosts so that do not just refuse.
     """
 
     resources: Mapping[TypeUrl, Resources]
@@ -167,10 +168,8 @@ class Snapshot:
         found = self.of(type_url)
         if name in found or type_url is not TypeUrl.VIRTUAL_HOST:
             return found.get(name)
-        configuration, _, host = name.rpartition("/")
-        dots = (index for index, char in enumerate(host) if char == "." and index)
-        wildcards = (f"{configuration}/*{host[index:]}" for index in dots)
-        return next((found[each] for each in wildcards if each in found), found.get(f"{configuration}/*"))
+        last = found.get(virtual_host(name.rpartition("/")[0], "*"))
+        return next((found[each] for each in wildcards_over(name) if each in found), last)
 
     def known_to(self, envoy: Minor) -> "Snapshot":
         """What proxies of this version could be told: this very snapshot, unless there is something newer in it."""
@@ -223,7 +222,7 @@ class Snapshot:
             resources[kind] = known.finish()
         always = self.always
         if envoy < self.unasked_before:
-            always = {**always, TypeUrl.VIRTUAL_HOST: Exact(resources[TypeUrl.VIRTUAL_HOST])}
+            always = {**always, TypeUrl.VIRTUAL_HOST: Serving(resources[TypeUrl.VIRTUAL_HOST])}
         return replace(
             self, resources=resources, newer={}, newest=OLDEST, always=always, unasked_before=OLDEST, _known={}
         )

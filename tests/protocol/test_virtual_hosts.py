@@ -14,12 +14,19 @@ from xds_server.protocol import budget, subscription
 from xds_server.protocol.delta import DeltaStream
 from xds_server.protocol.events import DeltaRequest, Effect, Send, Wake
 from xds_server.protocol.virtual_hosts import without_port
+from xds_server.snapshot import Serving, Snapshot
 
 FILLING = Wake(1.0, "budget-1")
 
 
 def back(type_url: str, held: str, *subscribe: str) -> DeltaRequest:
     return DeltaRequest(type_url, subscribe, (), dict(written.split("=") for written in held.split()))
+
+
+def everything(clusters: list[str], endpoints: list[str], hosts: list[str], after: Snapshot | None = None) -> Snapshot:
+    """What older Envoys are told, for which every host is loaded unasked."""
+    made = on_demand(clusters, endpoints, hosts, after=after)
+    return replace(made, always={**made.always, VHDS: Serving(made.of(VHDS))})
 
 
 def test_an_unknown_host_is_denied_and_sent_when_it_appears() -> None:  # R38
@@ -53,6 +60,27 @@ def test_a_wildcard_is_answered_host_by_host_and_never_sent() -> None:  # it wou
         >> ack(VHDS, "5")
         >> on_demand([], [], ["*.test=3", "*.uat.test=2"], after=first)
         << Sent(VHDS, "6", "e/h/a.test=3ofe/h/*.test")
+    )  # fmt: skip
+
+
+def test_wildcards_that_every_proxy_gets_come_after_the_hosts_under_them() -> None:  # they would answer for them
+    first = everything(["a"], [], ["*.test", "acme.test>a"])
+    second = everything(["a"], [], ["acme.test>a"], after=first)
+    (
+        Dialogue(DeltaStream())
+        >> first
+        >> ask(CDS) << Sent(CDS, "1")
+        >> ack(CDS, "1")
+        >> ask(RDS, "e/h") << Sent(RDS, "2", "e/h=1")
+        >> ack(RDS, "2")
+        >> ask(VHDS) << (Sent(CDS, "3", "a=1"), Sent(VHDS, "4", "e/h/-=1"), Wake(2.0, "3"))
+        >> ack(VHDS, "4")
+        >> ack(CDS, "3") << Sent(VHDS, "5", "e/h/acme.test=1")
+        >> ack(VHDS, "5") << Sent(VHDS, "6", "e/h/*.test=1")
+        >> ack(VHDS, "6")
+        >> second << Sent(VHDS, "7", "e/h/*.test=1ofe/h/*")
+        >> ack(VHDS, "7")
+        >> everything(["a"], [], ["*.test", "acme.test>a"], after=second) << Sent(VHDS, "8", "e/h/*.test=1")
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 Names are identities: they do not change when records are written in another order (R35).
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 DEFAULT_NAMESPACE = "default"
@@ -93,6 +94,17 @@ def identity(build: Ref) -> str:
 
 def virtual_host(listener_name: str, host: str) -> str:
     return f"{listener_name}/{host}"
+
+
+def wildcards_over(virtual_host_name: str) -> Iterator[str]:
+    """The wildcards that a virtual host may be under, the closest first: `edge/http/*.b.test` of `edge/http/a.b.test`.
+
+    There is something in front of the wildcard's dot.
+    """
+    listener_name, _, host = virtual_host_name.rpartition("/")
+    dots = (index for index, char in enumerate(host) if char == "." and index)
+    wildcards = (virtual_host(listener_name, f"*{host[index:]}") for index in dots)
+    return (each for each in wildcards if each != virtual_host_name)
 
 
 def route(rule: str, deployment: Ref, route_id: str) -> str:

@@ -1,11 +1,9 @@
 """A resource that carries releases, and who of a fleet holds which version of it."""
 
 from collections import deque
-from collections.abc import Iterator
 from datetime import datetime
 from sys import maxsize
 
-from xds_server.domain import names
 from xds_server.ledger.tracked import Tracked
 from xds_server.snapshot import Resource, TypeUrl
 
@@ -139,12 +137,6 @@ class Carrier:
         for each in found:
             each.owed.discard(self)
         return found
-
-
-def wildcards_over(name: str) -> Iterator[str]:
-    """The virtual hosts that one may be under, the closest first: `edge/http/*.b.test` of `edge/http/a.b.test`."""
-    listener, _, host = name.rpartition("/")
-    return (names.virtual_host(listener, f"*{host[cut:]}") for cut in range(1, len(host)))
 
 
 def versions_of(made_from: Resource, name: str) -> frozenset[str]:

@@ -13,7 +13,6 @@ from xds_server.ledger.carrier import (
     UNKNOWN,
     Carrier,
     versions_of,
-    wildcards_over,
 )
 from xds_server.ledger.entry import Holder, ProxyState, Summary, summary
 from xds_server.ledger.tracked import Tracked
@@ -125,7 +124,7 @@ class Fleet:
         resources = self.snapshot.of(kind)
         if name in resources:
             return name, versions_of(resources[name], name)
-        for wildcard in wildcards_over(name) if kind is TypeUrl.VIRTUAL_HOST else ():
+        for wildcard in names.wildcards_over(name) if kind is TypeUrl.VIRTUAL_HOST else ():
             if wildcard in resources:
                 return wildcard, versions_of(resources[wildcard], name)
         return name, frozenset()

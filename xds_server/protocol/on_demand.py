@@ -26,11 +26,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from typing_extensions import override
 
+from xds_server.domain.names import wildcards_over
 from xds_server.protocol.channel import Channel
 from xds_server.protocol.clusters import Clusters
 from xds_server.protocol.events import Wake
 from xds_server.protocol.plan import Pace, Plan, adds
-from xds_server.protocol.virtual_hosts import RouteConfigurations, VirtualHosts
+from xds_server.protocol.virtual_hosts import RouteConfigurations, VirtualHosts, is_wildcard
 from xds_server.snapshot import TypeUrl
 
 REFUSED = "refused-"
@@ -79,7 +80,9 @@ class OnDemandPlan(Plan):
     def additions(self, channel: Channel) -> Collection[str]:
         match channel.kind:
             case TypeUrl.VIRTUAL_HOST:
-                return [name for name in self._sendable() if not any(self._missing(name))]
+                ready = [name for name in self._sendable() if not any(self._missing(name))]
+                shadowing = self._shadowing(ready)
+                return [name for name in ready if name not in shadowing]
             case TypeUrl.LISTENER | TypeUrl.ROUTES if channel.due:
                 return channel.due if self._clusters_are_there(self._clusters) else ()
             case _:
@@ -145,6 +148,13 @@ class OnDemandPlan(Plan):
         """Virtual hosts that are due, and whose route configuration is there."""
         hosts = self._hosts
         return (name for name in hosts.due if hosts.is_configured(name))
+
+    def _shadowing(self, ready: Collection[str]) -> Collection[str]:
+        """Wildcards over hosts that the client does not have yet: until then they would answer for them."""
+        if not any(map(is_wildcard, ready)):
+            return ()
+        coming = (name for name in self._hosts.due if name not in self._hosts.held)
+        return {over for name in coming for over in wildcards_over(name)}
 
     def _missing(self, name: str) -> Iterator[str]:
         """Clusters that this virtual host has to wait for."""

@@ -25,6 +25,7 @@ from itertools import chain, islice
 
 from typing_extensions import override
 
+from xds_server.domain.names import wildcards_over
 from xds_server.protocol.budget import BURST, Budget
 from xds_server.protocol.channel import ABSENT, Channel, Response
 from xds_server.protocol.clusters import Clusters
@@ -67,7 +68,7 @@ class VirtualHosts(Channel):
     @override
     def content(self, name: str) -> Resource | None:
         exact = self.lookup(name)
-        if exact is not None and exact.exact is None:
+        if exact is not None and (exact.exact is None or name in self._always):
             return exact
         found = self._wildcard(name)
         if found is None or found.exact is None or (found.refuses and not self._loaded(name)):
@@ -88,13 +89,13 @@ class VirtualHosts(Channel):
         if self._wanted.forgetful:
             there = changed if follows else self.target
             appeared = (name for name in there if name not in self._seen and self.lookup(name) is not None)
-            self._pick(name for name in appeared if not _is_wildcard(name))  # its listener may be about to come, too
+            self._pick(name for name in appeared if not is_wildcard(name))  # its listener may be about to come, too
             self._seen = self.target
 
     @override
     def touched(self, changed: frozenset[str]) -> Iterable[str]:
         found = {name for name in changed if self._wanted.covers(name)}
-        for wildcard in filter(_is_wildcard, changed):
+        for wildcard in filter(is_wildcard, changed):
             begin, _, end = wildcard.rpartition(WILDCARD)
             found.update(self._wanted.names.under(begin, end), self._wanted.unknown.under(begin, end))
         return found
@@ -165,6 +166,14 @@ class VirtualHosts(Channel):
         self._answering = {name: self._aliases.pop(name) for name in response.news if name in self._aliases}
 
     @override
+    def accept(self) -> dict[str, Resource | None]:
+        # What was perhaps loaded, and owed a refusal for that, is known not to be now.
+        unsure = self.doubtful & self.due
+        news = super().accept()
+        self.look(unsure)
+        return news
+
+    @override
     def refuse(self, reason: str) -> dict[str, str]:
         for name, aliases in self._answering.items():
             self._aliases.setdefault(name, set()).update(aliases)
@@ -202,17 +211,12 @@ class VirtualHosts(Channel):
         return {need for host in chain(self.in_use(), coming) for need in host.needs}
 
     def _wildcard(self, name: str) -> Resource | None:
-        """The longest wildcard that the name is under. There has to be something in front of the wildcard's dot."""
-        configuration, _, rest = name.rpartition("/")
-        rest = rest.removeprefix(".")
-        if WILDCARD in rest:
+        """The longest wildcard that the name is under."""
+        configuration, _, host = name.rpartition("/")
+        if WILDCARD in host and not self._loaded(name):
             return None  # it would shadow what is not loaded
-        while rest:
-            _, _, rest = rest.partition(".")
-            found = self.lookup(f"{configuration}/*.{rest}" if rest else f"{configuration}/*")
-            if found is not None:
-                return found
-        return None
+        over = (self.lookup(each) for each in chain(wildcards_over(name), [f"{configuration}/{WILDCARD}"]))
+        return next((each for each in over if each is not None), None)
 
     def _loaded(self, name: str) -> bool:
         return name in self.held or self.expected(name) is not None or name in self.doubtful
@@ -317,5 +321,5 @@ def without_port(name: str) -> str:
     return host if host and (port.isdecimal() or not port) else name
 
 
-def _is_wildcard(name: str) -> bool:
+def is_wildcard(name: str) -> bool:
     return name[name.rfind("/") + 1 :].startswith(WILDCARD)

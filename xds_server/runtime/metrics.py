@@ -18,9 +18,9 @@ from typing_extensions import override
 
 from xds_server import __version__
 from xds_server.domain import names
-from xds_server.domain.names import Ref
+from xds_server.domain.names import Ref, wildcards_over
 from xds_server.domain.problems import Problem
-from xds_server.ledger.carrier import CARRIERS, versions_of, wildcards_over
+from xds_server.ledger.carrier import CARRIERS, versions_of
 from xds_server.ports import Observer
 from xds_server.protocol.events import Acked, Nacked, Node, Quarantined, Send, Stuck, Untried
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
