@@ -16,6 +16,7 @@ from tests.protocol.worlds import CDS, EDS, LDS, RDS, VHDS, on_demand
 from xds_server.protocol import budget, subscription
 from xds_server.protocol.delta import DeltaStream
 from xds_server.protocol.events import DeltaRequest, Send, SotwRequest, Stuck, Wake
+from xds_server.protocol.plan import REST
 from xds_server.protocol.virtual_hosts import without_port
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
 
@@ -346,9 +347,13 @@ class CrowdedConversation(OnDemandConversation):
         super().elapse(token)
 
     @override
-    def all_is_answered(self) -> None:
-        while token := next((each for each in self.timers if each.startswith(budget.PREFIX)), None):
+    def check_quiet(self) -> None:
+        while token := next((each for each in self.timers if each.startswith((budget.PREFIX, REST))), None):
             self.passes(token)
+        super().check_quiet()
+
+    @override
+    def all_is_answered(self) -> None:
         if not self.forgotten():
             super().all_is_answered()
 

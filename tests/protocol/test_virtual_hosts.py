@@ -89,7 +89,7 @@ def test_a_host_under_a_wildcard_can_have_its_own() -> None:
     second = on_demand([], [], ["*.test", "acme.test=5"], after=first)
     (
         started(first)
-        >> ask(VHDS, "e/h/acme.test") << Sent(VHDS, "5", "e/h/acme.test=1ofe/h/*.test")
+        >> ask(VHDS, "e/h/acme.test") << (Sent(VHDS, "5", "e/h/acme.test=1ofe/h/*.test"), FILLING)
         >> ack(VHDS, "5")
         >> second << Sent(VHDS, "6", "e/h/acme.test=5")
         >> ack(VHDS, "6")

@@ -1,8 +1,8 @@
-"""How many virtual hosts one proxy is told not to exist, in a minute.
+"""How many virtual hosts one proxy is told not to exist, or is sent because of a wildcard, in a minute.
 
-Envoy keeps what it remembers of each unknown host for ever, so whoever sends requests with random `Host` headers fills
-its memory. Hence a bucket of tokens, one for each such answer: a burst is answered at once, and then as many in a
-second as flow in. Both together are never more than 6,000 in any minute. Who waits too long gets Envoy's own time-out.
+Envoy keeps what it remembers of each host for ever, so whoever sends requests with random `Host` headers fills its
+memory. Hence a bucket of tokens, one for each such answer: a burst is answered at once, and then as many in a second
+as flow in. Both together are never more than 6,000 in any minute. Who waits too long gets Envoy's own time-out.
 
 The bucket fills by timers, which run only while it is not full.
 """

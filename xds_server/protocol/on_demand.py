@@ -82,7 +82,7 @@ class OnDemandPlan(Plan):
             case TypeUrl.VIRTUAL_HOST:
                 ready = [name for name in self._sendable() if not any(self._missing(name))]
                 shadowing = self._shadowing(ready)
-                return [name for name in ready if name not in shadowing]
+                return self._hosts.affordable([name for name in ready if name not in shadowing])
             case TypeUrl.LISTENER | TypeUrl.ROUTES if channel.due:
                 return channel.due if self._clusters_are_there(self._clusters) else ()
             case _:

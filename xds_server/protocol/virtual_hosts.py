@@ -157,12 +157,22 @@ class VirtualHosts(Channel):
     @override
     def denials(self) -> Collection[str]:
         ready = filter(self.is_configured, self.denied)
-        return tuple(islice(ready, self.budget.tokens))
+        return tuple(islice(ready, max(0, self.budget.tokens)))
+
+    def affordable(self, names: Iterable[str]) -> list[str]:
+        """Those that may be sent now: who tries names at random may do so under a wildcard, too."""
+        found = list(names)
+        strange = [name for name in found if self._is_new_under_a_wildcard(name)]
+        beyond = {*strange[max(0, self.budget.tokens) :]}
+        return [name for name in found if name not in beyond]
+
+    def _is_new_under_a_wildcard(self, name: str) -> bool:
+        return name not in self.held and self.lookup(name) is None
 
     @override
     def sent(self, response: Response) -> None:
         super().sent(response)
-        self.budget.take(len(response.denied))
+        self.budget.take(len(response.denied) + sum(map(self._is_new_under_a_wildcard, response.news)))
         self._answering = {name: self._aliases.pop(name) for name in response.news if name in self._aliases}
 
     @override
