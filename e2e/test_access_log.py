@@ -65,7 +65,7 @@ def check(shop: App, found: dict[str, dict[str, Any]]) -> None:
     assert (found["explicit"]["rule"], found["explicit"]["build"]) == ("explicit", "b1")
     assert found["explicit"].get("release") in ABSENT
     assert found["nobody"].get("route") in (*ABSENT, "-/-/HostUnknown"), "on demand there is no route that says it"
-    assert str(found["nobody"]["status"]) == "404"
+    assert str(found["nobody"]["status"]) == "404", "attributes of OTLP are texts"
     assert found["nobody"].get("deployment") in ABSENT
     assert "hunter2" not in json.dumps(found)
 
