@@ -1,13 +1,14 @@
 """How a route carries its requests."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from xds_server.messages.envoy import RouteAction, RouteActionMaxStreamDuration, RouteActionUpgradeConfig
+from xds_server.messages.envoy import RetryPolicy, RouteAction, RouteActionMaxStreamDuration, RouteActionUpgradeConfig
 from xds_server.records.models import TrafficPolicy
 from xds_server.records.policies import TIMEOUT
-from xds_server.resources.actions import ways
+from xds_server.resources.actions import usual_policy, usual_retries, ways
 
 SECOND = timedelta(seconds=1)
 RETRIES = {"attempts": 1, "on": ["connect-failure", "5xx"]}
@@ -36,12 +37,23 @@ def test_a_call_is_bounded(written: dict[str, str], bound: RouteActionMaxStreamD
     assert action(TrafficPolicy.model_validate(written), grpc=True).max_stream_duration == bound
 
 
-def test_what_is_no_call_has_a_timeout_alone() -> None:
-    websocket = RouteActionUpgradeConfig(upgrade_type="websocket")
+def test_what_is_no_call_has_a_timeout_alone_and_the_usual_one_is_envoys() -> None:
+    usual = RouteAction(idle_timeout=timedelta(minutes=5))
 
-    assert action(TrafficPolicy()) == RouteAction(
-        timeout=TIMEOUT, idle_timeout=timedelta(minutes=5), upgrade_configs=[websocket]
+    assert timedelta(seconds=15) == TIMEOUT
+    assert action(TrafficPolicy()) == action(TrafficPolicy.model_validate({"timeout": "15s"})) == usual
+    assert action(TrafficPolicy.model_validate({"timeout": "1s"})) == RouteAction(
+        timeout=SECOND, idle_timeout=timedelta(minutes=5)
     )
+
+
+def test_only_what_differs_from_the_listener_is_said_of_upgrades() -> None:
+    none = RouteActionUpgradeConfig(upgrade_type="websocket", enabled=False)
+    other = RouteActionUpgradeConfig(upgrade_type="foo")
+
+    assert list(action(TrafficPolicy(upgrades=())).upgrade_configs) == [none]
+    assert list(action(TrafficPolicy(upgrades=("foo",))).upgrade_configs) == [none, other]
+    assert list(action(TrafficPolicy(upgrades=("websocket", "foo"))).upgrade_configs) == [other]
 
 
 def test_conditions_of_both_kinds_are_two_ways_and_the_last_is_for_all() -> None:
@@ -52,3 +64,46 @@ def test_conditions_of_both_kinds_are_two_ways_and_the_last_is_for_all() -> None
         (True, "connect-failure,5xx"),
         (False, "connect-failure"),
     ]
+
+
+def policy(**retries: Any) -> TrafficPolicy:
+    return TrafficPolicy.model_validate({"retries": retries})
+
+
+def test_the_usual_retries_are_those_of_most_and_of_several_the_first() -> None:
+    one, other = policy(attempts=1), policy(attempts=2)
+    budgeted = policy(attempts=2, budget={"percent": 1})
+
+    assert usual_retries([TrafficPolicy(), policy(attempts=0)]) is None
+    assert usual_retries([one, other]) == one.retries
+    assert usual_retries([one, other, budgeted]) == other.retries, "the budget is the cluster's"
+
+
+def test_what_the_virtual_host_says_no_route_says_again() -> None:
+    plain = policy(on=["connect-failure"])
+    [way] = ways(plain, plain.retries, grpc=False)
+
+    assert way == (False, action(TrafficPolicy()), ())
+    assert plain.retries is not None
+    assert usual_policy(plain.retries) == action(plain).retry_policy
+
+
+def test_conditions_for_idempotent_requests_alone_are_added_by_headers() -> None:
+    both = policy(on=["connect-failure", "5xx", "reset", "unavailable"])
+    first, last = ways(both, both.retries, grpc=False)
+
+    said = {each.header.key: each.header.value for each in first.more if each.header}
+    assert said == {"x-envoy-retry-on": "5xx,reset", "x-envoy-retry-grpc-on": "unavailable"}
+    assert (first.idempotent_only, first.action, last) == (True, last.action, (False, action(TrafficPolicy()), ()))
+    assert both.retries is not None
+    assert usual_policy(both.retries).retry_on == "connect-failure"
+
+
+def test_a_route_that_tries_something_anotheror_nothing_says_so() -> None:
+    usual = policy(on=["connect-failure"]).retries
+    [nothing] = ways(TrafficPolicy(), usual, grpc=False)
+    other = policy(attempts=5, on=["connect-failure"])
+    [another] = ways(other, usual, grpc=False)
+
+    assert nothing.action.retry_policy == RetryPolicy()
+    assert another.action == action(other)

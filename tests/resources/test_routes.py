@@ -7,14 +7,11 @@ import pytest
 from xds_server.domain.names import Ref
 from xds_server.messages.codec import encode
 from xds_server.messages.envoy import (
-    HeaderValue,
-    HeaderValueOption,
-    HeaderValueOptionHeaderAppendAction,
     Route,
     RouteAction,
 )
 from xds_server.records.matches import RouteRule
-from xds_server.records.models import TrafficPolicy
+from xds_server.records.models import Retries, TrafficPolicy
 from xds_server.resources.actions import IDEMPOTENT, ways
 from xds_server.resources.routes import encoded_routes, route_match
 from xds_server.traffic.intents import DeploymentRoutes, RouteIntent
@@ -38,27 +35,26 @@ POLICIES: list[dict[str, Any]] = [
     {"loadBalancer": "maglev", "hash": {"cookie": {"name": "user", "maxAge": "1h"}}},
 ]
 
+USUAL = Retries.model_validate(POLICIES[3]["retries"])
+
 
 @pytest.mark.parametrize("grpc", [False, True])
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("rule", RULES)
-def test_a_route(rule: dict[str, Any], policy: dict[str, Any], grpc: bool) -> None:
+@pytest.mark.parametrize("usual", [None, Retries(), USUAL], ids=["no-usual", "another-usual", "usual"])
+def test_a_route(rule: dict[str, Any], policy: dict[str, Any], usual: Retries | None, grpc: bool) -> None:
     intent = RouteIntent("web.0", RouteRule.model_validate(rule), "web", TrafficPolicy.model_validate(policy))
 
-    found = encoded_routes(DeploymentRoutes(DEPLOYMENT, (intent,)), {"web"} if grpc else ())
+    found = encoded_routes(DeploymentRoutes(DEPLOYMENT, (intent,)), {"web"} if grpc else (), usual)
 
-    assert found.routes == tuple(("web.0", encode(each)) for each in built(intent, grpc=grpc))
+    assert found.routes == tuple(("web.0", encode(each)) for each in built(intent, usual, grpc=grpc))
 
 
-def built(intent: RouteIntent, *, grpc: bool) -> list[Route]:
-    context = HeaderValueOption(
-        header=HeaderValue(key="x-deployment", value="prod.shop-v1"),
-        append_action=HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
-    )
+def built(intent: RouteIntent, usual: Retries | None, *, grpc: bool) -> list[Route]:
     routes = []
-    for way in ways(intent.policy, grpc=grpc):
+    for way in ways(intent.policy, usual, grpc=grpc):
         action = RouteAction(cluster="prod.shop-v1/web")
         action.MergeFrom(way.action)  # type: ignore[attr-defined]
         match = route_match(intent.rule, (IDEMPOTENT,) if way.idempotent_only else ())
-        routes.append(Route(match=match, route=action, request_headers_to_add=[context]))
+        routes.append(Route(match=match, route=action, request_headers_to_add=list(way.more)))
     return routes

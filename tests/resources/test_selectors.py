@@ -64,6 +64,16 @@ def test_every_other_byte_of_the_path_stays(path: str, parameters: list[str]) ->
     assert found == [before if kept == parameters else after]
 
 
+# --- the context header: ours, in place of any that came
+
+
+@given(st.lists(st.sampled_from(["shop-v1", "", "shop-v2", "a,b"]), max_size=3))
+def test_the_context_header_is_ours_alone(forged: list[str]) -> None:
+    headers = LUA.request(ROUTE, (":path", "/"), *(("x-deployment", value) for value in forged))
+
+    assert headers.of("x-deployment") == ["shop-v2"]
+
+
 # --- baggage: our member goes in front, theirs of that name goes, every other byte stays
 
 
@@ -154,8 +164,9 @@ def test_what_a_gateway_does_not_reveal_is_not_said() -> None:
     ("route", "said"),
     [
         (ROUTE, {"rule": "default", "deployment": "shop-v2"}),
-        ("explicit/-/DeploymentUnknown", {"rule": "explicit"}),
-        ("-/-/HostUnknown", {}),
+        ("explicit/-/DeploymentUnknown", {"rule": "explicit", "reason": "DeploymentUnknown"}),
+        ("acme/shop-v2/NoRoute", {"rule": "acme", "deployment": "shop-v2", "reason": "NoRoute"}),
+        ("-/-/HostUnknown", {"reason": "HostUnknown"}),
         ("", {}),
     ],
 )

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from tests.records.folder import SHOP, Server, record, release
 from tests.resources.matching import Json, matchers, route_lists, routes_for
 from xds_server.messages.codec import to_json
+from xds_server.messages.wire import Entry, delta_discovery_response
 from xds_server.pipeline import compile_world
-from xds_server.snapshot import TypeUrl
+from xds_server.snapshot import Delivery, TypeUrl
 
 CASES = Path(__file__).parents[1] / "cases"
 LISTENER = {"listeners": [{"name": "http", "port": 8080}]}
@@ -164,3 +165,72 @@ def test_nothing_falls_through_and_every_list_ends_with_an_answer(case: Path) ->
             assert routes[-1]["direct_response"]["status"] in (403, 404)
             assert all("direct_response" not in route for route in routes[:-1])
             assert len({route["name"].split("/")[1] for route in routes}) == 1, "one deployment's routes only"
+
+
+def sized(deployments: int, apps: int = 1) -> dict[str, int]:
+    """How many bytes a proxy is sent of each virtual host of a release as an operator would write it."""
+    files = {"edge.yaml": record("Gateway", "edge", {**LISTENER, "explicit": {**PREVIEW, "query": "deployment"}})}
+    for app in ("shop", *(f"other{number}" for number in range(1, apps))):
+        for number in range(1, deployments + 1):
+            built = {
+                "app": app,
+                "component": "web",
+                "build": f"9f1c2d7{number}",
+                "endpoints": {"addresses": ["10.0.0.4:80"]},
+            }
+            files[f"{app}-web-{number}.yaml"] = record("Build", f"{app}-web-{number}", built)
+            web = {"build": f"9f1c2d7{number}", "routes": [{"pathPrefix": "/"}], "calls": ["cart"], "policy": POLICY}
+            spec = {"app": app, "version": f"v{number}", "components": {"web": web, "cart": {"build": "77aa01bc"}}}
+            files[f"{app}-v{number}.yaml"] = record("AppDeployment", f"{app}-v{number}", spec)
+        files[f"{app}.yaml"] = record("Release", app, written_release(app))
+    server = Server(files)
+    assert server.errors == []
+    [parts] = compile_world(server.admission.world).gateways.values()
+    hosts = parts.snapshots[Delivery.ON_DEMAND].of(TypeUrl.VIRTUAL_HOST)
+    return {
+        name.rpartition("/")[2]: len(delta_discovery_response(TypeUrl.VIRTUAL_HOST, NONCE, [entry], []))
+        for name, each in hosts.items()
+        for entry in [Entry(name, each.version, each.body, (name,))]
+    }
+
+
+def written_release(app: str) -> dict[str, Any]:
+    v1, v2 = f"{app}-v1", f"{app}-v2"
+    early = {"headers": [{"name": "x-early-adopter", "exact": "true"}]}
+    return {
+        "app": app,
+        "gateways": ["edge"],
+        "hosts": [f"{app}.example.com"],
+        "default": [{"deployment": v1, "weight": 95}, {"deployment": v2, "weight": 5}],
+        "sticky": {"cookie": "shop-user", "maxAge": "365d"},
+        "audiences": [
+            {"name": "acme-uat", "hosts": [f"acme.{app}.example.com"], "deployment": v2, "until": "2027-01-31"},
+            {"name": "early-adopters", "match": early, "deployment": v2},
+        ],
+    }
+
+
+PREVIEW = {"host": "{deployment}.preview.example.com", "header": "x-explicit-deployment"}
+POLICY = {
+    "timeout": "15s",
+    "retries": {"attempts": 2, "on": ["connect-failure", "5xx"]},
+    "outlier": {"consecutive5xx": 5},
+    "circuitBreaker": {"maxRequests": 1024},
+    "loadBalancer": "round_robin",
+}
+NONCE = "1" * 8
+
+
+def test_a_flip_is_small_however_much_else_there_is() -> None:
+    sizes = sized(deployments=2)
+
+    assert sizes["shop.example.com"] <= 4096
+    assert sizes["acme.shop.example.com"] <= 2048
+    assert sized(deployments=2, apps=3).items() >= sizes.items(), "nothing for other apps"
+
+
+def test_a_further_deployment_adds_little() -> None:
+    two, nine = sized(deployments=2), sized(deployments=9)
+
+    for host in ("shop.example.com", "acme.shop.example.com"):
+        assert (nine[host] - two[host]) / 7 <= 512

@@ -10,6 +10,7 @@ from envoy_data_plane.envoy.config.accesslog.v3 import (
     ComparisonFilter,
     ComparisonFilterOp,
     HeaderFilter,
+    MetadataFilter,
     ResponseFlagFilter,
     StatusCodeFilter,
 )
@@ -185,6 +186,8 @@ from envoy_data_plane.envoy.type.matcher.v3 import (
     HttpRequestHeaderMatchInput,
     HttpRequestQueryParamMatchInput,
     ListStringMatcher,
+    MetadataMatcher,
+    MetadataMatcherPathSegment,
     NodeMatcher,
     PathMatcher,
     RegexMatchAndSubstitute,

@@ -5,7 +5,8 @@ or if the record says that any may be. Where a policy has conditions of both kin
 for idempotent methods has all conditions, the second for all others has those that are safe for every method.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from typing import NamedTuple
 from xds_server.messages.codec import pack
 from xds_server.messages.envoy import (
     HeaderMatcher,
+    HeaderValue,
+    HeaderValueOption,
     RegexMatcher,
     RetryPolicy,
     RetryPolicyRetryBackOff,
@@ -29,9 +32,12 @@ from xds_server.messages.envoy import (
 )
 from xds_server.messages.extensions import PreviousHostsPredicate
 from xds_server.records.models import Hash, Retries, RetryOn, TrafficPolicy
-from xds_server.records.policies import TIMEOUT
+from xds_server.records.policies import GRPC_STATUS, TIMEOUT
+from xds_server.resources.headers import APPEND
 
 NO_TIME = timedelta(0)
+WEBSOCKET = "websocket"
+"""What nearly every component allows a client to switch to. So a listener allows it, and a route may forbid it."""
 DRAWS = 20
 """How often an instance is drawn to find one that was not tried before: with two of them, three draws fail for one
 retry in sixteen, unless they are taken in turn."""
@@ -42,18 +48,37 @@ IDEMPOTENT = HeaderMatcher(
 
 
 class Way(NamedTuple):
-    """How a route carries requests: all, or those whose method is idempotent."""
+    """How a route carries requests: all, or those whose method is idempotent. `more`: headers that it adds to them."""
 
     idempotent_only: bool
     action: RouteAction
+    more: tuple[HeaderValueOption, ...] = ()
 
 
-def ways(policy: TrafficPolicy, *, grpc: bool) -> Iterator[Way]:
+def usual_retries(policies: Iterable[TrafficPolicy]) -> Retries | None:
+    """Those that most of the policies have, the first of several. None: nothing is tried again."""
+    counted = Counter(found for policy in policies if (found := _retries(policy)) is not None)
+    return max(counted, key=counted.__getitem__, default=None)
+
+
+def usual_policy(usual: Retries) -> RetryPolicy:
+    """What a virtual host says once, for all its routes that say nothing else."""
+    if usual.careful and usual.unseen:
+        return _retry_policy(usual, usual.unseen)
+    return _retry_policy(usual, usual.on, careful=usual.careful)
+
+
+def ways(policy: TrafficPolicy, usual: Retries | None = None, *, grpc: bool) -> Iterator[Way]:
     """In their order; the last is for all requests. Which cluster they go to is left out: it is all that differs
-    between deployments.
+    between deployments. `usual` is what their virtual host says.
     """
-    retries = policy.retries
-    if retries is None or not retries.attempts or not retries.on:
+    retries = _retries(policy)
+    if retries is None:
+        # An empty policy tries nothing again, where none would be the virtual host's.
+        yield Way(False, _action(policy, None if usual is None else RetryPolicy(), grpc=grpc))
+    elif retries == usual:
+        if retries.careful and retries.unseen:
+            yield Way(True, _action(policy, None, grpc=grpc), tuple(_besides(retries)))
         yield Way(False, _action(policy, None, grpc=grpc))
     elif retries.careful and retries.unseen:
         yield Way(True, _action(policy, _retry_policy(retries, retries.on), grpc=grpc))
@@ -62,20 +87,48 @@ def ways(policy: TrafficPolicy, *, grpc: bool) -> Iterator[Way]:
         yield Way(False, _action(policy, _retry_policy(retries, retries.on, careful=retries.careful), grpc=grpc))
 
 
+def _retries(policy: TrafficPolicy) -> Retries | None:
+    """As routes have them: the budget is the cluster's."""
+    retries = policy.retries
+    if retries is None or not retries.attempts or not retries.on:
+        return None
+    return retries if retries.budget is None else retries.model_copy(update={"budget": None})
+
+
+def _besides(retries: Retries) -> Iterator[HeaderValueOption]:
+    """The conditions that are for idempotent requests alone. Envoy adds what these headers say to the retry policy,
+    and takes them off; from a client they never come so far (`internal_address_config`).
+    """
+    careful = [each for each in retries.on if each not in retries.unseen]
+    for name, said in (
+        ("x-envoy-retry-on", [each for each in careful if each not in GRPC_STATUS]),
+        ("x-envoy-retry-grpc-on", [each for each in careful if each in GRPC_STATUS]),
+    ):
+        if said:
+            yield HeaderValueOption(header=HeaderValue(key=name, value=",".join(said)), append_action=APPEND)
+
+
 def _action(policy: TrafficPolicy, retries: RetryPolicy | None, *, grpc: bool) -> RouteAction:
     """A gRPC call ends when its client says (`grpc-timeout`), but not after a timeout that is written.
 
     Envoy looks at no `timeout` where there is a `max_stream_duration`: that holds then, also for what is no call.
     """
-    usual = NO_TIME if grpc else TIMEOUT
+    timeout = policy.timeout if policy.timeout is not None else NO_TIME if grpc else TIMEOUT
     return RouteAction(
-        timeout=usual if policy.timeout is None else policy.timeout,
+        timeout=None if timeout == TIMEOUT else timeout,
         idle_timeout=policy.idle_timeout,
         max_stream_duration=_call_duration(policy.timeout) if grpc else None,
         retry_policy=retries,
         hash_policy=[] if policy.hash is None else [_hash_policy(policy.hash)],
-        upgrade_configs=[RouteActionUpgradeConfig(upgrade_type=each) for each in policy.upgrades],
+        upgrade_configs=list(_upgrades(policy.upgrades)),
     )
+
+
+def _upgrades(allowed: tuple[str, ...]) -> Iterator[RouteActionUpgradeConfig]:
+    """Where they differ from what the listener allows, which is WebSockets."""
+    if WEBSOCKET not in allowed:
+        yield RouteActionUpgradeConfig(upgrade_type=WEBSOCKET, enabled=False)
+    yield from (RouteActionUpgradeConfig(upgrade_type=each) for each in allowed if each != WEBSOCKET)
 
 
 def _call_duration(timeout: timedelta | None) -> RouteActionMaxStreamDuration:

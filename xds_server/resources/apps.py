@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
 from xds_server.graph import builds_of, distil
-from xds_server.records.models import AppDeployment, Build, Protocol
+from xds_server.records.models import AppDeployment, Build, Protocol, Retries
 from xds_server.records.world import AppWorld
+from xds_server.resources.actions import usual_retries
 from xds_server.resources.branches import Try
 from xds_server.resources.clusters import clusters
 from xds_server.resources.endpoints import assignment
@@ -103,12 +104,14 @@ def _differing(one: Mapping[BuildId, Upstream], other: Mapping[BuildId, Upstream
 class StyledApp:
     """An app's encoded virtual hosts for gateways of one style: of each release, and each deployment's own.
 
-    `explicit` is what every virtual host of a release begins with: the lookup of the deployment by name. `needs`: the
-    clusters that shall be warm before a virtual host is used.
+    `usual` is what its virtual hosts say of retries, for the routes that say nothing else. `explicit` is what every
+    virtual host of a release begins with: the lookup of the deployment by name. `needs`: the clusters that shall be
+    warm before a virtual host is used.
     """
 
     world: AppWorld
     grpc: frozenset[BuildId]
+    usual: Retries | None
     deployments: Mapping[Ref, StyledDeployment]
     explicit: Try | None
     released: Mapping[Ref, Mapping[str, bytes]]
@@ -121,27 +124,41 @@ def styled_app(parts: AppParts, style: Style, before: StyledApp | None) -> Style
     if before is not None and same and _same_routing(before.world, world):
         return before
     kept = before.deployments if before else {}
+    same = same and before is not None and before.world.deployments is world.deployments
+    usual = before.usual if before and same else _usual_retries(world)
     deployments = {
-        ref: _styled_deployment(style, record, _grpc(record, parts.grpc), kept.get(ref))
+        ref: _styled_deployment(style, record, (_grpc(record, parts.grpc), usual), kept.get(ref))
         for ref, record in sorted(world.deployments.items())
     }
-    same = same and before is not None and before.world.deployments is world.deployments
     explicit = before.explicit if before and same else explicit_try(style, deployments)
     released, needs = {}, {}
     for ref, release in world.releases.items():
         hosts = released_hosts(world, release)
         said = virtual_host_metadata(ref)
-        released[ref] = {each.host: released_body(style, deployments, explicit, each) + said for each in hosts}
+        released[ref] = {each.host: released_body(style, deployments, explicit, each, usual) + said for each in hosts}
         needs[ref] = {each.host: released_needs(deployments, release, each) for each in hosts}
-    return StyledApp(world, parts.grpc, deployments, explicit, released, needs)
+    return StyledApp(world, parts.grpc, usual, deployments, explicit, released, needs)
+
+
+def _usual_retries(world: AppWorld) -> Retries | None:
+    return usual_retries(
+        each.policy
+        for _, record in sorted(world.deployments.items())
+        for each in record.spec.components.values()
+        if each.routes
+    )
 
 
 def _styled_deployment(
-    style: Style, record: AppDeployment, grpc: frozenset[str], kept: StyledDeployment | None
+    style: Style,
+    record: AppDeployment,
+    how: tuple[frozenset[str], Retries | None],
+    kept: StyledDeployment | None,
 ) -> StyledDeployment:
-    if kept is not None and kept.record is record and kept.grpc == grpc:
+    """`how`: its components that speak gRPC, and what its app usually tries again."""
+    if kept is not None and kept.record is record and (kept.grpc, kept.usual) == how:
         return kept
-    return styled_deployment(style, record, grpc)
+    return styled_deployment(style, record, *how)
 
 
 def _grpc(record: AppDeployment, grpc: frozenset[BuildId]) -> frozenset[str]:

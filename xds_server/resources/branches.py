@@ -42,12 +42,14 @@ def lookup(header: str, branches: Mapping[str, Branch], otherwise: Branch) -> Br
     return _matcher(message_field(2, tree), otherwise)
 
 
-def virtual_host(domain: str, then: Branch, stripped: str = "") -> bytes:
+def virtual_host(domain: str, then: Branch, stripped: str = "", retries: bytes = b"") -> bytes:
     """An encoded `VirtualHost` but for its name, which is field 1 and comes before what this gives.
 
-    `stripped` is the header that its applications do not get to see.
+    `stripped` is the header that its applications do not get to see. `retries` is an encoded `RetryPolicy`, for the
+    routes that have none.
     """
-    return domain_field(domain) + text_field(13, stripped) + message_field(21, message_field(3, then))
+    again = message_field(16, retries) if retries else b""
+    return domain_field(domain) + text_field(13, stripped) + again + message_field(21, message_field(3, then))
 
 
 def domain_field(domain: str) -> bytes:

@@ -31,6 +31,7 @@ from xds_server.messages.extensions import (
     HttpConnectionManagerCodecType,
     HttpConnectionManagerInternalAddressConfig,
     HttpConnectionManagerPathWithEscapedSlashesAction,
+    HttpConnectionManagerUpgradeConfig,
     HttpFilter,
     Mutations,
     OnDemand,
@@ -40,6 +41,7 @@ from xds_server.messages.extensions import (
 )
 from xds_server.records.models import Gateway, Http, Listener, Underscores
 from xds_server.resources.access_logs import access_logs
+from xds_server.resources.actions import WEBSOCKET
 from xds_server.resources.headers import header
 from xds_server.resources.local_replies import local_replies, local_replies_on_demand
 from xds_server.resources.selectors import lua_filter, selector_first
@@ -104,6 +106,7 @@ def connection_manager(
         local_reply_config=local_replies_on_demand(gateway) if asks else local_replies(),
         access_log=access_logs(gateway, name),
         strip_any_host_port=True if elsewhere else None,
+        upgrade_configs=[] if elsewhere else [HttpConnectionManagerUpgradeConfig(upgrade_type=WEBSOCKET)],
         use_remote_address=True,
         xff_num_trusted_hops=http.trusted_hops,
         internal_address_config=NOBODY,

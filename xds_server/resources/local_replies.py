@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from xds_server.domain.names import EXPLICIT_RULE
+from xds_server.domain.names import EXPLICIT_RULE, METADATA
 from xds_server.messages.envoy import (
     AccessLogFilter,
     AndFilter,
@@ -12,18 +12,22 @@ from xds_server.messages.envoy import (
     DataSource,
     HeaderFilter,
     HeaderMatcher,
+    MetadataFilter,
+    MetadataMatcher,
+    MetadataMatcherPathSegment,
     RegexMatcher,
     ResponseFlagFilter,
     RuntimeUInt32,
     StatusCodeFilter,
     StringMatcher,
     SubstitutionFormatString,
+    ValueMatcher,
 )
 from xds_server.messages.extensions import LocalReplyConfig, ResponseMapper
 from xds_server.messages.google import Struct, Value
 from xds_server.records.models import Gateway
 from xds_server.resources.headers import header
-from xds_server.resources.routes import refusal_text
+from xds_server.resources.routes import REPEATED, refusal_text
 from xds_server.traffic.intents import DEPLOYMENT_UNKNOWN, EXPLICIT_DENIED, HOST_UNKNOWN, Refusal
 from xds_server.traffic.style import style_of
 
@@ -54,7 +58,8 @@ NO_ROUTE = "NR"
 
 def local_replies() -> LocalReplyConfig:
     flags = [(_flag(flag), reason) for flag, reason in REASONS.items()]
-    return LocalReplyConfig(mappers=[_mapper(*each) for each in [*flags, (LATE, "Timeout")]])
+    repeated = [_refusal(_named(each), each) for each in REPEATED]
+    return LocalReplyConfig(mappers=[*repeated, *(_mapper(*each) for each in [*flags, (LATE, "Timeout")])])
 
 
 def local_replies_on_demand(gateway: Gateway) -> LocalReplyConfig:
@@ -85,6 +90,16 @@ def _refusal(of: AccessLogFilter, refusal: Refusal, rule: str = "") -> ResponseM
         headers_to_add=[header("x-served-rule", rule)] if rule else [],
         body_format_override=SubstitutionFormatString(text_format_source=said, content_type="application/json"),
     )
+
+
+def _named(refusal: Refusal) -> AccessLogFilter:
+    """The route that answers has the reason in its name, and the Lua filter has read it."""
+    reason = MetadataMatcher(
+        filter=METADATA,
+        path=[MetadataMatcherPathSegment(key="reason")],
+        value=ValueMatcher(string_match=StringMatcher(exact=refusal.reason)),
+    )
+    return AccessLogFilter(metadata_filter=MetadataFilter(matcher=reason, match_if_key_not_found=False))
 
 
 def _flag(flag: str) -> AccessLogFilter:

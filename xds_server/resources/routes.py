@@ -20,10 +20,10 @@ from xds_server.messages.envoy import (
 )
 from xds_server.messages.fields import message_field, text_field
 from xds_server.records.matches import HeaderMatch, QueryMatch, RouteRule
-from xds_server.records.policies import TrafficPolicy
+from xds_server.records.policies import Retries, TrafficPolicy
 from xds_server.resources.actions import IDEMPOTENT, ways
 from xds_server.resources.headers import header
-from xds_server.traffic.intents import NO_ROUTE, DeploymentRoutes, Refusal, RouteIntent
+from xds_server.traffic.intents import DEPLOYMENT_UNKNOWN, NO_ROUTE, DeploymentRoutes, Refusal, RouteIntent
 
 NAME = 14
 """The field number of `Route.name`, and its last field here: what comes before it is the same under every rule."""
@@ -33,6 +33,8 @@ MATCH, ROUTE, REQUEST_HEADERS_TO_ADD, RESPONSE_HEADERS_TO_ADD = 1, 2, 9, 10
 """Field numbers of `Route`."""
 CLUSTER = 1
 """The field number of `RouteAction.cluster`."""
+REPEATED = (NO_ROUTE, DEPLOYMENT_UNKNOWN)
+"""Refusals at the end of every list, and in every virtual host of a release."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,32 +45,38 @@ class EncodedRoutes:
     routes: tuple[tuple[str, bytes], ...]
 
 
-def encoded_routes(listed: DeploymentRoutes, grpc: Collection[str] = ()) -> EncodedRoutes:
-    """`grpc`: the components that speak it."""
-    context = message_field(REQUEST_HEADERS_TO_ADD, encode(header(names.CONTEXT_HEADER, listed.deployment.word)))
+def encoded_routes(listed: DeploymentRoutes, grpc: Collection[str] = (), usual: Retries | None = None) -> EncodedRoutes:
+    """`grpc`: the components that speak it. `usual`: what is tried again unless a route says something else."""
     return EncodedRoutes(
         listed.deployment,
         tuple(
-            (each.id, fields + context) for each in listed.routes for fields in _encoded(listed.deployment, each, grpc)
+            (each.id, fields)
+            for each in listed.routes
+            for fields in _encoded(listed.deployment, each, usual, grpc=each.component in grpc)
         ),
     )
 
 
-def _encoded(deployment: Ref, intent: RouteIntent, grpc: Collection[str]) -> Iterator[bytes]:
+def _encoded(deployment: Ref, intent: RouteIntent, usual: Retries | None, *, grpc: bool) -> Iterator[bytes]:
     cluster = text_field(CLUSTER, names.cluster(deployment, intent.component))
-    for match, action in _unbound(intent.rule, intent.policy, intent.component in grpc):
-        yield match + message_field(ROUTE, cluster + action)
+    for match, action, more in _unbound(intent.rule, intent.policy, usual, grpc):
+        yield match + message_field(ROUTE, cluster + action) + more
 
 
 @lru_cache(maxsize=4096)
-def _unbound(rule: RouteRule, policy: TrafficPolicy, grpc: bool) -> tuple[tuple[bytes, bytes], ...]:
-    """Routes that go nowhere yet: the first field, and the action but for its cluster. Deployments share most."""
+def _unbound(
+    rule: RouteRule, policy: TrafficPolicy, usual: Retries | None, grpc: bool
+) -> tuple[tuple[bytes, bytes, bytes], ...]:
+    """Routes that go nowhere yet: the first field, the action but for its cluster, and the fields after it.
+    Deployments share most.
+    """
     return tuple(
         (
             message_field(MATCH, encode(route_match(rule, (IDEMPOTENT,) if way.idempotent_only else ()))),
             encode(way.action),
+            b"".join(message_field(REQUEST_HEADERS_TO_ADD, encode(each)) for each in way.more),
         )
-        for way in ways(policy, grpc=grpc)
+        for way in ways(policy, usual, grpc=grpc)
     )
 
 
@@ -96,7 +104,8 @@ def refusal_route(refusal: Refusal, rule: str, deployment: str = "-") -> bytes:
     """An encoded catch-all that answers with the refusal.
 
     The body says what was wrong with the request; which rule and deployment it was is in the route's name, for access
-    logs, and in the headers that the gateway reveals.
+    logs, and in the headers that the gateway reveals. What lists repeat has no body here: the listener has it
+    (`local_replies`).
     """
     return _answer(refusal) + text_field(NAME, f"{rule}/{deployment}/{refusal.reason}")
 
@@ -108,6 +117,8 @@ def refusal_text(refusal: Refusal) -> str:
 
 @cache
 def _answer(refusal: Refusal) -> bytes:
+    if refusal in REPEATED:
+        return encode(Route(match=RouteMatch(prefix="/"), direct_response=DirectResponseAction(status=refusal.status)))
     body = refusal_text(refusal)
     return encode(
         Route(

@@ -10,15 +10,16 @@ Bodies are encoded without the virtual host's name, which differs by listener an
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from xds_server.domain import names
 from xds_server.domain.names import DEFAULT_RULE, EXPLICIT_RULE, Ref
 from xds_server.messages.codec import encode
 from xds_server.messages.envoy import HeaderValue, HeaderValueOption
 from xds_server.messages.fields import text_field
-from xds_server.records.models import AppDeployment, Release, Sticky
+from xds_server.records.models import AppDeployment, Release, Retries, Sticky
 from xds_server.resources import branches, predicates
+from xds_server.resources.actions import usual_policy
 from xds_server.resources.branches import Branch, Try
 from xds_server.resources.headers import APPEND
 from xds_server.resources.routes import EncodedRoutes, encoded_routes, refusals, route_list
@@ -42,11 +43,13 @@ from xds_server.traffic.style import Style
 class StyledDeployment:
     """A deployment's routes; where explicit requests are served, their encoded list and its own virtual host.
 
-    `needs`: the clusters that its routes lead to.
+    `usual`: what its app's deployments try again unless they say something else. `needs`: the clusters that its routes
+    lead to.
     """
 
     record: AppDeployment
     grpc: frozenset[str]
+    usual: Retries | None
     routes: EncodedRoutes
     needs: tuple[str, ...]
     explicit: Branch | None
@@ -56,17 +59,19 @@ class StyledDeployment:
 Deployments = Mapping[Ref, StyledDeployment]
 
 
-def styled_deployment(style: Style, record: AppDeployment, grpc: frozenset[str]) -> StyledDeployment:
+def styled_deployment(
+    style: Style, record: AppDeployment, grpc: frozenset[str], usual: Retries | None
+) -> StyledDeployment:
     """`grpc`: its components that speak it."""
-    routes = encoded_routes(deployment_routes(record), grpc)
+    routes = encoded_routes(deployment_routes(record), grpc, usual)
     entries = sorted(name for name, each in record.spec.components.items() if each.routes)
     needs = tuple(names.cluster(record.ref, name) for name in entries)
     if not style.serves_explicit:
-        return StyledDeployment(record, grpc, routes, needs, None, None)
+        return StyledDeployment(record, grpc, usual, routes, needs, None, None)
     explicit = branches.routes(route_list(EXPLICIT_RULE, routes))
     domain = style.host_of(record.ref)
-    own = branches.virtual_host(domain, explicit, style.selector) if domain else None
-    return StyledDeployment(record, grpc, routes, needs, explicit, own)
+    own = branches.virtual_host(domain, explicit, style.selector, _again(usual)) if domain else None
+    return StyledDeployment(record, grpc, usual, routes, needs, explicit, own)
 
 
 def released_needs(app: Deployments, release: Release, host: ReleasedHost) -> tuple[str, ...]:
@@ -80,7 +85,9 @@ def released_needs(app: Deployments, release: Release, host: ReleasedHost) -> tu
     return tuple(sorted({cluster for ref in named for cluster in app[ref].needs}))
 
 
-def released_body(style: Style, app: Deployments, explicit: Try | None, host: ReleasedHost) -> bytes:
+def released_body(
+    style: Style, app: Deployments, explicit: Try | None, host: ReleasedHost, usual: Retries | None
+) -> bytes:
     """The virtual host of a release's host. `explicit` is what `explicit_try` says for the app."""
     tries = [] if explicit is None else [explicit]
     last = _otherwise(app, host.otherwise)
@@ -90,7 +97,7 @@ def released_body(style: Style, app: Deployments, explicit: Try | None, host: Re
             last = then
             break
         tries.append((predicates.audience(intent.match), then))
-    return branches.virtual_host(host.host, branches.choice(tries, last), style.selector)
+    return branches.virtual_host(host.host, branches.choice(tries, last), style.selector, _again(usual))
 
 
 def explicit_try(style: Style, app: Deployments) -> Try | None:
@@ -136,6 +143,11 @@ def for_host(host: str, wildcard: str, body: bytes) -> bytes:
 def named(name: str, body: bytes) -> bytes:
     """A whole virtual host. `name` is field 1, so this is also the order in which an encoder writes it."""
     return text_field(1, name) + body
+
+
+@lru_cache(maxsize=256)
+def _again(usual: Retries | None) -> bytes:
+    return encode(usual_policy(usual)) if usual is not None else b""
 
 
 @cache
