@@ -663,3 +663,14 @@ def test_a_release_whose_deployment_todays_rules_refuse_is_left_out_with_it() ->
     server.reads({**SHOP, "other.yaml": release("other", "other.test", to="v2"), "v1.yaml": stricter})
     assert server.hosts == {"other.test": "other"}
     assert "spec.components.web.routes.0.pathRegex is not a regular expression" in server.said
+
+
+def test_after_a_restart_a_record_that_its_file_still_says_is_not_made_again() -> None:
+    server = Server(SHOP)
+    server.restarts()
+    restored = {key: entry.record for key, entry in server.admission.in_force.items()}
+    server.reads({**SHOP, "v1.yaml": deployment("v1", "b1") + "# the same\n", "v3.yaml": deployment("v3", "b1")})
+
+    said = {document.key: document.record for found in server.admission.wanted.values() for document in found}
+    assert all(said[key] is record for key, record in restored.items())
+    assert len(said) == len(restored) + 1

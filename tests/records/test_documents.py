@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from xds_server.domain.names import Ref
 from xds_server.domain.problems import Place
 from xds_server.records.documents import Document, Key, read_documents, restored
 from xds_server.records.faults import SHOWN
-from xds_server.records.models import Build
+from xds_server.records.models import Build, Record
 from xds_server.records.yaml import YamlFault
 
 MISTAKES = Path(__file__).parent / "mistakes"
@@ -180,3 +181,29 @@ def test_what_was_saved_is_the_record() -> None:
 
     assert isinstance(record, Build)
     assert record == document.record
+
+
+def test_what_is_known_is_not_checked_again_by_either_road() -> None:
+    written = build("web-1", "b1")
+    block = yaml.safe_dump(json.loads(written))
+
+    for text in (written, block):
+        [first] = read_documents("a.yaml", text)
+        asked: list[tuple[Key, str]] = []
+
+        def known(
+            key: Key, content: str, first: Document = first, asked: list[tuple[Key, str]] = asked
+        ) -> Record | None:
+            asked.append((key, content))
+            return first.record
+
+        [again] = read_documents("a.yaml", text, known)
+        assert again.record is first.record
+        assert asked == [(first.key, first.content)]
+
+
+def test_keys_are_in_the_order_of_what_stands_for_them() -> None:
+    refs = [Ref(namespace, name) for namespace in ("a", "a-b", "a.b", "b") for name in ("a", "a-b", "b", "0")]
+    keys = [Key(kind, ref) for kind in ("App", "AppDeployment", "Build") for ref in refs]
+
+    assert sorted(keys, key=Key.order) == sorted(keys)

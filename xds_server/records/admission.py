@@ -18,8 +18,8 @@ from xds_server.domain.names import Ref
 from xds_server.domain.problems import Place, Problem, Reason, Severity
 from xds_server.records.admitted import Admission, Entry, File, Keeping, Return, told
 from xds_server.records.checks import release_findings
-from xds_server.records.documents import Key, read_documents, restored
-from xds_server.records.models import KINDS, Release
+from xds_server.records.documents import Key, Known, read_documents, restored
+from xds_server.records.models import KINDS, Record, Release
 from xds_server.records.reading import RECORDS, Batch, Readable, Unreadable, is_pem
 from xds_server.records.renewal import aged, renewed
 from xds_server.records.saved import SECRET, Row
@@ -127,9 +127,14 @@ def _no_records(folder: str) -> Problem:
 def _heard(before: Admission, batch: Batch) -> Admission:
     """The files as they are now; which of them the records in force do not know yet is `unread`."""
     files, pems = before.files.mutate(), before.keeping.files.mutate()
-    known = [*before.files, *before.keeping.files]
-    gone = [name for name in known if name not in batch.files] if batch.complete else []
+    named = [*before.files, *before.keeping.files]
+    gone = [name for name in named if name not in batch.files] if batch.complete else []
     names = [*gone, *batch.files]
+
+    def known(key: Key, content: str) -> Record | None:
+        entry = before.in_force.get(key)
+        return entry.record if entry is not None and entry.content == content else None
+
     for name in names:
         content = batch.files.get(name)
         if content is None:
@@ -138,7 +143,7 @@ def _heard(before: Admission, batch: Batch) -> Admission:
         elif is_pem(name):
             pems[name] = content
         else:
-            files[name] = _file(name, content, before.files.get(name, File()))
+            files[name] = _file(name, content, before.files.get(name, File()), known)
     found = files.finish()
     faults = told(before.faults, ((name, found.get(name, File()).faults) for name in names))
     keeping = replace(before.keeping, files=pems.finish())
@@ -174,12 +179,12 @@ def _returning(heard: Admission, now: datetime) -> Return | None:
     return Return(missing, now + PATIENCE) if missing else None
 
 
-def _file(name: str, content: Readable | Unreadable, before: File) -> File:
+def _file(name: str, content: Readable | Unreadable, before: File, known: Known) -> File:
     if isinstance(content, Unreadable):
         problem = Problem(Place(name), Reason.SOURCE_UNREADABLE, content.why, "Make the file readable")
         return File(before.documents, (problem,), opaque=True)
     try:
-        documents = read_documents(name, content.text)
+        documents = read_documents(name, content.text, known)
     except YamlFault as error:
         where = Place(name, 0, error.line)
         problem = Problem(

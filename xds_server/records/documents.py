@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeGuard
@@ -14,13 +14,16 @@ from yaml.nodes import MappingNode, Node, ScalarNode
 
 from xds_server.domain.names import DEFAULT_NAMESPACE, Ref, record_id
 from xds_server.domain.problems import Place, Problem, Reason, Severity
-from xds_server.records import yaml
+from xds_server.records import block_yaml, yaml
 from xds_server.records.faults import faults
 from xds_server.records.later import not_in_force
 from xds_server.records.models import API_VERSION, KINDS, Record
 from xds_server.records.values import LABEL
 
 BYTE_ORDER_MARK = "\ufeff"
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+"""Plain values as the one text that stands for them."""
+IS_LABEL = re.compile(LABEL)
 
 
 class Key(NamedTuple):
@@ -32,6 +35,10 @@ class Key(NamedTuple):
     @override
     def __str__(self) -> str:
         return record_id(self.kind, self.ref)
+
+    def order(self) -> str:
+        """Texts that are in the order of their keys, and compared several times as fast."""
+        return f"{self.kind}\0{self.ref.namespace}\0{self.ref.name}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,13 +68,43 @@ def _line(document: Document, path: yaml.FieldPath) -> int:
     return yaml.find(next(yaml.documents(document.text)), path).line
 
 
-def read_documents(file: str, text: str) -> tuple[Document, ...]:
+Known = Callable[[Key, str], Record | None]
+"""The record that is known to be what a content says, if there is one: to check it again would take longest of all."""
+
+
+def nothing_known(_key: Key, _content: str) -> None:
+    return None
+
+
+def read_documents(file: str, text: str, known: Known = nothing_known) -> tuple[Document, ...]:
     """Every document of the file. `YamlFault` if the text is not YAML: then nothing is known of any of them."""
     text = text.removeprefix(BYTE_ORDER_MARK)
+    usual = _usual_documents(file, text, known)
+    if usual is not None:
+        return usual
     return tuple(
-        _document(Place(file, number, node.start_mark.line + 1), node, _text_of(node, text))
+        _document(Place(file, number, node.start_mark.line + 1), node, _text_of(node, text), known)
         for number, node in enumerate(yaml.documents(text), 1)
     )
+
+
+def _usual_documents(file: str, text: str, known: Known) -> tuple[Document, ...] | None:
+    """None if there is anything to say of one of them: that takes nodes, with their lines."""
+    found = []
+    for number, told in enumerate(block_yaml.documents(text) or (), 1):
+        key, content = _key(told.said), CANONICAL(told.said)
+        record = (known(key, content) or _valid(told.said)) if key is not None else None
+        if record is None or any(not_in_force(record)):
+            return None
+        found.append(Document(Place(file, number, told.line), key, record, content, (), told.text))
+    return tuple(found) or None
+
+
+def _valid(said: Any) -> Record | None:
+    try:
+        return KINDS[said["kind"]].model_validate(said)
+    except ValidationError:
+        return None
 
 
 def _text_of(node: Node, text: str) -> str:
@@ -75,7 +112,7 @@ def _text_of(node: Node, text: str) -> str:
     return " " * node.start_mark.column + text[node.start_mark.index : node.end_mark.index]
 
 
-def _document(place: Place, node: Node, text: str) -> Document:
+def _document(place: Place, node: Node, text: str, known: Known) -> Document:
     try:
         said = yaml.value(node)
     except yaml.YamlFault as error:
@@ -88,13 +125,14 @@ def _document(place: Place, node: Node, text: str) -> Document:
     if model is None:
         return Document(place, None, None, "", tuple(_no_record(place, node, said)), text)
     key = _key(said)
+    content = CANONICAL(said)
+    record = known(key, content) if key is not None else None
     try:
-        record = model.model_validate(said)
+        record = record or model.model_validate(said)
     except ValidationError as error:
         found = tuple(faults(place, node, str(key) if key else "", error, model))
         return Document(place, key, None, "", found, text)
     assert key is not None
-    content = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     warnings = tuple(_warning(place, node, key, *each) for each in not_in_force(record))
     return Document(place, key, record, content, warnings, text)
 
@@ -138,7 +176,7 @@ def _key(said: Any) -> Key | None:
 
 
 def _is_label(text: object) -> TypeGuard[str]:
-    return isinstance(text, str) and re.fullmatch(LABEL, text) is not None
+    return isinstance(text, str) and IS_LABEL.fullmatch(text) is not None
 
 
 def _identity(node: Node) -> dict[str, Any]:

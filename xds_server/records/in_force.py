@@ -94,7 +94,7 @@ class InForce:
 
     def saved(self) -> tuple[tuple[Row, ...], tuple[Key, ...]]:
         """What differs from before: rows to keep, and keys to forget."""
-        changed = sorted(key for key in self._changed if self.get(key) is not self._before.get(key))
+        changed = sorted((key for key in self._changed if self.get(key) is not self._before.get(key)), key=Key.order)
         rows = tuple(_row(key, entry) for key in changed if (entry := self.get(key)) is not None)
         return rows, tuple(key for key in changed if self.get(key) is None)
 

@@ -68,6 +68,8 @@ class Turn:
     def _concerned(self) -> Iterator[Key]:
         """The records held back that this change may help: of the same apps, or waiting for a gateway or a host."""
         changed = self._wants.changed
+        if not self._before.held:
+            return
         kinds = {key.kind for key in changed}
         apps = {app for key in changed for app in self._apps(key)}
         of_some_app = any(key.kind == "AppDeployment" and not any(self._apps(key)) for key in changed)
@@ -110,7 +112,8 @@ class Turn:
     def _round(self, todo: set[Key]) -> bool:
         """Try each once; whether any was taken."""
         by_kind: defaultdict[str, list[Key]] = defaultdict(list)
-        for key in sorted(todo, key=self._age):
+        ordered = sorted(todo, key=Key.order)
+        for key in sorted(ordered, key=lambda key: self._age(key)[0]):
             self._held.pop(key, None)
             by_kind[key.kind].append(key)
         taken = False

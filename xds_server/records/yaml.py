@@ -123,6 +123,11 @@ def _scalar(node: ScalarNode) -> Any:
         if node.tag != QUOTED:
             raise YamlFault(f"has the tag {node.tag}, which no record has", _line(node))
         return text
+    return plain_value(text)
+
+
+def plain_value(text: str) -> Any:
+    """What a scalar means that is not quoted."""
     if text in NULL:
         return None
     if text in TRUE or text in FALSE:
