@@ -5,12 +5,14 @@
 -- 2. Takes every `xds.deployment` member out of every baggage line and puts ours in front. Every other member stays
 --    byte for byte. Ours and theirs are one line, or two where one would pass 8192 bytes, the limit of W3C Baggage
 --    beyond which libraries drop a line whole.
--- 3. Tells the access log which rule and deployment it was.
--- 4. Tells the client where the answer came from, where the gateway's record says so (`reveal`).
+-- 3. Puts the deployment into the context header, in place of any that came.
+-- 4. Tells the access log which rule and deployment it was, and the listener why nobody's application answers.
+-- 5. Tells the client where the answer came from, where the gateway's record says so (`reveal`).
 
 local QUERY = "explicit-deployment"
 local REVEAL_DEPLOYMENT = true
 local REVEAL_RULE = true
+local CONTEXT = "x-deployment"
 local KEY = "xds.deployment"
 local LINE_LIMIT = 8192
 
@@ -73,17 +75,20 @@ local function stamp(headers, deployment)
 end
 
 local function chosen(handle)
-  return handle:streamInfo():routeName():match("^([^/]+)/([^/]+)/")
+  return handle:streamInfo():routeName():match("^([^/]+)/([^/]+)/(.*)$")
 end
 
 function envoy_on_request(handle)
-  local rule, deployment = chosen(handle)
+  local rule, deployment, route = chosen(handle)
   if not rule then return end
   local said = handle:streamInfo():dynamicMetadata()
   if rule ~= "-" then said:set("xds-server", "rule", rule) end
+  -- A refusal is a word; a route of an application is <component>.<place>.
+  if not route:find(".", 1, true) then said:set("xds-server", "reason", route) end
   if deployment == "-" then return end
   said:set("xds-server", "deployment", deployment)
   local headers = handle:headers()
+  headers:replace(CONTEXT, deployment)
   if QUERY ~= "" then
     local path = headers:get(":path")
     local shorter = without_selector(path)
