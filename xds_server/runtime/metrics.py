@@ -23,6 +23,7 @@ from xds_server.domain.problems import Problem
 from xds_server.ledger.carrier import CARRIERS, versions_of
 from xds_server.ports import Observer
 from xds_server.protocol.events import Acked, Nacked, Node, Quarantined, Send, Stuck, Untried
+from xds_server.runtime.tallies import Tallies, short
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -60,15 +61,8 @@ class Metrics(Observer):
         self._duplicates = Counter(
             "xds_server_duplicate_node_ids", "Streams whose node id another live stream has.", registry=registry
         )
-        self._responses = Counter("xds_server_responses", "Responses sent.", ["type"], registry=registry)
-        self._resources = Counter("xds_server_resources_sent", "Resources sent.", ["type"], registry=registry)
-        self._removed = Counter("xds_server_resources_removed", "Removals sent.", ["type"], registry=registry)
-        self._bytes = Counter("xds_server_response_bytes", "Bytes of responses sent.", ["type"], registry=registry)
-        self._acks = Counter("xds_server_acks", "Responses accepted.", ["type"], registry=registry)
-        self._nacks = Counter("xds_server_nacks", "Responses refused.", ["type"], registry=registry)
-        for counter in (self._acks, self._nacks):
-            for kind in TypeUrl:
-                counter.labels(_short(kind))  # an alert on an increase must see the first one
+        self._tallies = Tallies()
+        registry.register(self._tallies)
         self._stuck = Counter("xds_server_stuck_clusters", "Clusters that did not warm in time.", registry=registry)
         self._running = Gauge(
             "xds_server_trials", "Contents that one proxy of a kind tries before others are told.", registry=registry
@@ -87,7 +81,7 @@ class Metrics(Observer):
         )
         for counter in (self._quarantined, self._untried):
             for kind in TypeUrl:
-                counter.labels(_short(kind))
+                counter.labels(short(kind))
         self._problems = Gauge(
             "xds_server_problems",
             "Faults in what the operator gave, or in what proxies made of it, now.",
@@ -135,7 +129,7 @@ class Metrics(Observer):
     def told(self, gateway: Ref, snapshot: Snapshot, virtual_hosts: int, heard: float) -> None:
         """A gateway's proxies are told of another world, because of what was heard at that `perf_counter()`."""
         for kind in TypeUrl:
-            self._resources_held.labels(gateway.word, _short(kind)).set(len(snapshot.of(kind)))
+            self._resources_held.labels(gateway.word, short(kind)).set(len(snapshot.of(kind)))
         self._resources_held.labels(gateway.word, "VirtualHost").set(virtual_hosts)
         self.flips(snapshot, heard)
 
@@ -154,7 +148,7 @@ class Metrics(Observer):
 
     def gone(self, gateway: Ref) -> None:
         """There is no such gateway any more."""
-        for kind in map(_short, TypeUrl):
+        for kind in map(short, TypeUrl):
             self._resources_held.remove(gateway.word, kind)
         for name in [name for name in self._flipping if names.owner(name)[0] == gateway]:
             del self._flipping[name]
@@ -183,16 +177,12 @@ class Metrics(Observer):
 
     @override
     def sent(self, node: Node, send: Send) -> None:
-        short = _short(send.type_url)
-        self._responses.labels(short).inc()
-        self._resources.labels(short).inc(len(send.resources))
-        self._removed.labels(short).inc(len(send.removed))
-        self._bytes.labels(short).inc(len(send.payload))
+        self._tallies.sent(send)
 
     @override
     def acked(self, node: Node, acked: Acked) -> None:
         if acked.nonce:
-            self._acks.labels(_short(acked.type_url)).inc()
+            self._tallies.of(acked.type_url).acks += 1
         if acked.nonce and acked.type_url in CARRIERS:
             for taken in acked.resources:
                 self._measure(node, taken)
@@ -216,7 +206,7 @@ class Metrics(Observer):
 
     @override
     def nacked(self, node: Node, nacked: Nacked) -> None:
-        self._nacks.labels(_short(nacked.type_url)).inc()
+        self._tallies.of(nacked.type_url).nacks += 1
 
     @override
     def stuck(self, node: Node, stuck: Stuck) -> None:
@@ -224,12 +214,8 @@ class Metrics(Observer):
 
     @override
     def quarantined(self, node: Node, quarantined: Quarantined) -> None:
-        self._quarantined.labels(_short(quarantined.type_url)).inc()
+        self._quarantined.labels(short(quarantined.type_url)).inc()
 
     @override
     def untried(self, node: Node, untried: Untried) -> None:
-        self._untried.labels(_short(untried.type_url)).inc()
-
-
-def _short(type_url: str) -> str:
-    return type_url.rpartition(".")[2]
+        self._untried.labels(short(untried.type_url)).inc()
