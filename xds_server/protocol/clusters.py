@@ -78,7 +78,7 @@ class Clusters(Channel):
 
     def has(self, name: str) -> bool:
         """The client holds it, warm, and is not being told to let it go."""
-        return name in self.held and self.expected(name) is not None
+        return name in self.held and (self.awaited is None or self.expected(name) is not None)
 
     def is_on_its_way(self, name: str) -> bool:
         return self.awaited is not None and self.awaited.news.get(name) is not None

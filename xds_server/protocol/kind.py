@@ -112,7 +112,7 @@ class Kind:
     @property
     def wake_at(self) -> float | None:
         """When time alone changes something."""
-        return min((_due(trial) for trial in self._trials if trial.runs), default=None)
+        return min((_due(trial) for trial in self._trials if trial.runs), default=None) if self._trials else None
 
     @property
     def holds_back(self) -> bool:

@@ -124,6 +124,8 @@ class OnDemandPlan(Plan):
     @override
     def _tokens(self) -> list[str]:
         clusters = self._clusters
+        if not (self._hosts.due or any(channel is not None and channel.due for channel in self._routing())):
+            return self._introductions()
         waited = set(self._waited())
         refused = sorted(name for name in waited if name in clusters.refused and name not in clusters.due)
         tokens = [f"{REFUSED}{refused[0]}"] if refused else []
@@ -165,7 +167,7 @@ class OnDemandPlan(Plan):
 
     def _waits_for(self, name: str, *, loaded: bool) -> bool:
         clusters = self._clusters
-        if TypeUrl.CLUSTER not in self._channels or clusters.content(name) is None or clusters.has(name):
+        if clusters.has(name) or TypeUrl.CLUSTER not in self._channels or clusters.content(name) is None:
             return False
         if name in clusters.due:
             return True

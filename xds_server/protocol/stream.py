@@ -18,7 +18,7 @@ that `SotwStream` and `DeltaStream` contain.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from itertools import count
 from typing import Generic, TypeVar
 
@@ -59,6 +59,7 @@ class Stream(ABC, Generic[Request]):
         self._outlook = Outlook()
         self._indexes: Mapping[str, Index] = {}
         self._bit = 0
+        self._always: Mapping[TypeUrl, Set[str]] = {}
         self._begun = False
         self._early: list[Request] = []
         self._refresh: set[str] = set()
@@ -91,9 +92,10 @@ class Stream(ABC, Generic[Request]):
 
     def share(self, outlook: Outlook) -> None:
         """See the same through another outlook."""
-        self._outlook = outlook
-        for channel in self._channels.values():
-            channel.outlook = outlook
+        if outlook is not self._outlook:
+            self._outlook = outlook
+            for channel in self._channels.values():
+                channel.outlook = outlook
 
     def has(self, type_url: TypeUrl, resource: Resource) -> bool:
         """The client holds this, or what is made of it, and nothing about that is owed or unanswered."""
@@ -117,7 +119,7 @@ class Stream(ABC, Generic[Request]):
         if not self._begun:
             self._begun = True
             self._begin(snapshot)
-        for channel in self._channels.values():
+        for channel in self._concerned(snapshot, follows=follows):
             channel.publish(snapshot, follows=follows)
         if not follows or snapshot.changed.get(TypeUrl.LISTENER):
             self._retries.reset()
@@ -126,6 +128,14 @@ class Stream(ABC, Generic[Request]):
             effects += self._serve(request)
         self._early.clear()
         return [*effects, *self._speak()]
+
+    def _concerned(self, snapshot: Snapshot, *, follows: bool) -> Iterable[Channel]:
+        """Channels that have to look at a newer world: a release changes one type alone."""
+        seen, self._always = self._always, snapshot.always
+        if not follows or seen is not snapshot.always:
+            return self._channels.values()
+        changed: Mapping[str, Set[str]] = snapshot.changed
+        return [channel for kind, channel in self._channels.items() if changed.get(kind)]
 
     def elapsed(self, token: str) -> list[Effect]:
         """The time that a `Wake` asked for is over."""

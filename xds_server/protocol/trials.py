@@ -109,14 +109,15 @@ class Trials:
     def __init__(self) -> None:
         self.epoch = 0
         self._of: dict[TypeUrl, dict[str, Trial]] = {kind: {} for kind in TypeUrl}
+        self._count = 0
         self._wildcards: dict[str, Trial] = {}
 
     def __iter__(self) -> Iterator[Trial]:
-        for kind in TypeUrl:
-            yield from self._of[kind].values()
+        for trials in self._of.values() if self._count else ():
+            yield from trials.values()
 
     def __bool__(self) -> bool:
-        return any(self._of.values())
+        return self._count > 0
 
     def get(self, key: Key) -> Trial | None:
         return self._of[key.kind].get(key.name)
@@ -125,6 +126,7 @@ class Trials:
         return self._of[kind]
 
     def add(self, trial: Trial) -> None:
+        self._count += trial.key.name not in self._of[trial.key.kind]
         self._of[trial.key.kind][trial.key.name] = trial
         if trial.content is not None and trial.content.exact is not None:
             self._wildcards[trial.key.name] = trial
@@ -138,13 +140,16 @@ class Trials:
     def pop(self, key: Key) -> Trial | None:
         if key.kind is TypeUrl.VIRTUAL_HOST:
             self._wildcards.pop(key.name, None)
-        return self._of[key.kind].pop(key.name, None)
+        found = self._of[key.kind].pop(key.name, None)
+        self._count -= found is not None
+        return found
 
     def give_up(self, trial: Trial) -> None:
         """Its content will not be settled: routes that were tried with it cannot be told to others without it."""
         self.epoch += trial.key.kind is TypeUrl.CLUSTER and trial.content is not None
 
     def clear(self) -> None:
+        self._count = 0
         self._wildcards.clear()
         for trials in self._of.values():
             trials.clear()
