@@ -15,6 +15,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from immutables import Map
+from typing_extensions import override
 
 from tests.protocol.dialogue import NODE
 from tests.protocol.fake_envoy import SLOW, DeltaEnvoy, FakeEnvoy, SotwEnvoy, written
@@ -22,8 +23,9 @@ from tests.protocol.test_stream import ENDPOINTS_OF, Content
 from tests.protocol.worlds import CDS, EDS, LDS, RDS, resource, snapshot_of, world
 from xds_server.domain.versions import OLDEST
 from xds_server.protocol.delta import DeltaStream
-from xds_server.protocol.events import DeltaRequest, Effect, Quarantined, Send, Stuck, Untried, Wake
+from xds_server.protocol.events import DeltaRequest, Effect, End, Quarantined, Send, Stuck, Untried, Wake
 from xds_server.protocol.kind import LIMIT, STEP, Kind, Member, Told
+from xds_server.protocol.outlook import Outlook
 from xds_server.protocol.plan import INTRODUCTION
 from xds_server.protocol.retries import PREFIX as RETRY
 from xds_server.protocol.sotw import SotwStream
@@ -302,8 +304,8 @@ class Room:
         for _ in range(count):
             self.joins()
 
-    def joins(self) -> int:
-        stream = DeltaStream()
+    def joins(self, stream: DeltaStream | None = None) -> int:
+        stream = stream or DeltaStream()
         stream.receive(DeltaRequest(CDS, node=NODE))
         stream.receive(DeltaRequest(LDS))
         stream.receive(DeltaRequest(RDS, ("r",)))
@@ -390,6 +392,49 @@ def test_the_one_that_answered_fastest_is_first() -> None:
     room.accepts(2)
     room.offer(routes=["r=3"])
     assert room.has_mail() == ["", "r=3", ""]
+
+
+class Failing(DeltaStream):
+    """A stream that cannot follow the version of a cluster that it fails at."""
+
+    @override
+    def follow(self, outlook: Outlook) -> list[Effect]:
+        assert outlook.snapshot is not None
+        if outlook.snapshot.of(CDS)["web"].version == "2":
+            raise ZeroDivisionError
+        return super().follow(outlook)
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_stream_that_fails_ends_alone_and_keeps_nothing_from_the_others(failing: int) -> None:
+    room = Room(0, FIRST)
+    for number in range(3):
+        room.joins(Failing() if number == failing else DeltaStream())
+    room.offer(clusters=["web=2"])
+    first = 0 if failing else 1
+    assert room.has_mail()[first] == "web=2"
+    room.accepts(first)
+    assert room.has_mail() == ["" if number in (first, failing) else "web=2" for number in range(3)]
+
+    [end] = [each for each in room.log if isinstance(each, End)]
+    assert isinstance(end.error, ZeroDivisionError)
+    room.leaves(failing)
+    room.accepts(2)
+    room.offer(clusters=["web=3"])
+    room.accepts(room.has_mail().index("web=3"))
+    assert sorted(room.has_mail()) == ["", "", "web=3"]
+    assert room.kind.wake_at is None
+
+
+def test_who_answers_at_once_never_makes_a_change_wait_for_time() -> None:
+    room = Room(1, FIRST)
+    for number in range(2, 9):
+        room.offer(clusters=[f"web={number % 3}"], routes=[f"r={number % 2}"], listeners=[f"l={number % 4}>r"])
+        while room.inboxes[0]:
+            room.accepts(0)
+        assert (room.kind.wake_at, room.kind.running) == (None, 0)
+        assert room.kind.settled is not None
+        assert room.kind.settled.of(RDS)["r"].version == str(number % 2)
 
 
 def test_endpoints_are_told_at_once_whatever_is_on_trial() -> None:

@@ -65,6 +65,7 @@ class Heard(Observer):
 
     def __init__(self) -> None:
         self.facts: list[tuple[str, ...]] = []
+        self.fails_for = ""
         self._more = asyncio.Event()
 
     async def until(self, *fact: str) -> None:
@@ -92,6 +93,8 @@ class Heard(Observer):
 
     @override
     def sent(self, node: Node, send: Send) -> None:
+        if node.id == self.fails_for:
+            raise ZeroDivisionError
         self._hear("sent", node.id, send.type_url, *(each.name for each in send.resources))
 
     @override
@@ -124,6 +127,7 @@ class Client:
 
     def __init__(self, channel: grpc.aio.Channel, mode: str, name: str, gateway: str = "edge") -> None:
         self.mode = mode
+        self.name = name
         self._node = {"id": name, "cluster": gateway}
         self.call: Any = channel.stream_stream(f"/{SERVICE}/{METHODS[mode]}")()
 
@@ -135,6 +139,13 @@ class Client:
 
     async def write(self, encoded: bytes) -> None:
         await self.call.write(encoded)
+
+    async def ended(self) -> grpc.StatusCode:
+        """Read what is left, and say how it ended."""
+        while await self.call.read() is not grpc.aio.EOF:
+            pass
+        code: grpc.StatusCode = await self.call.code()
+        return code
 
     async def read(self) -> Any:
         return decode(RESPONSES[self.mode], await asyncio.wait_for(self.call.read(), 5))
@@ -276,6 +287,27 @@ async def test_others_are_not_affected_by_who_breaks_the_protocol() -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
+async def test_a_stream_that_fails_is_ended_and_logged_and_the_others_are_told(mode: str) -> None:
+    async with serving() as house:
+        house.gateways.publish("edge", first := world(clusters=["web"]))
+        clients = bad, good, other = [house.client(mode, name) for name in ("bad", "good", "other")]
+        for client in clients:
+            await client.ask(CDS)
+            await client.ask(CDS, response_nonce=(await client.read()).nonce)
+            await house.heard.until("acked", client.name, CDS, "web")
+        house.heard.fails_for = "bad"
+        with capture_logs() as logs:
+            house.gateways.publish("edge", world(clusters=["web=2"], after=first))
+            assert await bad.ended() == grpc.StatusCode.OK
+            for client in (good, other):
+                await client.ask(CDS, response_nonce=(await client.read()).nonce)
+            await house.heard.until("closed", "bad", mode)
+        [failure] = [each for each in logs if each["event"] == "stream failed"]
+        assert failure["node"] == "bad"
+        assert isinstance(failure["exc_info"], ZeroDivisionError)
+
+
+@pytest.mark.parametrize("mode", MODES)
 async def test_a_client_that_vanishes_is_let_go(mode: str) -> None:
     async with serving() as house:
         house.gateways.publish("edge", world(clusters=["web"]))
@@ -364,4 +396,4 @@ async def test_who_does_not_read_is_owed_a_handful_and_keeps_nobody_waiting() ->
             house.gateways.publish("edge", newest)
         assert [each.version[:2] for each in (await good.read()).resources] == ["11"]
         assert [fact for fact in house.heard.facts if fact[:2] == ("sent", "deaf")] == [("sent", "deaf", EDS, "pods")]
-        assert session._outbox.qsize() <= 1
+        assert len(session._outbox) <= 1

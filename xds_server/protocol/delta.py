@@ -57,7 +57,7 @@ class DeltaStream(Stream[DeltaRequest]):
     def _write(self, channel: Channel, response: Response) -> Send:
         content = tuple(resource for resource in response.news.values() if resource is not None)
         gone = [name for name, resource in response.news.items() if resource is None]
-        removed = tuple(sorted({*gone, *response.denied}))
+        removed = tuple(sorted({*gone, *response.denied})) if gone or response.denied else ()
         entries = [wire.Entry(each.name, each.version, each.body, _aliases(channel, each.name)) for each in content]
         if channel.kind is TypeUrl.VIRTUAL_HOST:
             entries += [wire.Entry(name, ABSENT, None, (name,)) for name in removed]

@@ -125,9 +125,10 @@ class Untried:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """End the stream once what is waiting is written: the client shall begin anew."""
+    """End the stream once what is waiting is written: the client shall begin anew. `error`: what failed in it."""
 
     reason: str
+    error: Exception | None = None
 
 
 Effect = Send | Acked | Nacked | Wake | Stuck | Quarantined | Untried | End

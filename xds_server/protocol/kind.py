@@ -137,6 +137,10 @@ class Kind:
         """Its stream has ended. What it was to try is tried by the next one."""
         if self._members.get(member.number) is not member:
             return {}
+        self._forget(member)
+        return self._turn(now, {})
+
+    def _forget(self, member: Member) -> None:
         del self._members[member.number]
         self._living &= ~member.bit
         self._dead |= member.bit
@@ -147,7 +151,6 @@ class Kind:
             self._dead = 0
         for trial in self._trials:
             trial.end(member.number)
-        return self._turn(now, {})
 
     def offer(self, snapshot: Snapshot, now: float, changed: Changed | None = None) -> Told:
         """There is a newer world. `changed`: what differs from the one before, if it does not follow that directly."""
@@ -157,8 +160,8 @@ class Kind:
         if before is None or settled is None:
             self._outlook.snapshot = snapshot
             told: Told = {}
-            for member in self.members:
-                self._say(member, member.stream.follow(self._outlook), now, told)
+            for member in list(self.members):
+                self._say(member, self._follow(member, self._outlook), now, told)
             return told
         if settled.on_demand != snapshot.on_demand:
             return self._begin_anew(snapshot)
@@ -476,23 +479,32 @@ class Kind:
             concerned &= ~member.bit
             own = _followed(settled, member.tries, settled)
             own = replace(own, changed=_by_kind({*settling, *edited.get(member.number, ())}))
-            self._say(member, member.stream.follow(Outlook(own)), now, told)
+            self._say(member, self._follow(member, Outlook(own)), now, told)
             if not member.tries:
                 member.stream.share(self._outlook)
         for number in _bits(concerned):
             member = self._members[number]
-            self._say(member, member.stream.follow(self._outlook), now, told)
+            self._say(member, self._follow(member, self._outlook), now, told)
         self._notice(edited, now)
         return settled
+
+    def _follow(self, member: Member, outlook: Outlook) -> list[Effect]:
+        """What its stream says to a newer world. One that fails ends alone: others are told nevertheless."""
+        try:
+            return member.stream.follow(outlook)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is no affair of the others
+            self._forget(member)
+            return [End("it could not follow a newer world", error)]
 
     def _notice(self, edited: Mapping[int, set[Key]], now: float) -> None:
         """Who is told what it has, or has just refused, will say nothing about it."""
         for number, keys in edited.items():
-            member = self._members[number]
-            for key in keys:
+            member = self._members.get(number)
+            for key in keys if member is not None else ():
                 trial = self._trials.get(key)
                 if trial is None or trial.content is None or not trial.runs or number not in trial.unanswered:
                     continue
+                assert member is not None
                 if member.stream.has(key.kind, trial.content):
                     trial.accepted = True
                 elif member.stream.refuses(key.kind, trial.content):

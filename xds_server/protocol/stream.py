@@ -134,8 +134,8 @@ class Stream(ABC, Generic[Request]):
         seen, self._always = self._always, snapshot.always
         if not follows or seen is not snapshot.always:
             return self._channels.values()
-        changed: Mapping[str, Set[str]] = snapshot.changed
-        return [channel for kind, channel in self._channels.items() if changed.get(kind)]
+        changed = snapshot.changed
+        return [channel for channel in self._channels.values() if channel.kind and changed.get(channel.kind)]
 
     def elapsed(self, token: str) -> list[Effect]:
         """The time that a `Wake` asked for is over."""

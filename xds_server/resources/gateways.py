@@ -209,7 +209,9 @@ def _on_demand(before: Snapshot, record: Gateway, routed: frozenset[str]) -> Sna
         TypeUrl.VIRTUAL_HOST: frozenset(names.virtual_host(each, names.SENTINEL) for each in routed),
         TypeUrl.CLUSTER: frozenset(access_log_clusters(record)),
     }
-    return replace(before, on_demand=True, always=always, unasked_before=UNASKED_BEFORE)
+    # The same object if it says the same: streams that have seen it need not look again.
+    kept = before.always if before.always == always else always
+    return replace(before, on_demand=True, always=kept, unasked_before=UNASKED_BEFORE)
 
 
 def _difference(before: Resources, after: Resources) -> frozenset[str]:

@@ -35,7 +35,7 @@ class Bookkeeping(Nobody):
         self._store = store
         self._connections = connections
         self._clock = clock
-        self._changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None
         self._bells: dict[Ref, asyncio.Event] = {}
 
     def publish(self, world: Published) -> None:
@@ -78,17 +78,23 @@ class Bookkeeping(Nobody):
 
     async def news_of(self, release: Ref | None) -> None:
         """Wait until a content of this release may have come further, or of any."""
-        await (self._changed if release is None else self._bells.setdefault(release, asyncio.Event())).wait()
+        if release is None:
+            await self.change()
+        else:
+            await self._bells.setdefault(release, asyncio.Event()).wait()
 
     async def change(self) -> None:
         """Wait until anything happens: with a release, or on a stream."""
+        if self._changed is None:
+            self._changed = asyncio.Event()
         await self._changed.wait()
 
     def ring(self, releases: Iterable[Ref] | None = None) -> None:
         """Something is new of these releases, or may be of all."""
         self.revision += 1
-        self._changed.set()
-        self._changed = asyncio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
         for release in list(self._bells) if releases is None else releases:
             bell = self._bells.pop(release, None)
             if bell is not None:

@@ -41,10 +41,12 @@ class Nobody(Observer):
 
 
 class Everyone(Observer):
-    """Tells each of its observers, in order."""
+    """Tells each of its observers, in order; of what a fan-out repeats for each proxy, only those who listen to it."""
 
     def __init__(self, *observers: Observer) -> None:
         self._observers = observers
+        self._sent = [each.sent for each in observers if getattr(each.sent, "__func__", None) is not Nobody.sent]
+        self._acked = [each.acked for each in observers if getattr(each.acked, "__func__", None) is not Nobody.acked]
 
     @override
     def opened(self, node: Node, mode: str) -> None:
@@ -68,13 +70,13 @@ class Everyone(Observer):
 
     @override
     def sent(self, node: Node, send: Send) -> None:
-        for each in self._observers:
-            each.sent(node, send)
+        for hear in self._sent:
+            hear(node, send)
 
     @override
     def acked(self, node: Node, acked: Acked) -> None:
-        for each in self._observers:
-            each.acked(node, acked)
+        for hear in self._acked:
+            hear(node, acked)
 
     @override
     def nacked(self, node: Node, nacked: Nacked) -> None:

@@ -54,6 +54,8 @@ def _error(request: Any) -> str | None:
 
 def _node(request: Any) -> Node | None:
     """Who asks. A node without an id is nobody."""
+    if not request.HasField("node"):
+        return None
     node = request.node
     if not node.id:
         return None

@@ -7,6 +7,7 @@ of responses, and keeps nobody waiting.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic
@@ -52,7 +53,8 @@ class Session(Generic[Request]):
         self._dialect: Dialect[Request] = dialect
         self._surroundings = surroundings
         self._stream: Stream[Request] = dialect.stream()
-        self._outbox: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._outbox: deque[bytes | None] = deque()
+        self._idle: asyncio.Future[None] | None = None
         self._tasks = asyncio.TaskGroup()
         self._client: Node | None = None
         self._seat: Seat | None = None
@@ -65,8 +67,7 @@ class Session(Generic[Request]):
             async with self._tasks as tasks:
                 tasks.create_task(self._read(requests))
                 try:
-                    while await self._write_next(write):
-                        pass
+                    await self._write_all(write)
                 finally:
                     self._leave()
                 raise _Over
@@ -75,7 +76,7 @@ class Session(Generic[Request]):
 
     def end(self) -> None:
         """Write what is waiting to be written, and then no more."""
-        self._outbox.put_nowait(None)
+        self._post(None)
 
     async def _read(self, requests: AsyncIterator[bytes]) -> None:
         try:
@@ -99,13 +100,23 @@ class Session(Generic[Request]):
         assert self._stream.node is not None
         self._enter(self._stream.node)
 
-    async def _write_next(self, write: Callable[[bytes], Awaitable[None]]) -> bool:
-        # A function of its own, so that no response is kept in memory while there is nothing to write.
-        payload = await self._outbox.get()
-        if payload is None:
-            return False
-        await write(payload)
-        return True
+    async def _write_all(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+        """Write until `end`. No response is kept in memory while there is nothing to write."""
+        loop = asyncio.get_running_loop()
+        while True:
+            while self._outbox:
+                payload = self._outbox.popleft()
+                if payload is None:
+                    return
+                await write(payload)
+                del payload
+            self._idle = loop.create_future()
+            await self._idle
+
+    def _post(self, payload: bytes | None) -> None:
+        self._outbox.append(payload)
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
 
     def _wait(self, wake: Wake) -> None:
         def over() -> None:
@@ -148,6 +159,17 @@ class Session(Generic[Request]):
         self._surroundings.observer.closed(node, self._dialect.mode)
 
     def _apply(self, effects: list[Effect]) -> None:
+        """Never raises: whoever told the stream of a newer world has others to tell."""
+        try:
+            self._act(effects)
+        except Exception as error:  # noqa: BLE001 - whatever it is, this stream ends because of it, and no other
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        log.error("stream failed", node=self._client and self._client.id, exc_info=error)
+        self.end()
+
+    def _act(self, effects: list[Effect]) -> None:
         node, observer = self._client, self._surroundings.observer
         assert node is not None
         assert self._connection is not None
@@ -167,14 +189,20 @@ class Session(Generic[Request]):
                 case Stuck() | Quarantined() | Untried():
                     self._report(node, effect)
                 case End():
-                    log.info("stream is to begin anew", node=node.id, because=effect.reason)
-                    self.end()
+                    self._obey(effect)
+
+    def _obey(self, order: End) -> None:
+        if order.error is not None:
+            self._fail(order.error)
+            return
+        log.info("stream is to begin anew", node=self._client and self._client.id, because=order.reason)
+        self.end()
 
     def _put(self, send: Send) -> None:
-        if self._outbox.qsize() > MOST_TYPES:  # nobody can accept what is still here
+        if len(self._outbox) > MOST_TYPES:  # nobody can accept what is still here
             self._break_off(PeerMisbehaved("responses are answered that have not been sent"))
         else:
-            self._outbox.put_nowait(send.payload)
+            self._post(send.payload)
 
     def _report(self, node: Node, effect: Stuck | Quarantined | Untried) -> None:
         observer = self._surroundings.observer
