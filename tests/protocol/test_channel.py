@@ -4,7 +4,7 @@ from itertools import count
 
 import pytest
 
-from tests.protocol.worlds import CDS, LDS, resource, snapshot_of, world
+from tests.protocol.worlds import CDS, EDS, LDS, resource, snapshot_of, world
 from xds_server.protocol.channel import Channel, Response
 from xds_server.snapshot import Resource
 
@@ -48,8 +48,45 @@ def test_if_nobody_is_named_the_bad_ones_are_found_and_the_rest_moves_on(
         else:
             channel.refuse(reason)
     assert channel.refused.keys() == culprits
-    assert channel.held.keys() == set(names) - culprits
+    assert {*channel.held} == set(names) - culprits
     assert nonce <= 10 + 20 * len(bad)
+
+
+def accepted(channel: Channel) -> Channel:
+    channel.sent(Response("1", {name: channel.content(name) for name in channel.due}))
+    channel.accept()
+    return channel
+
+
+def test_clients_that_hold_all_there_is_share_one_map() -> None:
+    first = world(clusters=["web", "cart"])
+    after = world(clusters=["web=2", "cart"], after=first)
+    channel = Channel(CDS, deniable=True)
+    channel.publish(first, follows=False)
+    channel.look(["web"])
+    assert accepted(channel).held is not first.of(CDS), "it lacks one"
+    channel.look(["cart"])
+    assert accepted(channel).held is first.of(CDS)
+
+    channel.publish(after, follows=False)
+    assert channel.held is first.of(CDS)
+    assert accepted(channel).held is after.of(CDS)
+
+    refusing = Channel(CDS, deniable=True)
+    refusing.publish(first, follows=False)
+    refusing.look(["web", "cart"])
+    accepted(refusing).publish(after, follows=False)
+    refusing.sent(Response("2", {"web": refusing.content("web")}))
+    refusing.refuse("web: bad")
+    assert {name: each.version for name, each in refusing.held.items()} == {"web": "1", "cart": "1"}
+
+
+def test_who_was_sent_an_assignment_that_there_is_not_does_not_hold_what_the_world_has() -> None:
+    channel = Channel(EDS, deniable=True)
+    channel.publish(there := world(endpoints=["pods", "more"]), follows=False)
+    channel.ask(["pods", "nowhere"])
+    assert {*accepted(channel).held} == {"pods", "nowhere"}
+    assert len(channel.held) == len(there.of(EDS))
 
 
 def listening(**addresses: str) -> dict[str, Resource]:

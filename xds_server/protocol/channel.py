@@ -30,6 +30,9 @@ from xds_server.snapshot import NOTHING, Resource, Resources, Snapshot, TypeUrl
 LASTING = (TypeUrl.ROUTES, TypeUrl.SECRET)
 """Types of which Envoy ignores a removal: they leave with the listener or cluster that names them."""
 
+SHARED = (TypeUrl.CLUSTER, TypeUrl.ENDPOINTS)
+"""Types of which a client holds what the world has by that name, and often all of it."""
+
 ABSENT = "absent"
 """The version of what does not exist."""
 
@@ -50,6 +53,7 @@ class Channel:
     """The state of one type on one stream (R4). `deniable`: the client can be told that a name does not exist."""
 
     __slots__ = (
+        "_absent",
         "_asked",
         "awaited",
         "deniable",
@@ -75,7 +79,8 @@ class Channel:
         self.deniable = deniable
         self.subscription = subscription or Subscription(legacy=self.kind in FULL_STATE)
         self.outlook = Outlook()
-        self.held: dict[str, Resource] = {}
+        self.held: Resources = NOTHING
+        self._absent = 0
         self.refused: dict[str, str] = {}
         self.yielding = ""
         self.room: int | None = None
@@ -152,7 +157,7 @@ class Channel:
 
     def claim(self, resource: Resource) -> None:
         """The client says that it holds this since before the stream began (R5, R21)."""
-        self._hold(resource.name, resource)
+        self._hold({resource.name: resource})
 
     def recall(self, names: Iterable[str]) -> Iterable[str]:
         """Of the names that the client holds since before the stream began: those that are wanted."""
@@ -197,15 +202,21 @@ class Channel:
         news, self.awaited = self.awaited.news, None
         self.doubtful.clear()
         helps = self.kind is TypeUrl.LISTENER and any(self.held.get(name) != each for name, each in news.items())
-        for name, resource in news.items():
-            self._hold(name, resource)
+        self._hold(news)
         self.room = self.room * 2 if self.room and self.due else None
         if self.yielding in news:
             self.yielding = ""
             self.look(news)
         if helps:
             self.retry()
+        if self._holds_all():
+            self.held = self.target
         return news
+
+    def _holds_all(self) -> bool:
+        """What it holds is what the world has. A thousand clients that do so share one map, where it may be large."""
+        unsettled = self.due or self.leaving or self.refused or self.doubtful or self._absent
+        return self.kind in SHARED and not unsettled and len(self.held) == len(self.target)
 
     def refuse(self, reason: str) -> dict[str, str]:
         """The client refused what it was sent last: say because of which names, at which versions.
@@ -306,8 +317,9 @@ class Channel:
 
     def _forget(self, names: Iterable[str]) -> None:
         """Unsubscribed: what the client does with these from now on is its own affair."""
+        names = list(names)
+        self._hold(dict.fromkeys(names))
         for name in names:
-            self._hold(name, None)
             self.refused.pop(name, None)
             for owed in (self.due, self.leaving, self._asked):
                 owed.discard(name)
@@ -316,15 +328,23 @@ class Channel:
             if self.awaited:
                 self.awaited.news.pop(name, None)
 
-    def _hold(self, name: str, resource: Resource | None) -> None:
-        if resource is None:
-            self.held.pop(name, None)
-        else:
-            self.held[name] = resource
+    def _hold(self, news: Mapping[str, Resource | None]) -> None:
+        """From now on the client holds these; None: no longer."""
+        held = self.held.mutate()
+        for name, resource in news.items():
+            before = held.pop(name, None)
+            if resource is not None:
+                held[name] = resource
+            self._absent += _is_absent(resource) - _is_absent(before)
+        self.held = held.finish()
 
 
 def no_endpoints(name: str) -> Resource:
     return Resource(name, ABSENT, wire.empty_assignment(name))
+
+
+def _is_absent(resource: Resource | None) -> bool:
+    return resource is not None and resource.version == ABSENT
 
 
 def _version(resource: Resource | None) -> str:

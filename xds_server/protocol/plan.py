@@ -150,7 +150,7 @@ class Plan:
         """Routes wait for clusters. Those that wait for a refused one do so without a limit if the client has older."""
         waiting = [channel for channel in self._routing() if channel and channel.due and not self.additions(channel)]
         unsettled = bool(clusters.due) or _unanswered(clusters)
-        return any(unsettled or channel.due - channel.held.keys() for channel in waiting)
+        return any(unsettled or any(name not in channel.held for name in channel.due) for channel in waiting)
 
     def _may_remove(self, kind: TypeUrl | None) -> bool:
         if kind is TypeUrl.LISTENER:

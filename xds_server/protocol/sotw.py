@@ -11,7 +11,7 @@ A client that wants fewer endpoints than before would go on stating a version th
 anew after a restart. So it is told the new version, with one resource that it has.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from itertools import islice
 
@@ -81,9 +81,10 @@ class SotwChannel(Channel):
         return self._stating
 
     @override
-    def _hold(self, name: str, resource: Resource | None) -> None:
-        self._sum += _weight(resource) - _weight(self.held.get(name))
-        super()._hold(name, resource)
+    def _hold(self, news: Mapping[str, Resource | None]) -> None:
+        for name, resource in news.items():
+            self._sum += _weight(resource) - _weight(self.held.get(name))
+        super()._hold(news)
 
 
 class SotwStream(Stream[SotwRequest]):

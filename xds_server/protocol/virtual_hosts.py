@@ -20,7 +20,7 @@ waits or is remembered costs little more than its text, and beyond `REMEMBERED` 
 host that appears in the world is pushed, because it may be one of them.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from itertools import chain, islice
 
 from typing_extensions import override
@@ -138,7 +138,7 @@ class VirtualHosts(Channel):
         super().claim(resource)
         ours = self.content(name)
         if ours == resource:
-            self.held[name] = ours
+            self._hold({name: ours})
         else:
             self.strange.add(name)
 
@@ -202,7 +202,7 @@ class VirtualHosts(Channel):
         """The client has let go of this route configuration."""
         self.configured.discard(configuration)
         for name in [name for name in self._known() if configuration_of(name) == configuration]:
-            self._hold(name, None)
+            self._hold({name: None})
             self.look([name])  # it is still wanted, if the route configuration returns
 
     def is_configured(self, name: str) -> bool:
@@ -274,9 +274,9 @@ class VirtualHosts(Channel):
             self._aliases.pop(name, None)
 
     @override
-    def _hold(self, name: str, resource: Resource | None) -> None:
-        self.strange.discard(name)
-        super()._hold(name, resource)
+    def _hold(self, news: Mapping[str, Resource | None]) -> None:
+        self.strange.difference_update(news)
+        super()._hold(news)
 
 
 class RouteConfigurations(Channel):
@@ -308,7 +308,7 @@ class RouteConfigurations(Channel):
     @override
     def refuse(self, reason: str) -> dict[str, str]:
         assert self.awaited is not None
-        for name in self.awaited.news.keys() & self.held.keys():
+        for name in [name for name in self.awaited.news if name in self.held]:
             self._hosts.configure(name, anew=False)
         return super().refuse(reason)
 
