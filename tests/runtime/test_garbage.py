@@ -2,7 +2,7 @@ import gc
 
 import pytest
 
-from xds_server.runtime.garbage import building
+from xds_server.runtime.garbage import YOUNG, building
 
 
 def test_what_is_built_is_left_alone_and_collecting_goes_on_afterwards() -> None:
@@ -23,3 +23,13 @@ def test_collecting_goes_on_if_building_fails() -> None:
     gc.unfreeze()
 
     assert gc.isenabled()
+
+
+def test_what_lives_for_a_moment_is_seldom_looked_at() -> None:
+    before = gc.get_threshold()
+    try:
+        with building():
+            pass
+        assert gc.get_threshold() == (YOUNG, *before[1:])
+    finally:
+        gc.set_threshold(*before)
