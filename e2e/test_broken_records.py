@@ -169,6 +169,7 @@ def test_kill_and_restart_serve_the_same_bytes(town: Town) -> None:
     conflicts = (deleted_in_use, a_host_that_is_taken, a_build_of_two_protocols)
     reasons = [town.breaks(each) for each in (release_of_nobody, *conflicts)]
     town.check("good-v2")
+    wait_until(lambda: "broken/web@nowhere" not in world.envoy.endpoints(), "what is gone has rested", within=20)
     before, endpoints, pushed = world.envoy.resources(), world.envoy.endpoints(), world.pushes()
     logged = len(world.server.log())
 

@@ -79,7 +79,7 @@ def test_clusters_and_endpoints_are_changed_too(extended: World) -> None:
     app = extended.app("changed")
     v1 = app.deploy("v1", V1)
     app.write(annotated(records.deployment(app.name, "v2", web_of(V1["web"])), "tuned", seconds="77"))
-    wait_until(lambda: "cluster/changed-v2/web" in extended.envoy.resources(), "the cluster is there", PATIENCE)
+    wait_until(lambda: app.explicit("changed-v2").status == 200, "the cluster is asked for, and there", PATIENCE)
     resources = extended.envoy.resources()
     assert resources["cluster/changed-v2/web"]["connect_timeout"] == "77s"
     assert resources[f"cluster/{v1}/web"]["connect_timeout"] != "77s"

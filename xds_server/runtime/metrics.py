@@ -34,11 +34,15 @@ NAMED = 100
 
 
 class Flip(NamedTuple):
-    """A change of routes or of a virtual host on its way: what it is, when it was heard of, who has it."""
+    """A change of routes or of a virtual host on its way: what it is, when it was heard of, who has it.
+
+    `before`: the one before it, of which an acknowledgement may be late.
+    """
 
     resource: Resource
     heard: float
     counted: set[str]
+    before: "Flip | None" = None
 
 
 class Metrics(Observer):
@@ -139,10 +143,10 @@ class Metrics(Observer):
             # All that there is at first is no change, and nobody has it.
             changed = snapshot.changed.get(kind, ()) if snapshot.since >= 0 or kind is TypeUrl.ROUTES else ()
             for name in islice(changed, MEASURED):
-                self._flipping.pop(name, None)
+                before = self._flipping.pop(name, None)
                 found = snapshot.of(kind).get(name)
                 if found is not None:
-                    self._flipping[name] = Flip(found, heard, set())
+                    self._flipping[name] = Flip(found, heard, set(), before and before._replace(before=None))
         while len(self._flipping) > MEASURED:
             del self._flipping[next(iter(self._flipping))]
 
@@ -201,8 +205,9 @@ class Metrics(Observer):
         """The change that a proxy has taken with this; of a host under a wildcard, that of the wildcard."""
         over = wildcards_over(taken.name) if taken.name not in self._flipping else ()
         names = (name for name in (taken.name, *over) if name in self._flipping)
-        flip = next((self._flipping[name] for name in names), None)
-        return flip if flip is not None and taken.version in versions_of(flip.resource, taken.name) else None
+        newest = next((self._flipping[name] for name in names), None)
+        flips = (newest, newest.before) if newest is not None else ()
+        return next((each for each in flips if each and taken.version in versions_of(each.resource, taken.name)), None)
 
     @override
     def nacked(self, node: Node, nacked: Nacked) -> None:
