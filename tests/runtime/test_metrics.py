@@ -106,15 +106,10 @@ def test_a_flip_ends_when_a_proxy_that_was_there_accepts_it() -> None:
 def test_an_acknowledgement_that_comes_after_the_next_change_counts_for_its_own() -> None:
     metrics = Metrics()
     metrics.opened(NODE, "delta")
-    one, two, three = (Resource("edge/http", version, b"") for version in "123")
-    for number, routes in enumerate((one, two, three)):
-        world = Snapshot(
-            {TypeUrl.ROUTES: Map({"edge/http": routes})}, number, changed={TypeUrl.ROUTES: frozenset({"edge/http"})}
-        )
-        metrics.told(Ref("default", "edge"), world, 1, perf_counter())
-
-    for routes in (one, two, three):
-        metrics.acked(NODE, Acked(TypeUrl.ROUTES, "1", (routes,), ()))
+    for version in "123":
+        metrics.told(EDGE, snapshot(version), 1, perf_counter())
+    for version in "123":
+        metrics.acked(NODE, acked(version))
 
     assert metrics.registry.get_sample_value("xds_server_flip_seconds_count") == 2, "the last and the one before"
 
