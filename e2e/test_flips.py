@@ -16,7 +16,6 @@ from e2e.support.world import V1, V2, App, World, explicit_host
 pytestmark = pytest.mark.e2e
 
 FLIPS = 200
-TURNS = 60
 THOUSAND = 1000
 CHURN = 50.0
 """Changes of endpoints a second."""
@@ -74,42 +73,6 @@ def test_flips_under_load_lose_nothing_and_push_routes_only(world: World) -> Non
     assert {name: after[name] for name in UNCHANGED} == {name: before[name] for name in UNCHANGED}
     assert world.updates()["routes"] - taken["routes"] == FLIPS
     wait_until(lambda: world.server.metrics()[MEASURED] == measured + FLIPS, "the server has measured each flip")
-
-
-def test_versions_that_replace_each_other_whole_lose_nothing(world: World) -> None:
-    """Each turn is one file: a new build, its deployment and release, and what was there before is gone. So Envoy must
-    have the new cluster warm before it is told the routes, and must keep the old one until it has taken them.
-    """
-    app = world.app("replaces")
-    address = world.upstreams.start("web")
-
-    def turn(number: int) -> str:
-        build = Build(app.name, "web", f"a{number}")
-        web = {"build": build.hash, "routes": [{"pathPrefix": "/"}]}
-        deployment = records.deployment(app.name, f"v{number}", {"web": web})
-        name = str(deployment["metadata"]["name"])
-        release = records.release(app.name, {name: 100})
-        world.folder.write("replaces.yaml", build.record([address]), deployment, release)
-        return name
-
-    app.wait_served(turn(0))
-    faults, timeline, since = world.faults(), [], 0.0
-    with world.load([Shot("default", app.host)]) as load:
-        for number in range(TURNS):
-            asked = time.monotonic()
-            app.wait_served(turn(number + 1))
-            timeline.append(Legal(since, time.monotonic(), frozenset({f"{app.name}-v{number}"})))
-            since = asked
-            world.wait_answered(REQUESTS)
-        timeline.append(Legal(since, float("inf"), frozenset({f"{app.name}-v{TURNS}"})))
-        results = load.stop()
-
-    assert lost(results.answers) == []
-    assert results.illegal({"default": timeline}) == []
-    assert results.per_second >= 300
-    assert world.faults() == faults
-    last = {f"cluster/{app.name}-v{TURNS}/web"}
-    wait_until(lambda: clusters_of(app) == last, "the clusters that are gone have rested", within=20)
 
 
 class Turning:
