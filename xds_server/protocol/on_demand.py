@@ -100,8 +100,16 @@ class OnDemandPlan(Plan):
 
     @override
     def timers(self) -> list[Wake]:
+        self._forget_what_came_or_went()
         filling = self._hosts.budget.next()
         return [*super().timers(), *([filling] if filling else [])]
+
+    def _forget_what_came_or_went(self) -> None:
+        """A cluster that was given up is waited for anew once it was there, or was gone from the world."""
+        if self._without:
+            clusters = self._clusters
+            left = (name for name in self._without if clusters.lookup(name) is not None and not clusters.has(name))
+            self._without = {name: self._without[name] for name in left}
 
     @override
     def overdue(self, token: str) -> tuple[str, ...]:
@@ -113,7 +121,6 @@ class OnDemandPlan(Plan):
         if token == clusters.nonce:
             self._forgiven = token
         given_up = {*adds(clusters), *clusters.never_held()}
-        self._without = {name: each for name, each in self._without.items() if not clusters.has(name)}
         self._without.update(dict.fromkeys(given_up, clusters.nonce))
         return tuple(sorted(given_up))
 
