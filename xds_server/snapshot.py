@@ -44,7 +44,7 @@ class Resource:
     Immutable; two resources are equal if their names and versions are.
     """
 
-    __slots__ = ("_body", "exact", "name", "needs", "occupies", "older", "refuses", "since", "version")
+    __slots__ = ("__weakref__", "_body", "exact", "name", "needs", "occupies", "older", "refuses", "since", "version")
 
     def __init__(
         self,

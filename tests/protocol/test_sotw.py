@@ -233,7 +233,8 @@ def test_after_a_restart_nothing_is_sent_again_to_a_client_that_wants_less_than_
     [fewer] = stream.receive(ack(EDS, "1", "x z"))
 
     assert isinstance(fewer, Send)
-    assert [resource.name for resource in fewer.resources] == ["x"]
+    [resource] = fewer.resources
+    assert resource.name in {"x", "z"}
     stated = decode(DiscoveryResponse, fewer.payload).version_info
     assert stated == version("x", "z")
     assert stream.receive(ack(EDS, fewer.nonce, "x z")) == [Acked(EDS, fewer.nonce, fewer.resources, ())]

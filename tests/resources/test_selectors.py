@@ -182,12 +182,13 @@ def mutations(record: Gateway) -> list[Any]:
 
 
 def test_a_selector_by_query_becomes_one_by_header_before_routing() -> None:
-    [named] = mutations(gateway())
+    [context, named] = mutations(gateway())
+    assert context == {"remove": "x-deployment"}, "a client's context goes, whatever becomes of the filter"
     assert named["append"]["header"] == {"key": "x-explicit-deployment", "value": "%QUERY_PARAM(explicit-deployment)%"}
 
-    removed, internal = mutations(gateway(explicit={"query": "v"}))
+    _, removed, internal = mutations(gateway(explicit={"query": "v"}))
     assert removed == {"remove": "x-xds-server-explicit"}, "a client cannot set it"
     assert internal["append"]["header"] == {"key": "x-xds-server-explicit", "value": "%QUERY_PARAM(v)%"}
 
-    assert mutations(gateway(explicit={"header": "x-v"})) == []
-    assert mutations(gateway(explicit=None)) == []
+    assert mutations(gateway(explicit={"header": "x-v"})) == [context]
+    assert mutations(gateway(explicit=None)) == [context]

@@ -29,6 +29,9 @@ async def fetch(house: House, *matchers: NodeMatcher, bare: bool = False) -> Any
     return decode(ClientStatusResponse, await call(encode(request)))
 
 
+ONE = NodeMatcher(node_id=StringMatcher(exact="envoy-1"))
+
+
 def resources(config: Any) -> dict[str, Any]:
     return {each.name: each for each in config.generic_xds_configs}
 
@@ -49,7 +52,7 @@ async def test_what_a_client_has_accepted_refused_and_not_answered(mode: str) ->
         assert resources(sent)["web"].config_status == ConfigStatus.STALE
         await client.ask(CDS, response_nonce=response.nonce)
         await house.heard.until("acked", "envoy-1", CDS, "web")
-        found = resources((await fetch(house)).config[0])["web"]
+        found = resources((await fetch(house, ONE)).config[0])["web"]
         assert (found.type_url, found.version_info, found.config_status) == (CDS, "1", ConfigStatus.SYNCED)
         assert found.xds_config.value == b"web="
 
@@ -71,7 +74,11 @@ async def test_contents_are_left_out_when_asked_and_secrets_always() -> None:
             await client.ask(kind, response_nonce=(await client.read()).nonce)
             await house.heard.until("acked", "envoy-1", kind, name)
 
-        whole, bare = resources((await fetch(house)).config[0]), resources((await fetch(house, bare=True)).config[0])
+        whole, bare = [resources((await fetch(house, ONE, bare=each)).config[0]) for each in (False, True)]
+        of_all = resources((await fetch(house)).config[0])
+        assert not any(each.HasField("xds_config") for each in of_all.values()), (
+            "of a whole fleet they would be too much"
+        )
         assert {name: each.HasField("xds_config") for name, each in whole.items()} == {"web": True, "cert": False}
         assert {name: each.HasField("xds_config") for name, each in bare.items()} == {"web": False, "cert": False}
 

@@ -425,7 +425,7 @@ class Kind:
                     for each in (trial, *along):
                         self._end(each)
         for trial in [trial for trial in self._trials if trial.content is None]:
-            if not any(self._trials.needs(trial, settled)) and self._trials.removable(trial):
+            if not any(self._trials.needs(trial, settled)) and self._trials.removable(trial, settled):
                 self._end(trial)
 
     def _end(self, trial: Trial) -> None:

@@ -82,7 +82,7 @@ class OnDemandPlan(Plan):
             case TypeUrl.VIRTUAL_HOST:
                 ready = [name for name in self._sendable() if not any(self._missing(name))]
                 shadowing = self._shadowing(ready)
-                return self._hosts.affordable([name for name in ready if name not in shadowing])
+                return [name for name in ready if name not in shadowing]
             case TypeUrl.LISTENER | TypeUrl.ROUTES if channel.due:
                 return channel.due if self._clusters_are_there(self._clusters) else ()
             case _:
@@ -113,7 +113,10 @@ class OnDemandPlan(Plan):
 
     @override
     def overdue(self, token: str) -> tuple[str, ...]:
-        return () if self._hosts.budget.due(token) else super().overdue(token)
+        if self._hosts.budget.due(token):
+            self._hosts.load_who_waits()
+            return ()
+        return super().overdue(token)
 
     @override
     def _give_up(self, token: str) -> tuple[str, ...]:

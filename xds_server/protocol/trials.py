@@ -184,9 +184,10 @@ class Trials:
                     ahead.append(each)
         return list(found.values())
 
-    def removable(self, trial: Trial) -> bool:
-        """Nothing that is not settled may use what is gone."""
-        return not any(self._of[user] for user in USERS[trial.key.kind])
+    def removable(self, trial: Trial, settled: Snapshot) -> bool:
+        """Nothing that is not settled may use what is gone; nor does what is held back, which stays as it was."""
+        users = (each for kind in USERS[trial.key.kind] for each in self._of[kind].values())
+        return not any(_may_use(each, trial.key.name.encode(), settled) for each in users)
 
     def _sound(self, kind: TypeUrl, names: tuple[str, ...], settled: Snapshot) -> Iterator[Trial]:
         """Not what was refused, if there is last good of it."""
@@ -223,7 +224,14 @@ class Trials:
         if trial.key.kind is TypeUrl.LISTENER:
             yield from (other for other in self._of[TypeUrl.LISTENER].values() if displaces(other, trial, here))
         elif trial.key.kind is TypeUrl.VIRTUAL_HOST and here is not None:
-            yield from self.wildcards_over(trial.key.name)
+            yield from (each for each in self.wildcards_over(trial.key.name) if each.told or not each.quarantined)
+
+
+def _may_use(user: Trial, gone: bytes, settled: Snapshot) -> bool:
+    if user.told or not user.quarantined:
+        return True
+    last_good = settled.of(user.key.kind).get(user.key.name)
+    return last_good is not None and gone in last_good.body
 
 
 def displaces(new: Trial, other: Trial, before: Resource | None) -> bool:

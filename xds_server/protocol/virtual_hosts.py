@@ -26,13 +26,16 @@ from itertools import chain, islice
 from typing_extensions import override
 
 from xds_server.domain.names import wildcards_over
-from xds_server.protocol.budget import BURST, Budget
+from xds_server.protocol import budget
+from xds_server.protocol.budget import Budget
 from xds_server.protocol.channel import ABSENT, Channel, Response
 from xds_server.protocol.clusters import Clusters
 from xds_server.protocol.subscription import Asked
 from xds_server.snapshot import NOTHING, Resource, Resources, Snapshot, TypeUrl
 
 WILDCARD = "*"
+WAITS = 3
+"""Seconds that a first request waits for its host, before Envoy answers it by itself."""
 
 
 class VirtualHosts(Channel):
@@ -119,7 +122,7 @@ class VirtualHosts(Channel):
             host = without_port(name)
             if self.lookup(f"{name}/{WILDCARD}") is not None:  # a route configuration: any virtual host of it will do
                 known.update(self._always_of(name) if name in self.configured else ())
-            elif self.content(host) is None:
+            elif self.content(host) is None or self._is_beyond_the_budget(host):
                 self._deny(name)
             else:
                 known.add(host)
@@ -156,23 +159,32 @@ class VirtualHosts(Channel):
 
     @override
     def denials(self) -> Collection[str]:
-        ready = filter(self.is_configured, self.denied)
-        return tuple(islice(ready, max(0, self.budget.tokens)))
+        if self.budget.tokens <= 0:
+            return ()
+        ready = (name for name in self.denied if self.is_configured(name) and self.content(without_port(name)) is None)
+        return tuple(islice(ready, self.budget.tokens))
 
-    def affordable(self, names: Iterable[str]) -> list[str]:
-        """Those that may be sent now: who tries names at random may do so under a wildcard, too."""
-        found = list(names)
-        strange = [name for name in found if self._is_new_under_a_wildcard(name)]
-        beyond = {*strange[max(0, self.budget.tokens) :]}
-        return [name for name in found if name not in beyond]
+    def load_who_waits(self) -> None:
+        """Names under wildcards that were beyond the budget, as many as it has by now."""
+        found = (name for name in self.denied if self.content(without_port(name)) is not None)
+        chosen = [*islice(found, max(0, self.budget.tokens))]
+        for name in chosen:
+            del self.denied[name]
+        self.ask(chosen)
 
-    def _is_new_under_a_wildcard(self, name: str) -> bool:
-        return name not in self.held and self.lookup(name) is None
+    def _is_beyond_the_budget(self, host: str) -> bool:
+        """Who tries names at random may do so under a wildcard, too. A name that is new there costs a token."""
+        if self._loaded(host) or host in self.due or self.lookup(host) is not None:
+            return False
+        if self.budget.tokens <= 0:
+            return True
+        self.budget.take(1)
+        return False
 
     @override
     def sent(self, response: Response) -> None:
         super().sent(response)
-        self.budget.take(len(response.denied) + sum(map(self._is_new_under_a_wildcard, response.news)))
+        self.budget.take(len(response.denied))
         self._answering = {name: self._aliases.pop(name) for name in response.news if name in self._aliases}
 
     @override
@@ -257,8 +269,9 @@ class VirtualHosts(Channel):
             self._wanted.miss(name)
 
     def _deny(self, name: str) -> None:
-        # A name that is not remembered waits for its answer only while few do: the client has a time-out.
-        if self._wanted.miss(without_port(name)) or len(self.denied) < BURST:
+        # The client gives up after a while: more than can be answered until then need not wait.
+        self._wanted.miss(without_port(name))
+        if len(self.denied) < max(0, self.budget.tokens) + WAITS * budget.EACH_SECOND:
             self.denied[name] = None
 
     @override

@@ -7,6 +7,7 @@ when it has its first virtual host, so each has one that nobody asks for.
 from collections.abc import Collection, Iterable
 from functools import partial
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from xds_server.domain import names
 from xds_server.domain.versions import OLDEST, Minor
@@ -56,7 +57,7 @@ class _Host(NamedTuple):
     def resource(self, name: str, refusals: Collection[bytes]) -> Resource:
         made = Resource(name, self.version, partial(named, name, self.body), self.needs)
         if self.domain.startswith("*"):
-            made = made.for_names(partial(_exact, self), refuses=self.body in refusals)
+            made = made.for_names(partial(_exact, self, WeakValueDictionary()), refuses=self.body in refusals)
         if self.since == OLDEST:
             return made
         return made.for_envoys(self.since, _made(self.domain, too_new_body(self.domain)).resource(name, refusals))
@@ -73,7 +74,11 @@ def _made(domain: str, body: bytes, needs: tuple[str, ...] = (), since: Minor = 
     return _Host(domain, version(body + "\0".join(needs).encode()), body, needs, since)
 
 
-def _exact(wildcard: _Host, name: str) -> Resource:
-    """`name` is that of a virtual host, of a host under the wildcard."""
-    host = name.rpartition("/")[2]
-    return _made(host, for_host(host, wildcard.domain, wildcard.body), wildcard.needs).resource(name, ())
+def _exact(wildcard: _Host, made: WeakValueDictionary[str, Resource], name: str) -> Resource:
+    """`name` is that of a virtual host, of a host under the wildcard. All who hold it share one."""
+    found = made.get(name)
+    if found is None:
+        host = name.rpartition("/")[2]
+        body = for_host(host, wildcard.domain, wildcard.body)
+        found = made[name] = _made(host, body, wildcard.needs).resource(name, ())
+    return found

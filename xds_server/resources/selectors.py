@@ -3,6 +3,7 @@
 import re
 from importlib.resources import files
 
+from xds_server.domain.names import CONTEXT_HEADER
 from xds_server.messages.codec import pack
 from xds_server.messages.envoy import (
     DataSource,
@@ -21,15 +22,18 @@ LUA = files("xds_server.resources").joinpath("gateway.lua").read_text("utf-8")
 
 
 def selector_first(gateway: Gateway) -> list[TypedExtensionConfig]:
-    """A selector by query becomes one by header before routing: matchers see headers only. The query wins."""
+    """A selector by query becomes one by header before routing: matchers see headers only. The query wins.
+
+    A client's context goes: the filter puts ours in its place later, if it does not fail.
+    """
+    mutations = [HeaderMutation(remove=CONTEXT_HEADER)]
     explicit = gateway.spec.explicit
-    if explicit is None or explicit.query is None:
-        return []
-    selector = style_of(gateway).selector
-    value = HeaderValue(key=selector, value=f"%QUERY_PARAM({explicit.query})%")
-    mutations = [HeaderMutation(append=HeaderValueOption(header=value, append_action=OVERWRITE))]
-    if selector == INTERNAL_SELECTOR:
-        mutations.insert(0, HeaderMutation(remove=selector))
+    if explicit is not None and explicit.query is not None:
+        selector = style_of(gateway).selector
+        if selector == INTERNAL_SELECTOR:
+            mutations.append(HeaderMutation(remove=selector))
+        value = HeaderValue(key=selector, value=f"%QUERY_PARAM({explicit.query})%")
+        mutations.append(HeaderMutation(append=HeaderValueOption(header=value, append_action=OVERWRITE)))
     extension = pack(EarlyHeaderMutation(mutations=mutations))
     return [TypedExtensionConfig(name="envoy.http.early_header_mutation.header_mutation", typed_config=extension)]
 

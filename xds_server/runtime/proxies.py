@@ -29,9 +29,6 @@ from xds_server.runtime.worlds import ON_DEMAND_SINCE, GatewayWorlds, delivery_o
 from xds_server.snapshot import Delivery
 from xds_server.transport.connections import Connection, Connections
 
-MANY = 20
-"""Streams that are looked at before others have their turn."""
-
 
 class ConnectedProxies(Nobody, Proxies):
     """`connections` are the open streams, `worlds` what they are told; `books` hears when something happens."""
@@ -65,10 +62,9 @@ class ConnectedProxies(Nobody, Proxies):
         revision = self._books.revision
         found = []
         chosen = (each for each in self._connections if not names or each.node.id in names)
-        for number, connection in enumerate(sorted(chosen, key=lambda each: each.node.id), 1):
+        for connection in sorted(chosen, key=lambda each: each.node.id):
             found.append(ConnectedProxy(**self._said(connection)))
-            if number % MANY == 0:
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)  # who holds much takes long, and others have their turn
         return Fleet(revision=revision, proxies=tuple(found))
 
     @override
@@ -107,7 +103,9 @@ class ConnectedProxies(Nobody, Proxies):
         """How it is told, and if that is everything, why."""
         snapshot = self._worlds.told(ref(node.cluster), delivery_of(node, mode))
         if snapshot is not None and snapshot.on_demand:
-            return "on demand", ""
+            unasked = node.envoy < snapshot.unasked_before
+            needs = f"(it needs {written(snapshot.unasked_before)})"
+            return "on demand", f"but hosts, which Envoy {written(node.envoy)} gets unasked {needs}" if unasked else ""
         if mode == "sotw":
             return "full", "SotW"
         if delivery_of(node, mode) is Delivery.FULL:

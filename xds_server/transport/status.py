@@ -1,8 +1,8 @@
 """The client status discovery service (CSDS): what each connected proxy has accepted, for standard tools."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
-from functools import partial
 from typing import Any
 
 import grpc
@@ -58,30 +58,36 @@ class ClientStatus:
         return grpc.method_handlers_generic_handler(SERVICE, methods)
 
     async def _fetch(self, encoded: bytes, context: Context) -> bytes:
-        return await _explained(context, partial(self.answer, encoded))
+        return await self._explained(encoded, context)
 
     async def _stream(self, requests: AsyncIterator[bytes], context: Context) -> None:
         async for encoded in requests:
-            await context.write(await _explained(context, partial(self.answer, encoded)))
+            await context.write(await self._explained(encoded, context))
 
-    def answer(self, encoded: bytes) -> bytes:
-        """A `ClientStatusResponse`. Raises `CannotMatch`."""
+    async def answer(self, encoded: bytes) -> bytes:
+        """A `ClientStatusResponse`. Raises `CannotMatch`.
+
+        Contents are told of nodes that are asked for alone. Other work has its turn after each node.
+        """
         try:
             request = REQUEST.FromString(encoded)
         except DecodeError:
             raise CannotMatch("the request could not be decoded") from None
         wanted = [_matcher(each) for each in request.node_matchers]
-        bare = request.exclude_resource_contents
-        chosen = (each for each in self._connections if not wanted or any(match(each.node) for match in wanted))
-        return encode(ClientStatusResponse(config=[_config(each, bare=bare) for each in chosen]))
+        bare = request.exclude_resource_contents or not wanted
+        found = []
+        for each in self._connections:
+            if not wanted or any(match(each.node) for match in wanted):
+                found.append(_config(each, bare=bare))
+                await asyncio.sleep(0)
+        return encode(ClientStatusResponse(config=found))
 
-
-async def _explained(context: Context, answer: Callable[[], bytes]) -> bytes:
-    try:
-        return answer()
-    except CannotMatch as error:
-        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        raise
+    async def _explained(self, encoded: bytes, context: Context) -> bytes:
+        try:
+            return await self.answer(encoded)
+        except CannotMatch as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            raise
 
 
 def _config(connection: Connection, *, bare: bool) -> ClientConfig:
