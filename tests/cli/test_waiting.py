@@ -89,7 +89,7 @@ def test_a_server_that_says_no_is_not_asked_again() -> None:
     ("words", "said"),
     [
         ([], "write a RELEASE, -f FILE or --content HASH"),
-        (["shop", "-f", "builds.yaml"], "write -f FILE, or RELEASE and --content"),
+        (["shop", "-f", "builds.yaml"], "write -f FILE alone, or RELEASE, --content or both"),
         (["-f", "builds.yaml"], "has no Release"),
         (["shop", "--timeout", "soon"], "'soon' is no duration"),
     ],

@@ -1,7 +1,7 @@
 """Several proxies of one kind: laws that hold for whatever they do, and the stories of the first of them."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -290,6 +290,25 @@ def test_laws() -> None:
 # --- stories
 
 
+def test_a_listener_is_tried_again_with_what_took_the_place_of_routes_that_were_refused() -> None:
+    """It was accepted, and held back with its routes."""
+
+    class Delta:
+        def draw(self, _: object) -> bool:
+            return False
+
+    def world_of(listeners: str, routes: dict[str, str]) -> Content:
+        opened = tuple(written(name, "1", [name], [name]) for name in listeners)
+        return {CDS: (), EDS: (), LDS: opened, RDS: tuple(written(name, each) for name, each in routes.items())}
+
+    machine = Proxies()
+    machine.begin(content=world_of("l", {"l": "1"}), count=2, data=cast("st.DataObject", Delta()))
+    machine.offer(content=world_of("lm", {"l": "1", "m": "bad"}), follows=False)
+    machine.all_is_delivered()
+    machine.offer(content=world_of("m", {"m": "1"}), follows=False)
+    machine.all_is_delivered()
+
+
 class Room:
     """Delta proxies of one kind that want everything, and answer when they are told to."""
 
@@ -505,6 +524,26 @@ def test_a_removed_cluster_stays_while_routes_that_may_name_it_are_not_settled()
     room.accepts(0)
     assert "cart" not in room.kind.settled.of(CDS)
     assert room.has_mail() == ["", "r=2"]
+
+
+@pytest.mark.parametrize(("last_good", "stays"), [("r=cart", True), ("r=web", False)])
+def test_what_is_held_back_keeps_only_what_its_last_good_names(last_good: str, *, stays: bool) -> None:
+    room = Room(2, world(["web", "cart"], [], ["l"], [last_good]))
+    room.offer(routes=["r=bad"])
+    room.refuses(0, "r: bad")
+    while room.inboxes[0]:
+        room.accepts(0)
+    before = room.world
+    without = Snapshot(
+        {**before.resources, CDS: before.of(CDS).delete("cart")},
+        serial=before.serial + 1,
+        since=before.serial,
+        changed={CDS: frozenset(["cart"])},
+    )
+    room.hear(room.kind.offer(without, room.now))
+    settled = room.kind.settled
+    assert settled is not None
+    assert ("cart" in settled.of(CDS)) == stays
 
 
 def test_after_100_ms_of_silence_the_next_is_told_and_after_500_ms_everybody() -> None:

@@ -1,6 +1,7 @@
 """`xdsctl`: look at a folder of records before anyone is told of it."""
 
 import json
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -328,6 +329,13 @@ ADMIN = "http://127.0.0.1:18001"
 AdminOption = Annotated[str, typer.Option("--server", metavar="URL", help="The server, by its --admin address.")]
 
 
+def _content(text: str) -> str:
+    found = text.lower()
+    if found and not re.fullmatch("[0-9a-f]{8,32}", found):
+        raise typer.BadParameter(f"{text!r} is no content: write 8 to 32 hexadecimal digits of one")
+    return found
+
+
 def _seconds(text: "str | float") -> float:
     from pydantic import TypeAdapter, ValidationError
 
@@ -351,7 +359,8 @@ def wait(
         typer.Option("-f", "--file", help="The releases that this file states.", exists=True, dir_okay=False),
     ] = None,
     content: Annotated[
-        str, typer.Option(metavar="HASH", help="This content: at least 8 digits of it.", show_default=False)
+        str,
+        typer.Option(parser=_content, metavar="HASH", help="This content: 8 digits of it or more.", show_default=False),
     ] = "",
     timeout: Annotated[
         float, typer.Option(parser=_seconds, metavar="DURATION", help="How long.", show_default="60s")
@@ -393,7 +402,7 @@ def _awaited(release: str, file: Path | None, content: str) -> "list[Awaited]":
     from xds_server.cli import reports, waiting
 
     if file is not None and (release or content):
-        raise typer.BadParameter("write -f FILE, or RELEASE and --content")
+        raise typer.BadParameter("write -f FILE alone, or RELEASE, --content or both")
     if file is None:
         if not (release or content):
             raise typer.BadParameter("write a RELEASE, -f FILE or --content HASH")
@@ -418,7 +427,7 @@ def proxies(
 ) -> None:
     """List the proxies that are connected: how they are told, what they hold, who is behind and what was refused.
 
-    Exit code 0: it is printed; 1: the server does not answer; 2: wrong use.
+    Exit code 0: it is printed; 1: the server does not answer; 2: wrong use; 3: one that was named is not connected.
 
     Example: xdsctl proxies -w
     """
@@ -435,6 +444,10 @@ def proxies(
     except NoAnswer as error:
         typer.echo(f"xdsctl: {error}", err=True)
         raise typer.Exit(1) from None
+    absent = [each for each in names if all(proxy.id != each for proxy in found.proxies)]
+    if absent:
+        typer.echo(f"xdsctl: not connected: {', '.join(absent)}. xdsctl proxies lists who is", err=True)
+        raise typer.Exit(3)
 
 
 @app.command()

@@ -437,6 +437,7 @@ class Kind:
 
     def _begin(self, settled: Snapshot, now: float) -> bool:
         """Whether something was begun, or is wanted by nobody."""
+        self._try_again(settled)
         begun = False
         needed: set[Key] | None = None
         for trial in [trial for kind in FIRST for trial in self._trials.of(kind).values()]:
@@ -453,6 +454,12 @@ class Kind:
             if trial.key not in needed:
                 trial.accepted = begun = True
         return begun
+
+    def _try_again(self, settled: Snapshot) -> None:
+        """What was accepted, and then held back, is tried with the newer content of what it needs: it goes along."""
+        for trial in self._trials:
+            if trial.accepted and not trial.told and trial.content is not None and self._wanting(trial.key):
+                trial.accepted = not any(each.open for each in self._trials.together(trial, settled))
 
     def _needed(self, settled: Snapshot) -> set[Key]:
         """What goes along with others."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Self
 
-from xds_server.protocol.channel import ABSENT, Channel
-from xds_server.snapshot import Resource
+from xds_server.protocol.channel import ABSENT, LASTING, Channel
+from xds_server.snapshot import Resource, TypeUrl
 
 
 class ResourceStatus(StrEnum):
@@ -40,7 +40,9 @@ class TypeState:
 
     @classmethod
     def of(cls, channel: Channel) -> Self:
-        owed = {*channel.due, *channel.leaving, *channel.denied}
+        # What Envoy lets go of by itself is not owed, however long that takes.
+        leaving = () if channel.kind in (*LASTING, TypeUrl.VIRTUAL_HOST) else channel.leaving
+        owed = {*channel.due, *leaving, *channel.denied}
         answer = channel.awaited
         return cls(
             held={name: each for name, each in channel.held.items() if each.version != ABSENT},

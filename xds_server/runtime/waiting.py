@@ -121,8 +121,9 @@ class Waiting(Books):
                     yield key.ref
 
     def _held(self, release: Ref) -> list[Problem]:
-        problems = self._admission().held.get(Key("Release", release), ())
-        return [each for each in problems if each.severity is Severity.ERROR]
+        admission, key = self._admission(), Key("Release", release)
+        by_itself = (problem for each in admission.wanted.get(key, ()) for problem in each.problems)
+        return [each for each in (*admission.held.get(key, ()), *by_itself) if each.severity is Severity.ERROR]
 
     def _said(self, verdict: Verdict, why: str, question: Question, entry: Entry | None) -> Answer:
         release = question.release or (entry.release if entry else None)
