@@ -17,7 +17,7 @@ from e2e.support import records
 from e2e.support.client import answers
 from e2e.support.gateways import add_gateway
 from e2e.support.processes import wait_until
-from e2e.support.world import UPDATES, V1, V2, App, World
+from e2e.support.world import V1, V2, App, World
 from xds_server.cli.ctl import app as app_of_ctl
 
 pytestmark = pytest.mark.e2e
@@ -171,7 +171,7 @@ def test_a_server_that_is_killed_during_a_flip_knows_all_of_it_when_it_returns(p
     same = ("number", "content", "accepted")
     assert [now[name] for name in same] == [pending["entry"][name] for name in same]
     assert (now["state"], before["state"]) == ("live", "replaced")
-    routes = UPDATES["routes"]
+    routes = world.routes_counter
     assert world.pushes() == pushed | {routes: pushed[routes] + 1}
 
 

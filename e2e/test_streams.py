@@ -222,7 +222,9 @@ def test_a_timeout_that_is_written_ends_answers_and_grpc_but_nothing_else_that_t
     streams.open(pair_world.port, shop.app.host)
     begun = time.monotonic()
 
-    assert streams.ended("events", "grpc") == {"events": "closed", "grpc": "INTERNAL"}
+    ended = streams.ended("events", "grpc")
+    assert ended["events"] == "closed"
+    assert ended["grpc"] in {"INTERNAL", "DEADLINE_EXCEEDED"}, "as its answer has begun by then, or not"
     assert 0.5 < time.monotonic() - begun < 4
     streams.answered_by(f"{shop.app.name}-v1", "websocket", "http2")
 
