@@ -8,7 +8,7 @@ QUICK = $(if $(JSON),--json $(JSON))
 export UV_PROJECT_ENVIRONMENT = .venv
 export UV_LINK_MODE ?= copy
 
-.PHONY: help setup demo test test-envoys check fast e2e golden bench bench-quick fuzz since clean
+.PHONY: help setup demo test test-envoys e2e-all check fast e2e golden bench bench-quick fuzz since clean
 
 help:  ## Say what there is.
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ test: check fast e2e  ## Everything.
 
 test-envoys: setup  ## Gateways on demand, on every minor version of Envoy that can.
 	XDS_MINORS=all $(BIN)/pytest -q e2e/test_on_demand.py
+
+e2e-all: setup .envoy-1.36/bin/envoy  ## All tests on real Envoys: every pair of version and mode, every minor version. Half an hour.
+	XDS_MINORS=all $(BIN)/pytest -q e2e
 
 golden: setup  ## Write golden files anew; read the diff.
 	$(BIN)/pytest -q tests --update-golden
