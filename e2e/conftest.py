@@ -1,7 +1,7 @@
 """Every end-to-end test can run on both versions of Envoy and in both xDS modes.
 
-Of the four pairs, two are tried each time, so that both versions and both modes are: delta with the current version, and
-SotW with the oldest. The others are tried too with `XDS_MINORS=all` (`make e2e-all`).
+Of the four pairs, two are tried each time, so that both versions and both modes are: delta with the current version,
+and SotW with the oldest. The others are tried too with `XDS_MINORS=all` (`make e2e-all`).
 """
 
 import os
