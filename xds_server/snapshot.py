@@ -22,6 +22,11 @@ class TypeUrl(StrEnum):
     VIRTUAL_HOST = "type.googleapis.com/envoy.config.route.v3.VirtualHost"
 
 
+def kind_of(type_url: str) -> str:
+    """`VirtualHost` and the like, for people."""
+    return type_url.rpartition(".")[2]
+
+
 class Delivery(StrEnum):
     """How a gateway's proxies get its virtual hosts and clusters: all of them, or each when it is asked for."""
 

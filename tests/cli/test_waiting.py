@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from tests.cli.answering import answering
 from tests.ledger.facts import NOON
-from tests.records.folder import SHOP, build, documents, release
+from tests.records.folder import build, documents, release, shop_in
 from tests.runtime.test_waiting import House, house
 from xds_server.api.release_reports import Answer, Verdict, entry_report
 from xds_server.cli.ctl import app
@@ -23,11 +23,7 @@ ENTRY = Entry(7, Ref("default", "shop"), CONTENT, NOON, live=NOON, summary=Summa
 
 @pytest.fixture
 def records(tmp_path: Path) -> Path:
-    folder = tmp_path / "records"
-    folder.mkdir()
-    for name, text in SHOP.items():
-        (folder / name).write_text(text, "utf-8")
-    return folder
+    return shop_in(tmp_path)
 
 
 def answer(verdict: Verdict, why: str = "2 of 2 accepted") -> bytes:

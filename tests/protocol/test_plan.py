@@ -1,6 +1,6 @@
 """Make before break: what waits for what, one story a test."""
 
-from tests.protocol.dialogue import Dialogue, Refused, Sent
+from tests.protocol.dialogue import Dialogue, Refused, Sent, ack, ask, nack
 from tests.protocol.worlds import CDS, EDS, LDS, RDS, world
 from xds_server.protocol.delta import DeltaStream
 from xds_server.protocol.events import DeltaRequest, Stuck, Wake
@@ -8,18 +8,6 @@ from xds_server.protocol.plan import Pace
 from xds_server.snapshot import Snapshot
 
 FIRST = world(clusters=["a>x"], endpoints=["x"], listeners=["l"], routes=["r"])
-
-
-def ask(type_url: str, *names: str) -> DeltaRequest:
-    return DeltaRequest(type_url, names)
-
-
-def ack(type_url: str, nonce: str) -> DeltaRequest:
-    return DeltaRequest(type_url, nonce=nonce)
-
-
-def nack(type_url: str, nonce: str, error: str = "no") -> DeltaRequest:
-    return DeltaRequest(type_url, nonce=nonce, error=error)
 
 
 def settled(first: Snapshot = FIRST, rest: float = 0.0) -> Dialogue:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from xds_server.domain.problems import Problem, Severity
@@ -56,6 +57,15 @@ SHOP = {
     "shop.yaml": release("shop", "shop.test"),
 }
 """A shop in two versions, the first of which is released."""
+
+
+def shop_in(parent: Path) -> Path:
+    """The folder of a shop, written."""
+    folder = parent / "records"
+    folder.mkdir()
+    for name, text in SHOP.items():
+        (folder / name).write_text(text, "utf-8")
+    return folder
 
 
 class Server:

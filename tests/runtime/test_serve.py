@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from tests.records.folder import SHOP, release
+from tests.records.folder import SHOP, release, shop_in
 from xds_server.domain.addresses import Address
 from xds_server.protocol.events import Effect, Node, Send, SotwRequest
 from xds_server.protocol.sotw import SotwStream
@@ -40,11 +40,7 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture
 def records(tmp_path: Path) -> Path:
-    folder = tmp_path / "records"
-    folder.mkdir()
-    for name, text in SHOP.items():
-        (folder / name).write_text(text, "utf-8")
-    return folder
+    return shop_in(tmp_path)
 
 
 def command(records: Path, xds: int, admin: int) -> list[str]:

@@ -12,7 +12,7 @@ import grpc.aio
 import pytest
 
 from tests.protocol.worlds import RDS
-from tests.records.folder import SHOP, release
+from tests.records.folder import release, shop_in
 from tests.runtime.test_serve import LOOPBACK, free_ports, ready
 from tests.transport.test_server import Client
 from xds_server.domain.addresses import Address
@@ -95,11 +95,7 @@ class House:
 
 @pytest.fixture
 def records(tmp_path: Path) -> Path:
-    folder = tmp_path / "records"
-    folder.mkdir()
-    for name, text in SHOP.items():
-        (folder / name).write_text(text, "utf-8")
-    return folder
+    return shop_in(tmp_path)
 
 
 @asynccontextmanager

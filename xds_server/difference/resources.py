@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from xds_server.domain.names import Ref
 from xds_server.pipeline import Compilation
 from xds_server.resources.gateways import GatewayParts
-from xds_server.snapshot import NOTHING, TypeUrl
+from xds_server.snapshot import NOTHING, TypeUrl, kind_of
 
 VIRTUAL_HOST = "VirtualHost"
 """A part of a route configuration; the one whose change says most."""
@@ -63,7 +63,7 @@ def _pairs(
             continue  # below, by domain: on demand the same ones are named once for each listener
         old = before.snapshot.of(type_url) if before else NOTHING
         new = after.snapshot.of(type_url) if after else NOTHING
-        yield _Pair(type_url.rpartition(".")[2], old, new, names.get(type_url) if alike else None)
+        yield _Pair(kind_of(type_url), old, new, names.get(type_url) if alike else None)
     one, two = (side.hosts.bodies if side else {} for side in (before, after))
     yield _Pair(VIRTUAL_HOST, one, two, names[VIRTUAL_HOST] if alike else None)
 

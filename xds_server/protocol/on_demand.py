@@ -51,15 +51,7 @@ class OnDemand:
         return self.clusters, self.routes, self.hosts
 
     def channel(self, type_url: str) -> Channel | None:
-        match type_url:
-            case TypeUrl.CLUSTER:
-                return self.clusters
-            case TypeUrl.ROUTES:
-                return self.routes
-            case TypeUrl.VIRTUAL_HOST:
-                return self.hosts
-            case _:
-                return None
+        return next((each for each in self.channels if each.kind == type_url), None)
 
     def _needed(self) -> set[str]:
         return self.hosts.needed()

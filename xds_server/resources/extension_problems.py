@@ -11,8 +11,7 @@ from xds_server.records.extensions import ANNOTATION, extensions_of
 from xds_server.records.models import Build, Record
 from xds_server.records.world import AppWorld
 from xds_server.resources.extensions import VIRTUAL_HOST, Call, Failure, Types, gives
-from xds_server.resources.results import kind_of
-from xds_server.snapshot import TypeUrl
+from xds_server.snapshot import TypeUrl, kind_of
 
 FIELD = ("metadata", "annotations", ANNOTATION)
 

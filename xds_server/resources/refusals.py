@@ -15,8 +15,7 @@ from xds_server.records.models import AppDeployment, Gateway
 from xds_server.records.wants import place_in
 from xds_server.records.world import build_id
 from xds_server.records.yaml import FieldPath
-from xds_server.resources.results import kind_of
-from xds_server.snapshot import TypeUrl
+from xds_server.snapshot import TypeUrl, kind_of
 from xds_server.traffic.domains import OfDeployment, OfNobody, OfRelease, owner_of
 
 OF_BUILD = re.compile("transport_socket|trusted_ca|certificate|secret|tls|health_?check|dns", re.IGNORECASE)

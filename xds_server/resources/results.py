@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from xds_server.messages.codec import decode, encode
 from xds_server.messages.envoy import Cluster, ClusterLoadAssignment, Listener, VirtualHost
 from xds_server.resources.extensions import VIRTUAL_HOST, Call, Failure, Outcome
-from xds_server.snapshot import TypeUrl
+from xds_server.snapshot import TypeUrl, kind_of
 
 MESSAGES: Mapping[str, type[Message]] = {
     TypeUrl.LISTENER.value: Listener,
@@ -41,8 +41,3 @@ def _another(call: Call, message: Any) -> str:
     if call.slot.type_url == VIRTUAL_HOST and list(message.domains) != [call.slot.name]:
         return f"changed the domains of the virtual host to {', '.join(message.domains) or 'none'}"
     return ""
-
-
-def kind_of(type_url: str) -> str:
-    """`VirtualHost` and the like, for people."""
-    return type_url.rpartition(".")[2]

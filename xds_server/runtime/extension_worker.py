@@ -27,6 +27,7 @@ from typing import Any, NamedTuple, get_type_hints
 from xds_server.extension import Context
 from xds_server.messages.dataclasses import Dataclass, dataclass_url, explore, parsed, warm_up, written
 from xds_server.resources.extensions import TAKES
+from xds_server.snapshot import kind_of
 
 LONGEST = 300
 """Characters of what an exception says."""
@@ -65,7 +66,7 @@ def loaded_from(module: ModuleType, name: str) -> Loaded:
         raise NoExtension(f"{name} must take two arguments: the resource and its context") from None
     takes = get_type_hints(function).get(next(iter(inspect.signature(function).parameters)))
     if takes is None or dataclass_url(takes) not in TAKES:
-        kinds = ", ".join(url.rpartition(".")[2] for url in TAKES)
+        kinds = ", ".join(kind_of(url) for url in TAKES)
         raise NoExtension(f"the first parameter of {name} must be annotated with one of envoy_data_plane's {kinds}")
     return Loaded(function, takes, inspect.getfile(function))
 

@@ -23,8 +23,8 @@ from xds_server.domain.problems import Problem
 from xds_server.ledger.carrier import CARRIERS, versions_of
 from xds_server.ports import Observer
 from xds_server.protocol.events import Acked, Nacked, Node, Quarantined, Send, Stuck, Untried
-from xds_server.runtime.tallies import Tallies, short
-from xds_server.snapshot import Resource, Snapshot, TypeUrl
+from xds_server.runtime.tallies import Tallies
+from xds_server.snapshot import Resource, Snapshot, TypeUrl, kind_of
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 MEASURED = 500
@@ -85,7 +85,7 @@ class Metrics(Observer):
         )
         for counter in (self._quarantined, self._untried):
             for kind in TypeUrl:
-                counter.labels(short(kind))
+                counter.labels(kind_of(kind))
         self._problems = Gauge(
             "xds_server_problems",
             "Faults in what the operator gave, or in what proxies made of it, now.",
@@ -133,7 +133,7 @@ class Metrics(Observer):
     def told(self, gateway: Ref, snapshot: Snapshot, virtual_hosts: int, heard: float) -> None:
         """A gateway's proxies are told of another world, because of what was heard at that `perf_counter()`."""
         for kind in TypeUrl:
-            self._resources_held.labels(gateway.word, short(kind)).set(len(snapshot.of(kind)))
+            self._resources_held.labels(gateway.word, kind_of(kind)).set(len(snapshot.of(kind)))
         self._resources_held.labels(gateway.word, "VirtualHost").set(virtual_hosts)
         self.flips(snapshot, heard)
 
@@ -152,7 +152,7 @@ class Metrics(Observer):
 
     def gone(self, gateway: Ref) -> None:
         """There is no such gateway any more."""
-        for kind in map(short, TypeUrl):
+        for kind in map(kind_of, TypeUrl):
             self._resources_held.remove(gateway.word, kind)
         for name in [name for name in self._flipping if names.owner(name)[0] == gateway]:
             del self._flipping[name]
@@ -219,8 +219,8 @@ class Metrics(Observer):
 
     @override
     def quarantined(self, node: Node, quarantined: Quarantined) -> None:
-        self._quarantined.labels(short(quarantined.type_url)).inc()
+        self._quarantined.labels(kind_of(quarantined.type_url)).inc()
 
     @override
     def untried(self, node: Node, untried: Untried) -> None:
-        self._untried.labels(short(untried.type_url)).inc()
+        self._untried.labels(kind_of(untried.type_url)).inc()

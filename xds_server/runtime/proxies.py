@@ -26,7 +26,7 @@ from xds_server.runtime.bookkeeping import Bookkeeping
 from xds_server.runtime.control import clock
 from xds_server.runtime.observers import Nobody
 from xds_server.runtime.worlds import ON_DEMAND_SINCE, GatewayWorlds, delivery_of
-from xds_server.snapshot import Delivery
+from xds_server.snapshot import Delivery, kind_of
 from xds_server.transport.connections import Connection, Connections
 
 
@@ -42,7 +42,7 @@ class ConnectedProxies(Nobody, Proxies):
     @override
     def nacked(self, node: Node, nacked: Nacked) -> None:
         self._refusals[node.id] = RefusalReport(
-            at=clock(), type=short(nacked.type_url), names=nacked.names, reason=nacked.reason
+            at=clock(), type=kind_of(nacked.type_url), names=nacked.names, reason=nacked.reason
         )
 
     @override
@@ -74,7 +74,7 @@ class ConnectedProxies(Nobody, Proxies):
             return None
         connection = open_streams[-1]
         resources = (
-            ResourceReport(type=short(kind), name=each.name, version=each.version, status=each.status)
+            ResourceReport(type=kind_of(kind), name=each.name, version=each.version, status=each.status)
             for kind, state in connection.states().items()
             for each in state.resources()
         )
@@ -115,17 +115,13 @@ class ConnectedProxies(Nobody, Proxies):
 
 def _type(kind: str, state: TypeState) -> TypeReport:
     return TypeReport(
-        type=short(kind),
+        type=kind_of(kind),
         version=version_of(state.held.values()),
         held=len(state.held),
         owed=len({*state.owed, *state.awaited}),
         refused=tuple(sorted(state.refused)),
         awaited=state.nonce,
     )
-
-
-def short(type_url: str) -> str:
-    return type_url.rpartition(".")[2]
 
 
 def _began(since: float) -> datetime:

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from xds_server.protocol.events import Send
-from xds_server.snapshot import TypeUrl
+from xds_server.snapshot import TypeUrl, kind_of
 
 FAMILIES = (
     ("responses", "Responses sent."),
@@ -56,10 +56,5 @@ class Tallies(Collector):
         for name, documentation in FAMILIES:
             family = CounterMetricFamily(f"xds_server_{name}", documentation, labels=["type"])
             for type_url, tally in self._of.items():
-                family.add_metric([short(type_url)], getattr(tally, name))
+                family.add_metric([kind_of(type_url)], getattr(tally, name))
             yield family
-
-
-def short(type_url: str) -> str:
-    """`Cluster`, as people call it."""
-    return type_url.rpartition(".")[2]
