@@ -178,6 +178,21 @@ def test_a_host_with_a_port_is_answered_as_the_host() -> None:  # under two name
     )  # fmt: skip
 
 
+def test_a_host_that_waits_for_an_answer_under_its_port_gets_it_when_it_appears() -> None:
+    first = on_demand()
+    stream = DeltaStream()
+    (
+        Dialogue(stream)
+        >> first
+        >> ask(RDS, "e/h") << Sent(RDS, "1", "e/h=1")
+        >> ask(VHDS) << None
+        >> ack(RDS, "1") << Sent(VHDS, "2", "e/h/-=1")
+        >> ask(VHDS, "e/h/acme.test:80") << None
+        >> on_demand([], [], ["*.test"], after=first) << None
+    )  # fmt: skip
+    assert entries(stream.receive(ack(VHDS, "2"))) == [("e/h/acme.test", ["e/h/acme.test", "e/h/acme.test:80"], True)]
+
+
 def test_what_is_asked_for_again_is_answered_again() -> None:  # R18
     (
         started(on_demand([], [], ["shop"]))

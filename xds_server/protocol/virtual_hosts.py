@@ -126,8 +126,7 @@ class VirtualHosts(Channel):
                 self._deny(name)
             else:
                 known.add(host)
-                if host != name:
-                    self._aliases.setdefault(host, set()).add(name)
+                self._remember_alias(name)
         super().ask(known)
 
     @override
@@ -169,7 +168,7 @@ class VirtualHosts(Channel):
         found = (name for name in self.denied if self.content(without_port(name)) is not None)
         chosen = [*islice(found, max(0, self.budget.tokens))]
         for name in chosen:
-            del self.denied[name]
+            self.denied.pop(name, None)
         self.ask(chosen)
 
     def _is_beyond_the_budget(self, host: str) -> bool:
@@ -185,6 +184,8 @@ class VirtualHosts(Channel):
     def sent(self, response: Response) -> None:
         super().sent(response)
         self.budget.take(len(response.denied))
+        for name in response.denied:
+            self._drop_alias(name)
         self._answering = {name: self._aliases.pop(name) for name in response.news if name in self._aliases}
 
     @override
@@ -253,7 +254,8 @@ class VirtualHosts(Channel):
         self.look(new)
 
     def _look_at_known(self, name: str, content: Resource) -> None:
-        self.denied.pop(name, None)
+        for asked in self.aliases(name):
+            self.denied.pop(asked, None)
         self._wanted.pick([name])
         self._clusters.pick(content.needs)
         expected = self.expected(name)
@@ -273,6 +275,20 @@ class VirtualHosts(Channel):
         self._wanted.miss(without_port(name))
         if len(self.denied) < max(0, self.budget.tokens) + WAITS * budget.EACH_SECOND:
             self.denied[name] = None
+            self._remember_alias(name)
+
+    def _remember_alias(self, name: str) -> None:
+        """Until it is answered, it is one of the names of its host."""
+        host = without_port(name)
+        if host != name:
+            self._aliases.setdefault(host, set()).add(name)
+
+    def _drop_alias(self, name: str) -> None:
+        host = without_port(name)
+        if host in self._aliases:
+            self._aliases[host].discard(name)
+            if not self._aliases[host]:
+                del self._aliases[host]
 
     @override
     def _known(self) -> set[str]:
@@ -284,7 +300,8 @@ class VirtualHosts(Channel):
         super()._forget(names)
         self._wanted.drop(names)
         for name in names:
-            self._aliases.pop(name, None)
+            for asked in self._aliases.pop(name, ()):
+                self.denied.pop(asked, None)
 
     @override
     def _hold(self, news: Mapping[str, Resource | None]) -> None:
