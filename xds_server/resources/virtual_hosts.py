@@ -11,6 +11,7 @@ Bodies are encoded without the virtual host's name, which differs by listener an
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 from xds_server.domain import names
 from xds_server.domain.names import DEFAULT_RULE, EXPLICIT_RULE, Ref
@@ -59,6 +60,13 @@ class StyledDeployment:
 Deployments = Mapping[Ref, StyledDeployment]
 
 
+class Choice(NamedTuple):
+    """The first of `tries` that holds, else `last`. Put into one list: Envoy pays for every matcher inside another."""
+
+    tries: list[Try]
+    last: Branch
+
+
 def styled_deployment(
     style: Style, record: AppDeployment, grpc: frozenset[str], usual: Retries | None
 ) -> StyledDeployment:
@@ -90,13 +98,15 @@ def released_body(
 ) -> bytes:
     """The virtual host of a release's host. `explicit` is what `explicit_try` says for the app."""
     tries = [] if explicit is None else [explicit]
-    last = _otherwise(app, host.otherwise)
     for intent in host.audiences:
         then = branches.routes(route_list(intent.name, app[intent.deployment].routes))
         if intent.match is None:
             last = then
             break
         tries.append((predicates.audience(intent.match), then))
+    else:
+        draws, last = _otherwise(app, host.otherwise)
+        tries += draws
     return branches.virtual_host(host.host, branches.choice(tries, last), style.selector, _again(usual))
 
 
@@ -155,27 +165,28 @@ def _refuse(refusal: Refusal, rule: str = "-") -> Branch:
     return branches.routes(refusals(refusal, rule))
 
 
-def _otherwise(app: Deployments, intent: DefaultIntent | Refusal) -> Branch:
+def _otherwise(app: Deployments, intent: DefaultIntent | Refusal) -> Choice:
     if isinstance(intent, Refusal):
-        return _refuse(intent, DEFAULT_RULE)
+        return Choice([], _refuse(intent, DEFAULT_RULE))
     plain = {each.deployment: _default(app, each) for each in intent.ranges}
     if len(intent.ranges) == 1 and (intent.sticky is None or intent.sticky.cookie is None):
-        return plain[intent.ranges[0].deployment]
+        return Choice([], plain[intent.ranges[0].deployment])
+    if intent.sticky is not None and intent.sticky.cookie is not None:
+        return _by_cookie(app, intent, plain)
     drawn = _by_regex(intent.ranges, plain, "x-request-id", expressions.request_slot)
-    if intent.sticky is None:
+    if intent.sticky is None or intent.sticky.header is None:
         return drawn
-    if intent.sticky.header is not None:
-        hashed = _by_hash(intent, intent.sticky.header, plain)
-        return branches.choice([(predicates.header_regex(intent.sticky.header, predicates.ANYTHING), hashed)], drawn)
-    return _by_cookie(app, intent, plain)
+    hashed = branches.choice(*_by_hash(intent, intent.sticky.header, plain))
+    named = predicates.header_regex(intent.sticky.header, predicates.ANYTHING), hashed
+    return Choice([named, *drawn.tries], drawn.last)
 
 
 def _default(app: Deployments, owner: SlotRange, set_cookie: bytes = b"") -> Branch:
     return branches.routes(route_list(DEFAULT_RULE, app[owner.deployment].routes, set_cookie))
 
 
-def _by_cookie(app: Deployments, intent: DefaultIntent, plain: Mapping[Ref, Branch]) -> Branch:
-    """Two branches, so that the cookie is set only where it was absent; its id is then this request's."""
+def _by_cookie(app: Deployments, intent: DefaultIntent, plain: Mapping[Ref, Branch]) -> Choice:
+    """Who has no cookie is drawn, and only there it is set; its id is then this request's."""
     assert intent.sticky is not None
     assert intent.sticky.cookie is not None
     cookie = intent.sticky.cookie
@@ -183,7 +194,8 @@ def _by_cookie(app: Deployments, intent: DefaultIntent, plain: Mapping[Ref, Bran
     line = _set_cookie(cookie, intent.sticky)
     new = {each.deployment: _default(app, each, line) for each in intent.ranges}
     drawn = _by_regex(intent.ranges, new, "x-request-id", expressions.request_slot)
-    return branches.choice([(predicates.header_regex("cookie", expressions.cookie_user(cookie)), known)], drawn)
+    rest = predicates.header_regex("cookie", expressions.cookie_user(cookie)), known.last
+    return Choice([*known.tries, rest, *drawn.tries], drawn.last)
 
 
 def _set_cookie(name: str, sticky: Sticky) -> bytes:
@@ -194,21 +206,21 @@ def _set_cookie(name: str, sticky: Sticky) -> bytes:
 
 def _by_regex(
     ranges: tuple[SlotRange, ...], owners: Mapping[Ref, Branch], header: str, expression: Callable[[str], str]
-) -> Branch:
+) -> Choice:
     rest = rest_of(ranges)
     tries = [
         (predicates.header_regex(header, expression(expressions.slots(each.low, each.high))), owners[each.deployment])
         for each in ranges
         if each is not rest
     ]
-    return branches.choice(tries, owners[rest.deployment])
+    return Choice(tries, owners[rest.deployment])
 
 
-def _by_hash(intent: DefaultIntent, header: str, owners: Mapping[Ref, Branch]) -> Branch:
+def _by_hash(intent: DefaultIntent, header: str, owners: Mapping[Ref, Branch]) -> Choice:
     seed = hash_seed(intent.app)
     tries = [
         (predicates.hash_at_least(header, each.low, seed), owners[each.deployment])
         for each in reversed(intent.ranges)
         if each.low
     ]
-    return branches.choice(tries, owners[intent.ranges[0].deployment])
+    return Choice(tries, owners[intent.ranges[0].deployment])
