@@ -141,14 +141,13 @@ STICKY = shop(default=CANARY, sticky={"cookie": "user"})["shop.test"]
 
 
 def test_a_cookie_is_set_only_where_it_was_absent() -> None:
-    [new, miss] = tried(STICKY, x_request_id=uuid(1))
-    known = tried(STICKY, x_request_id=uuid(1), cookie=f"user={uuid(1)}")
+    [new] = tried(STICKY, x_request_id=uuid(1))
+    [known] = tried(STICKY, x_request_id=uuid(1), cookie=f"user={uuid(1)}")
 
     line = "user=%REQ(x-request-id)%; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax"
     [added] = new["response_headers_to_add"]
     assert added == {"header": {"key": "set-cookie", "value": line}}
-    assert [each.get("response_headers_to_add") for each in known[:-1]] == [None]
-    assert miss == known[-1], "who gets no answer of the application is nobody's user yet"
+    assert "response_headers_to_add" not in known
 
 
 @pytest.mark.parametrize("case", sorted(CASES.iterdir()), ids=lambda case: case.name)
@@ -162,7 +161,7 @@ def test_nothing_falls_through_and_every_list_ends_with_an_answer(case: Path) ->
         assert all("on_no_match" in each for each in matchers(host))
         for routes in route_lists(host):
             assert routes[-1]["match"] == {"prefix": "/"}
-            assert routes[-1]["direct_response"]["status"] in (403, 404)
+            assert "route" in routes[-1] or routes[-1]["direct_response"]["status"] in (403, 404)
             assert all("direct_response" not in route for route in routes[:-1])
             assert len({route["name"].split("/")[1] for route in routes}) == 1, "one deployment's routes only"
 

@@ -179,6 +179,12 @@ class RouteRule(Model):
         return self
 
     @property
+    def everything(self) -> bool:
+        """It asks for nothing: every request is such a one."""
+        anywhere = self.path is None and self.path_regex is None and self.path_prefix in (None, "/")
+        return anywhere and not (self.methods or self.headers or self.query)
+
+    @property
     def precedence(self) -> tuple[int, int, bool, int, int]:
         """The lower is tried first; among equals the component's name and the place in its list decide."""
         if self.path is not None:

@@ -1,4 +1,7 @@
-"""The routes of one deployment under one rule, as an encoded `RouteList`. Each list ends with a catch-all 404."""
+"""The routes of one deployment under one rule, as an encoded `RouteList`.
+
+Each list ends with a catch-all: a 404, unless the deployment has one of its own.
+"""
 
 import json
 from collections.abc import Collection, Iterable, Iterator
@@ -39,10 +42,14 @@ REPEATED = (NO_ROUTE, DEPLOYMENT_UNKNOWN)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedRoutes:
-    """A deployment's routes as far as they are the same under every rule: each id, and all fields but the name."""
+    """A deployment's routes as far as they are the same under every rule: each id, and all fields but the name.
+
+    `complete`: every request matches one.
+    """
 
     deployment: Ref
     routes: tuple[tuple[str, bytes], ...]
+    complete: bool = False
 
 
 def encoded_routes(listed: DeploymentRoutes, grpc: Collection[str] = (), usual: Retries | None = None) -> EncodedRoutes:
@@ -54,6 +61,7 @@ def encoded_routes(listed: DeploymentRoutes, grpc: Collection[str] = (), usual: 
             for each in listed.routes
             for fields in _encoded(listed.deployment, each, usual, grpc=each.component in grpc)
         ),
+        any(each.rule.everything for each in listed.routes),
     )
 
 
@@ -91,7 +99,8 @@ def route_list(rule: str, listed: EncodedRoutes, set_cookie: bytes = b"") -> byt
         message_field(ROUTES, fields + cookie + text_field(NAME, names.route(rule, listed.deployment, route_id)))
         for route_id, fields in listed.routes
     ]
-    fields.append(message_field(ROUTES, refusal_route(NO_ROUTE, rule, listed.deployment.word)))
+    if not listed.complete:
+        fields.append(message_field(ROUTES, refusal_route(NO_ROUTE, rule, listed.deployment.word)))
     return b"".join(fields)
 
 
