@@ -10,6 +10,7 @@ lacks may have come with another record.
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain
 from datetime import datetime, timedelta
 
 from immutables import Map
@@ -127,9 +128,8 @@ def _no_records(folder: str) -> Problem:
 def _heard(before: Admission, batch: Batch) -> Admission:
     """The files as they are now; which of them the records in force do not know yet is `unread`."""
     files, pems = before.files.mutate(), before.keeping.files.mutate()
-    named = [*before.files, *before.keeping.files]
-    gone = [name for name in named if name not in batch.files] if batch.complete else []
-    names = [*gone, *batch.files]
+    named = chain(before.files, before.keeping.files) if batch.complete else ()
+    names = [*(name for name in named if name not in batch.files), *batch.files]
 
     def known(key: Key, content: str) -> Record | None:
         entry = before.in_force.get(key)
