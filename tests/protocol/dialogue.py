@@ -1,6 +1,6 @@
 """A conversation, written down: `>>` is what happens to the stream, `<<` what it answers."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from tests.protocol.worlds import CDS, LDS, RDS, VHDS
@@ -93,7 +93,7 @@ class Dialogue:
             case str():
                 return self._stream.elapsed(event)
             case SotwRequest() | DeltaRequest():
-                request = event if self._introduced else replace(event, node=NODE)
+                request = event if self._introduced else event._replace(node=NODE)
                 self._introduced = True
                 return self._stream.receive(request)
 

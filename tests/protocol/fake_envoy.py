@@ -11,7 +11,7 @@ configuration to its clusters.
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from typing_extensions import override
@@ -382,7 +382,7 @@ class OnDemandEnvoy(DeltaEnvoy):
         if kind == VHDS and remembers:
             request = self.outbox.pop()
             absent = dict.fromkeys(self.absent, "absent")
-            self.outbox.append(replace(request, initial_versions={**absent, **request.initial_versions}))
+            self.outbox.append(request._replace(initial_versions={**absent, **request.initial_versions}))
 
     @override
     def _apply(self, told: Told, items: Iterable[Item], keep: Iterable[str] = ()) -> None:

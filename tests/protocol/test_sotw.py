@@ -1,6 +1,5 @@
 """State of the world, one story a test."""
 
-from dataclasses import replace
 
 import pytest
 
@@ -228,7 +227,7 @@ def test_after_a_restart_nothing_is_sent_again() -> None:  # R5, R15
 def test_after_a_restart_nothing_is_sent_again_to_a_client_that_wants_less_than_before() -> None:  # R5, R15
     stream = SotwStream()
     stream.publish(world(endpoints=["x", "y", "z"]))
-    stream.receive(replace(ask(EDS, "x y z"), node=NODE))
+    stream.receive(ask(EDS, "x y z")._replace(node=NODE))
     stream.receive(ack(EDS, "1", "x y z"))
     [fewer] = stream.receive(ack(EDS, "1", "x z"))
 

@@ -338,14 +338,14 @@ def stream(mode: str) -> Stream[Any]:
 @pytest.mark.parametrize("mode", FIRST)
 def test_the_first_request_must_say_who_asks(mode: str) -> None:  # R2
     with pytest.raises(PeerMisbehaved, match="must carry a node"):
-        stream(mode).receive(replace(FIRST[mode], node=None))
+        stream(mode).receive(FIRST[mode]._replace(node=None))
 
 
 @pytest.mark.parametrize("mode", FIRST)
 def test_later_requests_need_not_say_who_asks(mode: str) -> None:  # R2, B: streams closed on node-less requests
     asked = stream(mode)
     asked.receive(FIRST[mode])
-    assert asked.receive(replace(FIRST[mode], node=None, type_url=LDS)) == []
+    assert asked.receive(FIRST[mode]._replace(node=None, type_url=LDS)) == []
     assert asked.node == NODE
 
 
@@ -354,19 +354,19 @@ def test_nobody_becomes_somebody_else(mode: str) -> None:  # R2
     asked = stream(mode)
     asked.receive(FIRST[mode])
     with pytest.raises(PeerMisbehaved, match="envoy-1 now claims to be of another: envoy-2"):
-        asked.receive(replace(FIRST[mode], node=Node("envoy-2")))
+        asked.receive(FIRST[mode]._replace(node=Node("envoy-2")))
 
 
 @pytest.mark.parametrize("mode", FIRST)
 def test_a_request_must_have_a_type(mode: str) -> None:  # R3
     with pytest.raises(PeerMisbehaved, match="type_url"):
-        stream(mode).receive(replace(FIRST[mode], type_url=""))
+        stream(mode).receive(FIRST[mode]._replace(type_url=""))
 
 
 def test_nonces_are_of_the_stream_and_answers_of_their_type() -> None:  # R4, B: one "last nonce" for all types
     asked = stream("delta")
     asked.publish(snapshot_of({CDS: [written("a", "1")], LDS: [written("l", "1")]}))
-    asked.receive(replace(FIRST["delta"], type_url=RUNTIME, node=NODE))
+    asked.receive(FIRST["delta"]._replace(type_url=RUNTIME, node=NODE))
     [clusters, *_] = asked.receive(FIRST["delta"])
     [listeners, *_] = asked.receive(DeltaRequest(LDS, ("k",)))
     assert isinstance(clusters, Send)
@@ -431,7 +431,7 @@ CLUSTERS = [
 def test_a_proxy_is_told_what_its_version_knows_whole(mode: str, early: bool, version: str, told: str) -> None:
     asked, world = stream(mode), snapshot_of({CDS: CLUSTERS})
     world = replace(world, newer={CDS: frozenset("ab")}, newest=(1, 39))
-    first = replace(FIRST[mode], node=replace(NODE, version=version))
+    first = FIRST[mode]._replace(node=replace(NODE, version=version))
 
     effects = [] if early else asked.publish(world)
     effects += asked.receive(first)

@@ -344,7 +344,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unknown_hosts_cost_little_more_than_their_names() -> None:
     stream = DeltaStream()
     stream.publish(on_demand())
-    stream.receive(replace(ask(LDS), node=NODE))
+    stream.receive(ask(LDS)._replace(node=NODE))
     [sent, *_] = stream.receive(ask(RDS, "e/h"))
     assert isinstance(sent, Send)
     stream.receive(ask(VHDS))

@@ -20,7 +20,7 @@ in any order: one of them is taken away first, and sent again (`_yield`).
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from xds_server.messages import wire
 from xds_server.protocol.outlook import Outlook
@@ -40,8 +40,7 @@ FULL_STATE = (TypeUrl.CLUSTER, TypeUrl.LISTENER)
 """Types of which a SotW response lists all that there is, and a first request without names means everything."""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """What an unanswered response changes for the client: new content, or None for a removal; and what it denies."""
 
     nonce: str

@@ -1,7 +1,12 @@
-"""What a client says to a stream, and what the stream wants done about it."""
+"""What a client says to a stream, and what the stream wants done about it.
+
+What a fan-out makes anew for each proxy is a named tuple, which is made in a third of the time of a frozen dataclass.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 from xds_server.domain.versions import Minor, minor
 from xds_server.snapshot import Resource
@@ -23,8 +28,7 @@ class Node:
         return minor(self.version)
 
 
-@dataclass(frozen=True, slots=True)
-class SotwRequest:
+class SotwRequest(NamedTuple):
     """A `DiscoveryRequest`: all the names wanted now. `error` is what was wrong with the response of `nonce`."""
 
     type_url: str
@@ -35,21 +39,19 @@ class SotwRequest:
     node: Node | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DeltaRequest:
+class DeltaRequest(NamedTuple):
     """A `DeltaDiscoveryRequest`: edits of what is wanted, an answer, or both at once (R17)."""
 
     type_url: str
     subscribe: tuple[str, ...] = ()
     unsubscribe: tuple[str, ...] = ()
-    initial_versions: Mapping[str, str] = field(default_factory=dict)
+    initial_versions: Mapping[str, str] = MappingProxyType({})
     nonce: str = ""
     error: str | None = None
     node: Node | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """Write `payload` to the client. `resources` and `removed` say what is in it."""
 
     type_url: str
@@ -59,8 +61,7 @@ class Send:
     removed: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Acked:
+class Acked(NamedTuple):
     """The client holds `resources`, and no longer `removed`.
 
     Without a nonce it said so when it connected: it held them already, and they were not sent again.
