@@ -10,8 +10,8 @@ lacks may have come with another record.
 
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import chain
 from datetime import datetime, timedelta
+from itertools import chain
 
 from immutables import Map
 
