@@ -203,9 +203,10 @@ class Metrics(Observer):
 
     def _flip_of(self, taken: Resource) -> Flip | None:
         """The change that a proxy has taken with this; of a host under a wildcard, that of the wildcard."""
-        over = wildcards_over(taken.name) if taken.name not in self._flipping else ()
-        names = (name for name in (taken.name, *over) if name in self._flipping)
-        newest = next((self._flipping[name] for name in names), None)
+        newest = self._flipping.get(taken.name)
+        if newest is None:
+            over = (self._flipping.get(name) for name in wildcards_over(taken.name))
+            newest = next((each for each in over if each is not None), None)
         flips = (newest, newest.before) if newest is not None else ()
         return next((each for each in flips if each and taken.version in versions_of(each.resource, taken.name)), None)
 
