@@ -1,6 +1,5 @@
 """State of the world, one story a test."""
 
-
 import pytest
 
 from tests.protocol.dialogue import NODE, Accepted, Dialogue, Refused, Sent

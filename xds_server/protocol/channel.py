@@ -20,7 +20,7 @@ in any order: one of them is taken away first, and sent again (`_yield`).
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from xds_server.messages import wire
 from xds_server.protocol.outlook import Outlook
@@ -49,7 +49,12 @@ class Response(NamedTuple):
 
 
 class Channel:
-    """The state of one type on one stream (R4). `deniable`: the client can be told that a name does not exist."""
+    """The state of one type on one stream (R4). `deniable`: the client can be told that a name does not exist.
+
+    `greeting`: an answer is expected even if it is empty. `restates`: something may be `restated` that is not owed.
+    """
+
+    restates: ClassVar[bool] = False
 
     __slots__ = (
         "_absent",
@@ -96,11 +101,6 @@ class Channel:
     def target(self) -> Resources:
         """What there is of this type in the newest world."""
         return NOTHING if self.kind is None else self.outlook.resources.get(self.kind, NOTHING)
-
-    @property
-    def owes(self) -> bool:
-        """Something is to be said, sooner or later. `greeting`: an answer is expected even if it is empty."""
-        return bool(self.due or self.denied or self.leaving or self.greeting)
 
     def content(self, name: str) -> Resource | None:
         """What the client shall come to hold. An unknown assignment is an empty one (R33)."""
@@ -184,13 +184,17 @@ class Channel:
             self.ask(self.target)
         self.ask(change.asked)
 
+    def restated(self) -> dict[str, Resource | None]:
+        """What to send again although nothing is owed."""
+        return {}
+
     def sent(self, response: Response) -> None:
         """A response leaves: all that it says is owed no more."""
         self.awaited, self.nonce = response, response.nonce
         self.greeting = False
         said = response.news.keys()
         # New sets, because one that is emptied keeps its size, on a thousand streams.
-        self._asked = self._asked - said - frozenset(response.denied)
+        self._asked = self._asked.difference(said, response.denied)
         self.due, self.leaving = self.due - said, self.leaving - said
         for name in response.denied:
             self.denied.pop(name, None)
@@ -214,8 +218,9 @@ class Channel:
 
     def _holds_all(self) -> bool:
         """What it holds is what the world has. A thousand clients that do so share one map, where it may be large."""
-        unsettled = self.due or self.leaving or self.refused or self.doubtful or self._absent
-        return self.kind in SHARED and not unsettled and len(self.held) == len(self.target)
+        if self.kind not in SHARED or len(self.held) != len(self.target):
+            return False
+        return not (self.due or self.leaving or self.refused or self.doubtful or self._absent)
 
     def refuse(self, reason: str) -> dict[str, str]:
         """The client refused what it was sent last: say because of which names, at which versions.

@@ -39,8 +39,9 @@ class Clusters(Channel):
         """The client shall have these, unless it wants only what it asks for."""
         if self._choice.left_to_us:
             new = [name for name in names if name not in self._choice.names]
-            self._choice.pick(new)
-            self.look(new)
+            if new:
+                self._choice.pick(new)
+                self.look(new)
 
     @override
     def recall(self, names: Iterable[str]) -> Iterable[str]:

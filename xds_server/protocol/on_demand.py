@@ -74,7 +74,7 @@ class OnDemandPlan(Plan):
             case TypeUrl.VIRTUAL_HOST:
                 ready = [name for name in self._sendable() if not any(self._missing(name))]
                 shadowing = self._shadowing(ready)
-                return [name for name in ready if name not in shadowing]
+                return [name for name in ready if name not in shadowing] if shadowing else ready
             case TypeUrl.LISTENER | TypeUrl.ROUTES if channel.due:
                 return channel.due if self._clusters_are_there(self._clusters) else ()
             case _:
@@ -92,16 +92,20 @@ class OnDemandPlan(Plan):
 
     @override
     def timers(self) -> list[Wake]:
-        self._forget_what_came_or_went()
+        if self._without:
+            self._forget_what_came_or_went()
         filling = self._hosts.budget.next()
-        return [*super().timers(), *([filling] if filling else [])]
+        return [*super().timers(), filling] if filling else super().timers()
+
+    @override
+    def _owing(self) -> bool:
+        return bool(self._hosts.due) or super()._owing()
 
     def _forget_what_came_or_went(self) -> None:
         """A cluster that was given up is waited for anew once it was there, or was gone from the world."""
-        if self._without:
-            clusters = self._clusters
-            left = (name for name in self._without if clusters.lookup(name) is not None and not clusters.has(name))
-            self._without = {name: self._without[name] for name in left}
+        clusters = self._clusters
+        left = (name for name in self._without if clusters.lookup(name) is not None and not clusters.has(name))
+        self._without = {name: self._without[name] for name in left}
 
     @override
     def overdue(self, token: str) -> tuple[str, ...]:

@@ -115,9 +115,15 @@ class Plan:
 
     def timers(self) -> list[Wake]:
         """One for each gate that is closed and shall not stay closed for ever, if none runs for it yet."""
+        if not (self._rest or self._owing()):
+            return []
         tokens = [token for token in self._tokens() if token not in self._running]
         self._running.update(tokens)
         return [*(Wake(self._pace.patience, token) for token in tokens), *self._resting()]
+
+    def _owing(self) -> bool:
+        """Something waits at a gate: after most answers nothing does."""
+        return any(channel.due or channel.leaving for channel in self._channels.values())
 
     def overdue(self, token: str) -> tuple[str, ...]:
         """The time is over: name the clusters without which routes go on."""

@@ -14,6 +14,7 @@ anew after a restart. So it is told the new version, with one resource that it h
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from itertools import islice
+from typing import ClassVar
 
 from typing_extensions import override
 
@@ -33,6 +34,8 @@ class SotwChannel(Channel):
 
     __slots__ = ("_stated", "_stating", "_sum", "unknown_past")
 
+    restates: ClassVar[bool] = True
+
     def __init__(self, type_url: str) -> None:
         super().__init__(type_url, deniable=type_url in FULL_STATE)
         self._sum = 0
@@ -43,6 +46,7 @@ class SotwChannel(Channel):
         """The client said that this is its version."""
         self._stated = version
 
+    @override
     def restated(self) -> dict[str, Resource | None]:
         """What to send again for its version's sake: one resource, if the client states more than it holds."""
         if not self._stated or self.kind in FULL_STATE or self.refused or self.doubtful:
@@ -51,11 +55,6 @@ class SotwChannel(Channel):
             return {}
         same = (name for name, resource in self.held.items() if resource == self.content(name))
         return {name: self.held[name] for name in islice(same, 1)}
-
-    @property
-    @override
-    def owes(self) -> bool:
-        return super().owes or bool(self.restated())
 
     @override
     def accept(self) -> dict[str, Resource | None]:

@@ -30,7 +30,7 @@ from xds_server.protocol.outlook import Outlook
 from xds_server.protocol.plan import Pace, Plan
 from xds_server.protocol.retries import Retries
 from xds_server.protocol.state import TypeState
-from xds_server.protocol.subscription import Change
+from xds_server.protocol.subscription import UNCHANGED, Change
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
 
 PACE = Pace(patience=2.0, rest=0.0)
@@ -198,7 +198,9 @@ class Stream(ABC, Generic[Request]):
         # The answer is to what was sent; what the request asks for besides comes after it (R17), and counts even if
         # the nonce is stale (R11, R17).
         verdict = self._verdict(channel, request)
-        channel.change(self._edit(channel, request))
+        change = self._edit(channel, request)
+        if change is not UNCHANGED:
+            channel.change(change)
         return verdict
 
     def _open(self, type_url: str) -> Channel:
@@ -228,15 +230,17 @@ class Stream(ABC, Generic[Request]):
         if request.error is not None:
             return [Nacked(channel.type_url, request.nonce, request.error, channel.refuse(request.error))]
         news = channel.accept()
-        present = tuple(resource for resource in news.values() if resource is not None)
-        removed = tuple(name for name, resource in news.items() if resource is None)
+        present = tuple([resource for resource in news.values() if resource is not None])
+        removed = tuple([name for name, resource in news.items() if resource is None])
         return [Acked(channel.type_url, request.nonce, present, removed)]
 
     def _speak(self) -> list[Effect]:
         """Say all that may be said now."""
         effects: list[Effect] = []
         for channel in self._channels.values():
-            if channel.awaited is None and channel.owes:
+            # Not a question to the channel: it is asked of every channel for every event.
+            owes = channel.due or channel.denied or channel.leaving or channel.greeting
+            if channel.awaited is None and (owes or (channel.restates and channel.restated())):
                 effects += self._next(channel)
         effects += self._plan.timers()
         again = self._retries.next(self._channels.get(TypeUrl.LISTENER))
@@ -256,9 +260,9 @@ class Stream(ABC, Generic[Request]):
 
     def _news(self, channel: Channel) -> dict[str, Resource | None]:
         """What the next response changes, as much as fits into it (R23)."""
-        news: dict[str, Resource | None] = dict.fromkeys(sorted(self._plan.removals(channel)))
-        if channel.kind is TypeUrl.ENDPOINTS:
-            news = {name: channel.content(name) for name in news}
+        news: dict[str, Resource | None] = {}
+        for name in sorted(self._plan.removals(channel)) if channel.leaving else ():
+            news[name] = channel.content(name) if channel.kind is TypeUrl.ENDPOINTS else None
         room = self._limit(channel)
         for name in sorted(self._plan.additions(channel))[: channel.room]:
             content = channel.content(name)

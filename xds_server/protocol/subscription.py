@@ -175,6 +175,8 @@ class Asked(Subscription):
 
     @override
     def edit(self, subscribe: tuple[str, ...], unsubscribe: tuple[str, ...]) -> Change:
+        if not (subscribe or unsubscribe):
+            return UNCHANGED
         # `*` is what an Envoy makes of having named none at first. What is asked for comes to `names` or `unknown` when
         # it is looked at.
         ended = frozenset(unsubscribe)

@@ -154,11 +154,11 @@ class VirtualHosts(Channel):
 
     def aliases(self, name: str) -> tuple[str, ...]:
         """By which names the client has asked for it."""
-        return (name, *sorted(self._aliases.get(name, ())))
+        return (name, *sorted(self._aliases[name])) if name in self._aliases else (name,)
 
     @override
     def denials(self) -> Collection[str]:
-        if self.budget.tokens <= 0:
+        if not self.denied or self.budget.tokens <= 0:
             return ()
         ready = (name for name in self.denied if self.is_configured(name) and self.content(without_port(name)) is None)
         return tuple(islice(ready, self.budget.tokens))
@@ -250,13 +250,15 @@ class VirtualHosts(Channel):
     def _pick(self, names: Iterable[str]) -> None:
         """The client shall have these."""
         new = [name for name in names if name not in self._wanted.names]
-        self._wanted.pick(new)
-        self.look(new)
+        if new:
+            self._wanted.pick(new)
+            self.look(new)
 
     def _look_at_known(self, name: str, content: Resource) -> None:
-        for asked in self.aliases(name):
+        for asked in self.aliases(name) if self.denied else ():
             self.denied.pop(asked, None)
-        self._wanted.pick([name])
+        if name not in self._wanted.names:
+            self._wanted.pick([name])
         self._clusters.pick(content.needs)
         expected = self.expected(name)
         if name in self._asked or not (expected is content or expected == content):
