@@ -1,7 +1,8 @@
 """Release a version, and take the time from the return of `rename()` to Envoy's ACK: a real Envoy, a real folder.
 
 Idle, and while endpoints change; then first requests to deployments that Envoy has not loaded. The server runs in this
-process, beside what measures; applications and Envoy run in their own.
+process, beside what measures; applications and Envoy run in their own. What writing the records takes of this process's
+CPU is not the server's, and is taken off.
 """
 
 import argparse
@@ -71,7 +72,7 @@ class Watch(Nobody):
 class Edge:
     """A served folder with a real Envoy before it. `loaded`: the apps whose hosts it has been asked for.
 
-    `turns`: no two flips of one app after each other are the same.
+    `turns`: no two flips of one app after each other are the same. `writing`: seconds of CPU to write each record.
     """
 
     records: Path
@@ -80,6 +81,7 @@ class Edge:
     loaded: list[str]
     asked: argparse.Namespace
     turns: Iterator[int] = field(default_factory=count)
+    writing: list[float] = field(default_factory=list)
 
     async def flips(self) -> list[float]:
         """From the return of the renames to the ACKs."""
@@ -87,10 +89,12 @@ class Edge:
         return [await self._flip(self.loaded[turn * 7 % len(self.loaded)], 6 + turn % 89) for turn in turns]
 
     async def _flip(self, app: str, canary: int) -> float:
+        began = time.thread_time()
         text = release_text(app, canary)
         self.watch.names = {ROUTES, f"{ROUTES}/{app}.example.com"}
         self.watch.accepted.clear()
         released = put(release_file(self.records, app), text)
+        self.writing.append(time.thread_time() - began)
         await asyncio.wait_for(self.watch.accepted.wait(), LIMIT)
         return self.watch.at - released
 
@@ -141,9 +145,10 @@ async def measure(apps: int, asked: argparse.Namespace) -> list[Figure]:
     on_demand = asked.delivery == "on-demand" and asked.mode == "delta"
     async with _edge(apps, asked) as edge:
         await edge.flips()
+        edge.writing.clear()
         spent = time.process_time()
         idle = await edge.flips()
-        spent = (time.process_time() - spent) / len(idle)
+        spent = (time.process_time() - spent - sum(edge.writing)) / len(idle)
         size = edge.watch.size
         async with edge.churn():
             churned = await edge.flips()
@@ -152,7 +157,7 @@ async def measure(apps: int, asked: argparse.Namespace) -> list[Figure]:
         *percentiles(f"{what}, idle", idle, IDLE_BARS if on_demand else (None, None)),
         *percentiles(f"{what}, 50 changes of endpoints a second", churned, CHURN_BARS if on_demand else (None, None)),
         Figure(f"{what}: bytes a flip", size, "bytes", BYTES if on_demand else None),
-        Figure(f"{what}: CPU a flip, with what measures", spent * 1e3, "ms", PROCESSOR if on_demand else None),
+        Figure(f"{what}: server CPU a flip", spent * 1e3, "ms", PROCESSOR if on_demand else None),
         Figure(f"{what}: first request, median", statistics.median(first) * 1e3, "ms", FIRST_REQUEST),
     ]
 
