@@ -1,5 +1,6 @@
 """What becomes of a content, told as a story of facts."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -9,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from immutables import Map
 
-from tests.ledger.facts import EDGE, HOSTS, LISTENER, NOON, ROUTES, Story, change, ref, resource
+from tests.ledger.facts import CLUSTERS, EDGE, HOSTS, LISTENER, NOON, ROUTES, Story, change, ref, resource
 from xds_server.ledger.entry import End, Entry, Holder, ProxyState, State, Summary
-from xds_server.ledger.ledger import Change, Ledger, Published
+from xds_server.ledger.ledger import Change, Published
 from xds_server.snapshot import Delivery, Resource, Snapshot
 
 HTTP = "edge/http"
@@ -150,6 +151,7 @@ def test_nobody_is_there() -> None:
     story.world({HTTP: "1"}, change("shop", A))
 
     assert story.entry("shop").state is State.NO_PROXIES
+    assert story.entry("shop").summary.words == "no proxy is connected"
     story.opens("one")
     assert story.entry("shop").state is State.PENDING
     story.takes("one", {HTTP: "1"})
@@ -166,18 +168,34 @@ def test_a_proxy_that_goes_is_not_waited_for_and_is_named() -> None:
     assert story.states_of("shop") == {"one": ProxyState.ACCEPTED, "two": ProxyState.GONE}
 
 
-def test_a_second_stream_of_a_proxy_tells_what_it_holds() -> None:
-    """The first may be half open; what is waited for is the proxy, and it is there all the time."""
+def test_a_proxy_has_accepted_what_all_of_its_streams_have() -> None:
+    """Two Envoys may have one node id."""
     story = full("one", "two")
+    story.opens("one", stream="again")
+    story.takes("again", {HTTP: "1"})
     story.world({HTTP: "2"}, change("shop", B))
     story.takes("two", {HTTP: "2"})
-    story.opens("one")
+    story.takes("again", {HTTP: "2"})
 
-    assert story.entry("shop").state is State.PENDING
-    story.closes("one")
-    assert story.entry("shop").state is State.PENDING
+    assert story.entry("shop").summary.words == "1 of 2 accepted, 1 pending"
+    [one] = [each for each in story.ledger.holders(ref("shop")) if each.proxy == "one"]
+    assert one.why == "it has not been sent it yet; 2 streams have this node id"
     story.takes("one", {HTTP: "2"})
-    assert story.entry("shop").state is State.LIVE
+    entry = story.entry("shop")
+    assert (entry.state, entry.summary.words) == (State.LIVE, "2 of 2 accepted")
+
+
+def test_a_stream_that_ends_is_not_waited_for_and_its_proxy_is_there_by_another() -> None:
+    """The first may be half open."""
+    story = full("one")
+    story.world({HTTP: "2"}, change("shop", B))
+    story.opens("one", stream="again")
+    story.takes("again", {HTTP: "2"})
+    assert story.entry("shop").state is State.PENDING
+
+    story.closes("one")
+    entry = story.entry("shop")
+    assert (entry.state, entry.summary) == (State.LIVE, Summary(accepted=1))
 
 
 def test_every_listener_of_a_proxy_counts() -> None:
@@ -198,7 +216,7 @@ def test_what_a_listener_needs_goes_with_it() -> None:
     story.opens("one")
     story.listens("one", HTTP, "edge/tls")
     story.takes("one", {HTTP: "1"})
-    story.ledger.acked("one", LISTENER, (), ["edge/tls"], story.tick())
+    story.ledger.acked(story.number("one"), LISTENER, (), ["edge/tls"], story.tick())
 
     assert story.entry("shop").state is State.LIVE
 
@@ -207,9 +225,83 @@ def test_a_proxy_that_refuses_its_listener_is_why() -> None:
     story = Story()
     story.world({HTTP: "1"}, change("shop", A))
     story.opens("one")
-    story.ledger.nacked("one", LISTENER, "cannot bind", {HTTP: "l"})
+    story.refuses("one", HTTP, "l", "cannot bind", kind=LISTENER)
 
     assert story.entry("shop").summary.words == "0 of 1 accepted, 1 refused: cannot bind"
+
+
+def test_a_host_that_is_held_back_is_refused_when_the_proxy_that_refused_it_is_gone() -> None:
+    """Who would ask for it is not told it: that nobody has it loaded does not make it live."""
+    story = on_demand("one", "two")
+    story.world({SHOP: "2"}, change("shop", B))
+    story.sends("one", {SHOP: "2"})
+    story.refuses("one", SHOP, "2", "bad regex")
+    story.stands(HOSTS, SHOP, "2")
+    story.takes("one", {SHOP: "1"})
+    assert story.entry("shop").summary.words == "0 of 2 accepted, 1 pending, 1 refused: bad regex"
+
+    story.closes("one")
+    entry = story.entry("shop")
+    assert (entry.state, entry.refusal) == (State.REFUSED, f"somebody refuses {SHOP}.")
+    [two] = entry.summary.named
+    assert (two.state, two.why) == (ProxyState.PENDING, f"it is not sent it: somebody refuses {SHOP}.")
+    story.closes("two")
+    story.opens("idle")
+    story.states("idle")
+    assert story.states_of("shop")["idle"] is ProxyState.NOT_LOADED
+    assert story.entry("shop").state is State.REFUSED
+
+    story.world({SHOP: "3"})
+    entry = story.entry("shop")
+    assert (entry.state, entry.refusal) == (State.LIVE, "")
+
+
+@pytest.mark.parametrize(("begin", "name"), [(full, HTTP), (on_demand, SHOP)])
+def test_a_cluster_that_a_release_needs_and_nobody_has_is_why(begin: Callable[[str], Story], name: str) -> None:
+    story = begin("one")
+    story.world({name: "2"}, change("shop", B), clusters=("shop-v2/web",))
+    story.refuses("one", "shop-v2/web", "1", "bad cluster", kind=CLUSTERS)
+    assert story.entry("shop").state is State.PENDING
+
+    story.stands(CLUSTERS, "shop-v2/web", "1")
+    entry = story.entry("shop")
+    assert (entry.state, entry.refusal) == (State.REFUSED, "somebody refuses shop-v2/web.")
+    assert entry.summary.words == "0 of 1 accepted, 1 refused: bad cluster"
+
+
+def test_a_cluster_that_another_has_accepted_keeps_who_lacks_it() -> None:
+    story = on_demand("one", "two")
+    story.world({SHOP: "2"}, change("shop", B), clusters=("shop-v2/web",))
+    story.takes("two", {SHOP: "2"})
+    story.refuses("one", "shop-v2/web", "1", "bad cluster", kind=CLUSTERS)
+    story.stands(CLUSTERS, "shop-v2/web", "1", held_back=False)
+    assert story.entry("shop").state is State.PENDING, "it has last good, and its routes are on the way"
+
+    story.refusals.lacking.add("one")
+    entry = story.entry("shop")
+    assert (entry.state, entry.summary.words) == (State.REFUSED, "1 of 2 accepted, 1 refused: bad cluster")
+
+
+def test_what_is_refused_and_not_needed_is_no_reason() -> None:
+    story = on_demand("one")
+    story.world({SHOP: "2"}, change("shop", B), clusters=("shop-v2/web",))
+    story.stands(CLUSTERS, "other-v1/web", "1")
+    story.stands(CLUSTERS, "shop-v2/web", "0")
+    story.stands(HOSTS, "edge/http/other.test", "1")
+
+    assert story.entry("shop").state is State.PENDING
+
+
+def test_who_gets_no_listener_because_another_refused_it_is_told_why() -> None:
+    story = full()
+    story.opens("one")
+    story.world({HTTP: "2"}, change("shop", B), listeners=(HTTP, "edge/tls"))
+    story.stands(LISTENER, HTTP, "1")
+    assert story.entry("shop").state is State.PENDING, "it may yet have the other listener"
+
+    story.stands(LISTENER, "edge/tls", "1")
+    entry = story.entry("shop")
+    assert (entry.state, entry.refusal) == (State.REFUSED, f"somebody refuses {HTTP}. somebody refuses edge/tls.")
 
 
 def test_on_demand_only_those_who_have_it_loaded_are_waited_for() -> None:
@@ -221,6 +313,7 @@ def test_on_demand_only_those_who_have_it_loaded_are_waited_for() -> None:
     assert story.states_of("shop") == {"one": ProxyState.PENDING, "idle": ProxyState.NOT_LOADED}
     story.sends("one", {SHOP: "2"})
     assert story.states_of("shop")["one"] is ProxyState.SENT
+    assert story.entry("shop").summary.words == "0 of 1 accepted, 1 sent, 1 not loaded"
     story.acks("one", {SHOP: "2"})
     entry = story.entry("shop")
     assert (entry.state, entry.summary.words) == (State.LIVE, "1 of 1 accepted, 1 not loaded")
@@ -234,6 +327,7 @@ def test_a_content_that_nobody_has_loaded_is_live() -> None:
     story.states("idle")
     entry = story.entry("shop")
     assert (entry.state, entry.first_ack, entry.summary) == (State.LIVE, None, Summary(not_loaded=1))
+    assert entry.summary.words == "1 not loaded"
 
 
 def test_a_proxy_that_comes_back_with_an_older_content_is_waited_for() -> None:
@@ -289,6 +383,11 @@ def test_hosts_under_a_wildcard_are_carriers_of_their_own() -> None:
     world(2, "2", change("shop", B, "*.shop.test"))
 
     assert story.states_of("shop") == {"one": ProxyState.PENDING}
+    story.refuses("one", "edge/http/acme.shop.test", "2-acme.shop.test", "bad regex")
+    assert story.entry("shop").summary.words == "0 of 1 accepted, 1 refused: bad regex"
+    story.stands(HOSTS, "edge/http/acme.shop.test", "2-acme.shop.test")
+    assert story.entry("shop").refusal == "somebody refuses edge/http/acme.shop.test."
+    story.refusals.found.clear()
     story.takes("one", {"edge/http/acme.shop.test": "2-acme.shop.test"})
     assert story.entry("shop").state is State.LIVE
 
@@ -305,7 +404,7 @@ def test_what_waits_for_extensions_is_live_only_in_a_world_that_has_it() -> None
 
 
 def restarted(*entries: Entry) -> Story:
-    return Story(Ledger(entries, last=7))
+    return Story(*entries)
 
 
 BEFORE = Entry(3, ref("shop"), A, NOON)
@@ -381,8 +480,8 @@ def test_news_and_what_is_to_be_saved_are_told_once() -> None:
 def test_a_gateway_that_only_a_proxy_speaks_of_is_forgotten_with_it() -> None:
     story = Story()
     ledger = story.ledger
-    ledger.opened("stray", (ref("nowhere"), Delivery.FULL), NOON)
-    ledger.closed("stray", NOON)
+    ledger.opened(9, "stray", (ref("nowhere"), Delivery.FULL), NOON)
+    ledger.closed(9, NOON)
 
     assert not vars(ledger)["_fleets"]
 

@@ -25,8 +25,9 @@ VERSIONS = 64
 class Carrier:
     """A resource that carries releases, as one fleet holds it.
 
-    `told` are its versions now, for newer and older proxies. `source` is the name of what it is made from: a wildcard,
-    for a host under it. `_waiting` has what is not accepted by all holders, by the serial of the world that brought it.
+    `holders` are streams with the version that each has. `told` are its versions now, for newer and older proxies.
+    `source` is the name of what it is made from: a wildcard, for a host under it. `_waiting` has what is not accepted
+    by all holders, by the serial of the world that brought it.
     """
 
     __slots__ = (
@@ -48,7 +49,7 @@ class Carrier:
         self.name = name
         self.source = name
         self.told: frozenset[str] = frozenset()
-        self.holders: dict[str, str] = {}
+        self.holders: dict[int, str] = {}
         self._waiting: dict[int, set[Tracked]] = {}
         self._settled = NOW
         self.last: tuple[int, datetime] | None = None
@@ -67,17 +68,17 @@ class Carrier:
             del self._until[back]
         self.told = versions
 
-    def hold(self, proxy: str, version: str | None) -> None:
-        """A proxy holds this version from now on; None: it does not hold the resource at all."""
-        before = self.holders.get(proxy)
+    def hold(self, stream: int, version: str | None) -> None:
+        """A stream's client holds this version from now on; None: it does not hold the resource at all."""
+        before = self.holders.get(stream)
         if before is not None:
             self._counts[before] -= 1
             if not self._counts[before]:
                 del self._counts[before]
         if version is None:
-            self.holders.pop(proxy, None)
+            self.holders.pop(stream, None)
         else:
-            self.holders[proxy] = version
+            self.holders[stream] = version
             self._counts[version] = self._counts.get(version, 0) + 1
 
     def accepted(self, version: str, serial: int, now: datetime) -> None:

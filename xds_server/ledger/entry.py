@@ -12,7 +12,7 @@ NAMED = 20
 
 
 class ProxyState(StrEnum):
-    """What one proxy did with a content."""
+    """What one proxy did with a content. `sent`: it has not answered; `pending`: it has not been sent it yet."""
 
     ACCEPTED = "accepted"
     SENT = "sent"
@@ -84,13 +84,19 @@ class Summary:
     def words(self) -> str:
         """`38 of 40 accepted, 1 pending, 1 refused: <reason>`."""
         why = next((each.why for each in self.named if each.state is ProxyState.REFUSED), "")
-        waiting = self.sent + self.pending
+        return f"{self.counted}: {why}" if self.refused else self.counted
+
+    @property
+    def counted(self) -> str:
+        """`38 of 40 accepted, 1 pending, 1 refused`."""
         parts = [
-            f"{self.accepted} of {self.holders} accepted",
-            f"{waiting} pending" if waiting else "",
+            "" if self.connected else "no proxy is connected",
+            f"{self.accepted} of {self.holders} accepted" if self.holders else "",
+            f"{self.sent} sent" if self.sent else "",
+            f"{self.pending} pending" if self.pending else "",
             f"{self.not_loaded} not loaded" if self.not_loaded else "",
             f"{self.gone} gone" if self.gone else "",
-            f"{self.refused} refused: {why}" if self.refused else "",
+            f"{self.refused} refused" if self.refused else "",
         ]
         return ", ".join(filter(None, parts))
 
@@ -119,6 +125,7 @@ class Entry:
     """`number` orders the entries of a state directory. `summary` is of when it was live, ended, or was last saved.
 
     `first_ack` and `last_ack` are of resources that carry it: none, if no proxy had its hosts loaded.
+    `refusal`: what is refused, by which record and why, and keeps it from being live now. It is not kept.
     """
 
     number: int
@@ -131,6 +138,7 @@ class Entry:
     ended: datetime | None = None
     end: End | None = None
     summary: Summary = field(default_factory=Summary)
+    refusal: str = ""
 
     @property
     def state(self) -> State:
@@ -140,9 +148,9 @@ class Entry:
             return State.REPLACED if self.live else State.SUPERSEDED
         if self.live:
             return State.LIVE
-        if self.summary.refused:
+        if self.summary.refused or self.refusal:
             return State.REFUSED
         return State.PENDING if self.summary.connected else State.NO_PROXIES
 
     def ends(self, end: End, now: datetime) -> "Entry":
-        return replace(self, end=end, ended=now)
+        return replace(self, end=end, ended=now, refusal="")

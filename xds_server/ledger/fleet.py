@@ -14,7 +14,8 @@ from xds_server.ledger.carrier import (
     Carrier,
     versions_of,
 )
-from xds_server.ledger.entry import Holder, ProxyState, Summary, summary
+from xds_server.ledger.entry import OWED, Holder, ProxyState, Summary, summary
+from xds_server.ledger.standing import Refusals, Standing
 from xds_server.ledger.tracked import Tracked
 from xds_server.snapshot import Delivery, Resource, Snapshot, TypeUrl
 
@@ -31,37 +32,41 @@ class Refused(NamedTuple):
     why: str
 
 
-class Proxy:
-    """A connected proxy. `way`: what it was sent of each type and has not answered. `spoken`: types it spoke about."""
+STATES = (*OWED, ProxyState.ACCEPTED, ProxyState.NOT_LOADED)
+"""Of several streams of one proxy, the first of these counts."""
 
-    __slots__ = ("fleet", "id", "refused", "spoken", "streams", "way")
 
-    def __init__(self, fleet: "Fleet", name: str) -> None:
-        self.id = name
-        self.streams = 0
-        self.begin(fleet)
+class Stream:
+    """An open stream, and the proxy that it is of. `way`: what it was sent of each type and has not answered. `spoken`:
+    types it spoke about."""
 
-    def begin(self, fleet: "Fleet") -> None:
-        """Its newest stream begins: what it holds is to be learned anew."""
+    __slots__ = ("fleet", "number", "proxy", "refused", "spoken", "way")
+
+    def __init__(self, fleet: "Fleet", number: int, proxy: str) -> None:
         self.fleet = fleet
+        self.number = number
+        self.proxy = proxy
         self.spoken: set[str] = set()
         self.way: dict[str, Mapping[str, str]] = {}
         self.refused: dict[tuple[str, str], Refused] = {}
 
 
 class Fleet:
-    """`connecting` are proxies that have not said yet what they hold. `blocked` is what waits for them, or for any."""
+    """`connecting` are streams whose clients have not said yet what they hold. `blocked` is what waits for them, or for
+    any, or for what is held back. `proxies` are counted by their streams: two that share a node id are one."""
 
-    def __init__(self, gateway: Ref, delivery: Delivery) -> None:
+    def __init__(self, gateway: Ref, delivery: Delivery, refusals: Refusals) -> None:
         self.gateway = gateway
         self.delivery = delivery
         self.snapshot = UNTOLD
-        self.proxies: dict[str, Proxy] = {}
-        self.connecting: set[str] = set()
+        self.streams: dict[int, Stream] = {}
+        self.proxies: dict[str, int] = {}
+        self.connecting: set[int] = set()
         self.carriers: dict[str, Carrier] = {}
         self.blocked: set[Tracked] = set()
         self.gone: dict[str, datetime] = {}
-        self._unknown: dict[str, tuple[str, ...]] = {}
+        self._refusals = refusals
+        self._unknown: dict[str, tuple[int, ...]] = {}
 
     @property
     def _kind(self) -> TypeUrl | None:
@@ -75,7 +80,7 @@ class Fleet:
         before, kind = self.snapshot, self._kind
         self.snapshot = snapshot
         if self._kind is not kind:
-            self.connecting = {name for name, proxy in self.proxies.items() if not self._is_ready(proxy)}
+            self.connecting = {number for number, stream in self.streams.items() if not self._is_ready(stream)}
         found = [self._tell(name) for name in self._differing(before)]
         return [each for each in found if each is not None]
 
@@ -93,8 +98,8 @@ class Fleet:
         carrier = self.carriers.get(name)
         if carrier is None:
             carrier = self.carrier(TypeUrl.VIRTUAL_HOST, name)
-            for proxy in self._unknown.pop(name, ()) if carrier else ():
-                self.carriers[name].hold(proxy, UNKNOWN)
+            for stream in self._unknown.pop(name, ()) if carrier else ():
+                self.carriers[name].hold(stream, UNKNOWN)
             return carrier
         source, versions = self._found(carrier.kind, name)
         carrier.tell(source, versions, self.snapshot.serial)
@@ -111,12 +116,12 @@ class Fleet:
             found.tell(source, versions, self.snapshot.serial)
         return found
 
-    def hold(self, proxy: Proxy, kind: TypeUrl, name: str, version: str | None) -> Carrier | None:
+    def hold(self, stream: Stream, kind: TypeUrl, name: str, version: str | None) -> Carrier | None:
         carrier = self.carrier(kind, name)
         if carrier is not None:
-            carrier.hold(proxy.id, version)
-        elif kind is TypeUrl.VIRTUAL_HOST and proxy.id not in self._unknown.get(name, ()):
-            self._unknown[name] = (*self._unknown.get(name, ()), proxy.id)
+            carrier.hold(stream.number, version)
+        elif kind is TypeUrl.VIRTUAL_HOST and stream.number not in self._unknown.get(name, ()):
+            self._unknown[name] = (*self._unknown.get(name, ()), stream.number)
         return carrier
 
     def _found(self, kind: TypeUrl, name: str) -> tuple[str, frozenset[str]]:
@@ -129,49 +134,54 @@ class Fleet:
                 return wildcard, versions_of(resources[wildcard], name)
         return name, frozenset()
 
-    def enter(self, proxy: Proxy) -> None:
-        self.proxies[proxy.id] = proxy
-        self.gone.pop(proxy.id, None)
-        if not self._is_ready(proxy):
-            self.connecting.add(proxy.id)
+    def enter(self, stream: Stream) -> None:
+        self.streams[stream.number] = stream
+        self.proxies[stream.proxy] = self.proxies.get(stream.proxy, 0) + 1
+        self.gone.pop(stream.proxy, None)
+        if not self._is_ready(stream):
+            self.connecting.add(stream.number)
 
-    def speaks(self, proxy: Proxy, kind: TypeUrl) -> bool:
+    def speaks(self, stream: Stream, kind: TypeUrl) -> bool:
         """It is known from now on what it holds of this type; whether nothing is waited for any more because of it."""
-        proxy.spoken.add(kind)
-        if proxy.id in self.connecting and self._is_ready(proxy):
-            self.connecting.discard(proxy.id)
+        stream.spoken.add(kind)
+        if stream.number in self.connecting and self._is_ready(stream):
+            self.connecting.discard(stream.number)
             return not self.connecting
         return False
 
-    def forgive(self, proxy: Proxy, type_url: str, taken: Resource) -> None:
+    def forgive(self, stream: Stream, type_url: str, taken: Resource) -> None:
         """What it refused of a resource counts no more once it takes that or newer; older it may take all the time."""
-        refused = proxy.refused.get((type_url, taken.name))
+        refused = stream.refused.get((type_url, taken.name))
         carrier = self.carriers.get(taken.name)
         if refused and (carrier is None or carrier.reach(taken.version) >= carrier.reach(refused.version)):
-            del proxy.refused[type_url, taken.name]
+            del stream.refused[type_url, taken.name]
 
-    def _is_ready(self, proxy: Proxy) -> bool:
-        return self._kind is None or self._kind in proxy.spoken
+    def _is_ready(self, stream: Stream) -> bool:
+        return self._kind is None or self._kind in stream.spoken
 
-    def leave(self, proxy: Proxy, now: datetime) -> list[Carrier]:
+    def leave(self, stream: Stream, now: datetime) -> list[Carrier]:
         """What it held. Looks at every carrier: a proxy goes less often than it accepts something."""
-        del self.proxies[proxy.id]
-        self.connecting.discard(proxy.id)
-        self.gone[proxy.id] = now
+        del self.streams[stream.number]
+        self.connecting.discard(stream.number)
+        self.proxies[stream.proxy] -= 1
+        if not self.proxies[stream.proxy]:
+            del self.proxies[stream.proxy]
+            self.gone[stream.proxy] = now
         if len(self.gone) > GONE:
             del self.gone[next(iter(self.gone))]
-        return self.forget(proxy)
+        return self.forget(stream)
 
-    def forget(self, proxy: Proxy, listener: str = "") -> list[Carrier]:
-        """The proxy holds nothing any more, or nothing of this listener; say what it held."""
-        held = [each for each in self.carriers.values() if proxy.id in each.holders and _is_of(each.name, listener)]
+    def forget(self, stream: Stream, listener: str = "") -> list[Carrier]:
+        """The client holds nothing any more, or nothing of this listener; say what it held."""
+        number = stream.number
+        held = [each for each in self.carriers.values() if number in each.holders and _is_of(each.name, listener)]
         for each in held:
-            each.hold(proxy.id, None)
+            each.hold(number, None)
             if each.idle:
                 del self.carriers[each.name]
-        absent = [item for item in self._unknown.items() if proxy.id in item[1] and _is_of(item[0], listener)]
+        absent = [item for item in self._unknown.items() if number in item[1] and _is_of(item[0], listener)]
         for name, holders in absent:
-            self._unknown[name] = tuple(each for each in holders if each != proxy.id)
+            self._unknown[name] = tuple(each for each in holders if each != number)
             if not self._unknown[name]:
                 del self._unknown[name]
         return held
@@ -179,62 +189,143 @@ class Fleet:
     @property
     def is_forgotten(self) -> bool:
         """No record and no proxy speaks of it."""
-        return self.snapshot is UNTOLD and not self.proxies
+        return self.snapshot is UNTOLD and not self.streams
 
     def carrying(self, hosts: Iterable[str]) -> list[Carrier]:
         """Those that anybody holds of what carries these hosts."""
-        routes = self.snapshot.of(TypeUrl.ROUTES)
-        if not self.snapshot.on_demand:
-            return [self.carriers[name] for name in routes if name in self.carriers]
-        wanted = {names.virtual_host(name, host) for name in routes for host in hosts}
+        wanted = self._names(hosts)
         if any("/*" in name for name in wanted):
             return [each for each in self.carriers.values() if each.source in wanted]
         return [self.carriers[name] for name in wanted if name in self.carriers]
 
+    def _names(self, hosts: Iterable[str]) -> Collection[str]:
+        """What carries these hosts, by name."""
+        routes = self.snapshot.of(TypeUrl.ROUTES)
+        if not self.snapshot.on_demand:
+            return routes.keys()
+        return {names.virtual_host(name, host) for name in routes for host in hosts}
+
+    def refusals(self, hosts: Iterable[str]) -> list[Standing]:
+        """What is refused, so that proxies do not get what these hosts say."""
+        found = [each for each in self._refusals.standing(self.gateway, self.delivery) if self._is_told(each)]
+        if not found:
+            return []
+        wanted, carriers = self._names(hosts), self.carrying(hosts)
+        concerned = [each for each in found if self._concerns(each, wanted, found)]
+        return [each for each in concerned if each.held_back or self._is_missed(each, carriers)]
+
+    def _is_told(self, refusal: Standing) -> bool:
+        """It is what proxies should have."""
+        return refusal.version in self._versions(refusal.kind, refusal.name)
+
+    def _versions(self, kind: TypeUrl, name: str) -> Collection[str]:
+        if kind is TypeUrl.VIRTUAL_HOST:
+            return self._found(kind, name)[1]
+        found = self.snapshot.of(kind).get(name)
+        return () if found is None else tuple(found.versions)
+
+    def _concerns(self, refusal: Standing, wanted: Collection[str], refusals: Iterable[Standing]) -> bool:
+        """It is a carrier, or a cluster that one needs; or every listener is refused, and somebody has none yet."""
+        match refusal.kind:
+            case TypeUrl.VIRTUAL_HOST:
+                return self._found(refusal.kind, refusal.name)[0] in wanted
+            case TypeUrl.ROUTES if not self.snapshot.on_demand:
+                return refusal.name in wanted
+            case TypeUrl.CLUSTER:
+                return any(self._needs(name, refusal.name) for name in wanted)
+            case TypeUrl.LISTENER | TypeUrl.ROUTES:
+                same = {each.name for each in refusals if each.kind is refusal.kind}
+                return bool(self.connecting) and same.issuperset(self.snapshot.of(refusal.kind))
+            case TypeUrl.ENDPOINTS | TypeUrl.SECRET:
+                return False
+
+    def _needs(self, carrier: str, cluster: str) -> bool:
+        """Whether a cluster is used there. Route configurations do not say by themselves what they need."""
+        if self.snapshot.on_demand:
+            found = self.snapshot.of(TypeUrl.VIRTUAL_HOST).get(carrier)
+            return found is not None and cluster in found.needs
+        return cluster.encode() in self.snapshot.of(TypeUrl.ROUTES)[carrier].body
+
+    def _is_missed(self, refusal: Standing, carriers: list[Carrier]) -> bool:
+        """Somebody who is to have it has nothing instead."""
+        return any(
+            self._misses(stream, refusal)
+            for stream in self.streams.values()
+            if stream.number in self.connecting or any(stream.number in each.holders for each in carriers)
+        )
+
+    def _misses(self, stream: Stream, refusal: Standing) -> bool:
+        refused = stream.refused.get((refusal.kind, refusal.name))
+        if refused is None or refused.version != refusal.version:
+            return False
+        alone = refusal.kind is not TypeUrl.CLUSTER or refusal.held_back
+        return alone or self._refusals.lacks(stream.proxy, stream.number, refusal)
+
     def holders(self, hosts: Iterable[str], serial: int, since: datetime) -> Iterator[Holder]:
         """What each proxy did with what these hosts have said since the world of this serial."""
-        carriers = self.carrying(hosts)
+        carriers, refusals = self.carrying(hosts), self.refusals(hosts)
         gateway = self.gateway.word
-        for proxy in self.proxies.values():
-            state, why = self._state(proxy, carriers, serial)
-            yield Holder(proxy.id, gateway, state, why)
+        found: dict[str, Holder] = {}
+        for stream in self.streams.values():
+            holder = Holder(stream.proxy, gateway, *self._state(stream, carriers, serial, refusals))
+            before = found.get(stream.proxy)
+            if before is None or STATES.index(holder.state) < STATES.index(before.state):
+                found[stream.proxy] = holder
+        yield from map(self._shared, found.values())
         for name, at in self.gone.items():
             if at >= since:
                 yield Holder(name, gateway, ProxyState.GONE)
 
+    def _shared(self, holder: Holder) -> Holder:
+        """With the number of streams that are waited for, if that may surprise."""
+        streams = self.proxies[holder.proxy]
+        if streams == 1 or holder.state not in OWED:
+            return holder
+        return holder._replace(why="; ".join(filter(None, (holder.why, f"{streams} streams have this node id"))))
+
     def summary(self, hosts: Iterable[str], serial: int, since: datetime) -> Summary:
         """The same, counted. Where nobody is behind it looks at no proxy."""
-        carriers = self.carrying(hosts)
-        if self.connecting or any(each.lowest < serial for each in carriers) or serial == NOWHERE:
+        carriers, shared = self.carrying(hosts), len(self.proxies) < len(self.streams)
+        if shared or self.connecting or any(each.lowest < serial for each in carriers) or serial == NOWHERE:
             return summary(list(self.holders(hosts, serial, since)))
-        holders = carriers[0].holders if len(carriers) == 1 else set[str]().union(*(each.holders for each in carriers))
+        holders = carriers[0].holders if len(carriers) == 1 else set[int]().union(*(each.holders for each in carriers))
         gone = sum(1 for _ in takewhile(lambda at: at >= since, reversed(self.gone.values())))
-        return Summary(accepted=len(holders), not_loaded=len(self.proxies) - len(holders), gone=gone)
+        return Summary(accepted=len(holders), not_loaded=len(self.streams) - len(holders), gone=gone)
 
-    def _state(self, proxy: Proxy, carriers: list[Carrier], serial: int) -> tuple[ProxyState, str]:
-        if proxy.id in self.connecting:
-            return _connecting(proxy)
-        held = [(each, each.holders[proxy.id]) for each in carriers if proxy.id in each.holders]
+    def _state(
+        self, stream: Stream, carriers: list[Carrier], serial: int, refusals: list[Standing]
+    ) -> tuple[ProxyState, str]:
+        if stream.number in self.connecting:
+            return self._connecting(stream, refusals)
+        held = [(each, each.holders[stream.number]) for each in carriers if stream.number in each.holders]
         if not held:
             return ProxyState.NOT_LOADED, ""
         behind = [each for each, version in held if each.reach(version) < serial]
+        if not behind:
+            return ProxyState.ACCEPTED, ""
         for each in behind:
-            refused = proxy.refused.get((each.kind, each.name))
+            refused = stream.refused.get((each.kind, each.name))
             if refused is not None and each.reach(refused.version) >= serial:
                 return ProxyState.REFUSED, refused.why
-        on_way = (each.reach(proxy.way.get(each.kind, {}).get(each.name, UNKNOWN)) >= serial for each in behind)
-        if any(on_way):
-            return ProxyState.SENT, ""
-        return (ProxyState.PENDING, "it has not been sent it yet") if behind else (ProxyState.ACCEPTED, "")
+        if any(each.reach(stream.way.get(each.kind, {}).get(each.name, UNKNOWN)) >= serial for each in behind):
+            return ProxyState.SENT, "it has not answered yet"
+        return self._behind(stream, refusals, "it has not been sent it yet")
+
+    def _behind(self, stream: Stream, refusals: list[Standing], why: str) -> tuple[ProxyState, str]:
+        """What it refused itself keeps it from it, or what another did, or nothing that is known."""
+        for each in refusals:
+            if self._misses(stream, each):
+                return ProxyState.REFUSED, stream.refused[each.kind, each.name].why
+        held_back = (f"it is not sent it: {self._refusals.words(each)}" for each in refusals if each.held_back)
+        return ProxyState.PENDING, next(held_back, why)
+
+    def _connecting(self, stream: Stream, refusals: list[Standing]) -> tuple[ProxyState, str]:
+        """A proxy that refuses its listeners never gets as far as asking for routes."""
+        refused = {name: found for (kind, name), found in stream.refused.items() if kind == TypeUrl.LISTENER}
+        if refused and set(refused).issuperset(self.snapshot.of(TypeUrl.LISTENER)):
+            return ProxyState.REFUSED, next(iter(refused.values())).why
+        return self._behind(stream, refusals, "it has connected and not taken routes yet")
 
 
 def _is_of(name: str, listener: str) -> bool:
     return not listener or name == listener or name.startswith(f"{listener}/")
-
-
-def _connecting(proxy: Proxy) -> tuple[ProxyState, str]:
-    """A proxy that refuses its listeners never gets as far as asking for routes."""
-    refused = next((found for (kind, _), found in proxy.refused.items() if kind == TypeUrl.LISTENER), None)
-    if refused is not None:
-        return ProxyState.REFUSED, refused.why
-    return ProxyState.PENDING, "it has connected and not taken routes yet"

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from xds_server.domain.names import Ref
 from xds_server.ledger.carrier import CARRIERS, NOWHERE, UNKNOWN, Carrier
 from xds_server.ledger.entry import End, Entry, Holder, Summary
-from xds_server.ledger.fleet import Fleet, Proxy, Refused
+from xds_server.ledger.fleet import Fleet, Refused, Stream
+from xds_server.ledger.standing import Nothing, Refusals
 from xds_server.ledger.tracked import Tracked
 from xds_server.records.models import Release
 from xds_server.snapshot import Delivery, Resource, Snapshot, TypeUrl
@@ -46,9 +47,13 @@ class Published:
 
 
 class Ledger:
-    """`begun` are the entries that had not ended when the ledger was last kept, `last` the newest number ever given."""
+    """`begun` are the entries that had not ended when the ledger was last kept, `last` the newest number ever given.
 
-    def __init__(self, begun: Iterable[Entry] = (), last: int = 0) -> None:
+    Streams have numbers. Those of one node id are one proxy, which has accepted what all of them have.
+    """
+
+    def __init__(self, begun: Iterable[Entry] = (), last: int = 0, refusals: Refusals | None = None) -> None:
+        self._refusals = refusals or Nothing()
         self._begun = {entry.release: entry for entry in begun}
         self._last = self._restored = last
         # Who kept them from being live is waited for: the first that comes back does not speak for all.
@@ -58,7 +63,7 @@ class Ledger:
         self._current: dict[Ref, Tracked] = {}
         self._late: set[Ref] = set()
         self._fleets: dict[FleetName, Fleet] = {}
-        self._proxies: dict[str, Proxy] = {}
+        self._streams: dict[int, Stream] = {}
         self._unsaved: dict[int, Tracked | Entry] = {}
         self._news: set[Ref] = set()
         self._serial = 0
@@ -116,24 +121,15 @@ class Ledger:
                 self._finish(gone.ends(End.REMOVED, now))
             self._begun.clear()
 
-    def opened(self, proxy_id: str, fleet_name: FleetName, now: datetime) -> None:
-        """A stream of a proxy. Of several the newest tells what the proxy holds."""
-        proxy = self._proxies.get(proxy_id)
+    def opened(self, number: int, proxy: str, fleet_name: FleetName, now: datetime) -> None:
+        """A stream of a proxy: what its client holds is to be learned."""
         fleet = self._fleet(fleet_name)
-        held: list[Carrier] = []
-        if proxy is None:
-            proxy = self._proxies[proxy_id] = Proxy(fleet, proxy_id)
-        else:
-            held = proxy.fleet.leave(proxy, now)
-            proxy.begin(fleet)
-        proxy.streams += 1
-        fleet.enter(proxy)
-        if proxy_id in self._missing:
-            self._missing.discard(proxy_id)
+        stream = self._streams[number] = Stream(fleet, number, proxy)
+        fleet.enter(stream)
+        if proxy in self._missing:
+            self._missing.discard(proxy)
             if not self._missing:
                 self.go_on(now)
-        # Only now, because it is still connected: nothing becomes live for want of it.
-        self._settle(held, now)
         self._unblock(fleet, now)
 
     def go_on(self, now: datetime) -> None:
@@ -143,94 +139,93 @@ class Ledger:
         for tracked in held_up:
             self._look_at(tracked, now)
 
-    def closed(self, proxy_id: str, now: datetime) -> None:
-        proxy = self._proxies.get(proxy_id)
-        if proxy is None:
+    def closed(self, number: int, now: datetime) -> None:
+        stream = self._streams.pop(number, None)
+        if stream is None:
             return
-        proxy.streams -= 1
-        if not proxy.streams:
-            del self._proxies[proxy_id]
-            self._settle(proxy.fleet.leave(proxy, now), now)
-            self._unblock(proxy.fleet, now)
-            if proxy.fleet.is_forgotten:
-                del self._fleets[proxy.fleet.gateway, proxy.fleet.delivery]
+        fleet = stream.fleet
+        self._settle(fleet.leave(stream, now), now)
+        self._unblock(fleet, now)
+        if fleet.is_forgotten:
+            del self._fleets[fleet.gateway, fleet.delivery]
 
-    def has_stated(self, proxy_id: str, kind: str) -> bool:
+    def has_stated(self, number: int, kind: str) -> bool:
         """It is known what the proxy held of a type when it connected; of types that carry nothing it need not be."""
-        proxy = self._proxies.get(proxy_id)
-        return proxy is None or kind != TypeUrl.VIRTUAL_HOST or kind in proxy.spoken
+        stream = self._streams.get(number)
+        return stream is None or kind != TypeUrl.VIRTUAL_HOST or kind in stream.spoken
 
-    def stated(self, proxy_id: str, kind: TypeUrl, held: Mapping[str, Resource], now: datetime) -> None:
+    def stated(self, number: int, kind: TypeUrl, held: Mapping[str, Resource], now: datetime) -> None:
         """What a proxy holds of a type, by what it said when it connected."""
-        proxy = self._proxies.get(proxy_id)
-        if proxy is None:
+        stream = self._streams.get(number)
+        if stream is None:
             return
         for name, resource in held.items():
-            proxy.fleet.hold(proxy, kind, name, resource.version)
-        if proxy.fleet.speaks(proxy, kind):
-            self._unblock(proxy.fleet, now)
+            stream.fleet.hold(stream, kind, name, resource.version)
+        if stream.fleet.speaks(stream, kind):
+            self._unblock(stream.fleet, now)
 
-    def sent(self, proxy_id: str, type_url: str, resources: Iterable[Resource]) -> None:
+    def sent(self, number: int, type_url: str, resources: Iterable[Resource]) -> None:
         """What it holds of these is not known until it answers."""
-        proxy = self._proxies.get(proxy_id)
+        stream = self._streams.get(number)
         kind = _carrying(type_url)
-        if proxy is None or kind is None:
+        if stream is None or kind is None:
             return
         versions = {each.name: each.version for each in resources}
-        proxy.way[type_url] = versions
+        stream.way[type_url] = versions
         for name in versions:
-            proxy.fleet.hold(proxy, kind, name, UNKNOWN)
+            stream.fleet.hold(stream, kind, name, UNKNOWN)
 
     def acked(
-        self, proxy_id: str, type_url: str, resources: Iterable[Resource], removed: Iterable[str], now: datetime
+        self, number: int, type_url: str, resources: Iterable[Resource], removed: Iterable[str], now: datetime
     ) -> None:
-        proxy = self._proxies.get(proxy_id)
-        if proxy is None:
+        stream = self._streams.get(number)
+        if stream is None:
             return
         taken = list(resources)
-        proxy.way.pop(type_url, None)
+        stream.way.pop(type_url, None)
         for each in taken:
-            proxy.fleet.forgive(proxy, type_url, each)
+            stream.fleet.forgive(stream, type_url, each)
         kind = _carrying(type_url)
         if kind is not None:
-            self._take(proxy, kind, taken, now)
+            self._take(stream, kind, taken, now)
             for name in removed:
-                self._settle([found] if (found := proxy.fleet.hold(proxy, kind, name, None)) else [], now)
+                self._settle([found] if (found := stream.fleet.hold(stream, kind, name, None)) else [], now)
         elif type_url == TypeUrl.LISTENER:
-            self._listen(proxy, taken, removed, now)
+            self._listen(stream, taken, removed, now)
+        self._unblock(stream.fleet, now)
 
-    def nacked(self, proxy_id: str, type_url: str, why: str, refused: Mapping[str, str]) -> None:
+    def nacked(self, number: int, type_url: str, why: str, refused: Mapping[str, str]) -> None:
         """What it holds of that response stays unknown. The refusal stands until it accepts that or newer."""
-        proxy = self._proxies.get(proxy_id)
-        if proxy is None:
+        stream = self._streams.get(number)
+        if stream is None:
             return
-        proxy.way.pop(type_url, None)
+        stream.way.pop(type_url, None)
         for name, version in refused.items():
-            proxy.refused[type_url, name] = Refused(version, why)
-        for tracked in _concerned(proxy.fleet, type_url, refused):
+            stream.refused[type_url, name] = Refused(version, why)
+        for tracked in _concerned(stream.fleet, type_url, refused):
             if tracked.open:
                 self._touch(tracked)
 
-    def _take(self, proxy: Proxy, kind: TypeUrl, resources: list[Resource], now: datetime) -> None:
+    def _take(self, stream: Stream, kind: TypeUrl, resources: list[Resource], now: datetime) -> None:
         moved = []
         for each in resources:
-            carrier = proxy.fleet.hold(proxy, kind, each.name, each.version)
+            carrier = stream.fleet.hold(stream, kind, each.name, each.version)
             if carrier is not None:
                 carrier.accepted(each.version, self._serial, now)
                 moved.append(carrier)
-        ready = proxy.fleet.speaks(proxy, kind)
+        ready = stream.fleet.speaks(stream, kind)
         self._settle(moved, now)
         if ready:
-            self._unblock(proxy.fleet, now)
+            self._unblock(stream.fleet, now)
 
-    def _listen(self, proxy: Proxy, listeners: list[Resource], removed: Iterable[str], now: datetime) -> None:
+    def _listen(self, stream: Stream, listeners: list[Resource], removed: Iterable[str], now: datetime) -> None:
         """A proxy that has a listener will hold the routes that it needs; with the listener they go."""
-        fleet = proxy.fleet
+        fleet = stream.fleet
         for name in (need for listener in listeners for need in listener.needs):
-            if name not in fleet.carriers or proxy.id not in fleet.carriers[name].holders:
-                fleet.hold(proxy, TypeUrl.ROUTES, name, UNKNOWN)
+            if name not in fleet.carriers or stream.number not in fleet.carriers[name].holders:
+                fleet.hold(stream, TypeUrl.ROUTES, name, UNKNOWN)
         for name in removed:
-            self._settle(fleet.forget(proxy, name), now)
+            self._settle(fleet.forget(stream, name), now)
 
     def _begin(self, change: Change, record: Release, now: datetime) -> None:
         """A content comes into force, or is still in force after a restart."""
@@ -262,7 +257,7 @@ class Ledger:
                 self._look_at(tracked, now)
 
     def _unblock(self, fleet: Fleet, now: datetime) -> None:
-        if fleet.proxies and not fleet.connecting:
+        if fleet.blocked and fleet.streams and not fleet.connecting:
             blocked, fleet.blocked = fleet.blocked, set()
             for tracked in blocked:
                 self._look_at(tracked, now)
@@ -278,13 +273,14 @@ class Ledger:
             self._conclude(tracked, now)
 
     def _conclude(self, tracked: Tracked, now: datetime) -> None:
-        """Nobody who holds it is behind; but some may not have said what they hold, or there may be nobody."""
+        """Nobody who holds it is behind. But some may not have said what they hold, or there may be nobody; or who asks
+        for it next would not get it."""
         if self._missing and tracked.entry.number <= self._restored:
             self._held_up.add(tracked)
             return
         fleets = self._fleets_of(tracked)
-        blocking = [each for each in fleets if each.connecting]
-        if not (blocking or any(each.proxies for each in fleets)):
+        blocking = [each for each in fleets if each.connecting or _holds_back(each, tracked)]
+        if not (blocking or any(each.streams for each in fleets)):
             blocking = fleets
         for fleet in fleets:
             fleet.blocked.discard(tracked)
@@ -319,7 +315,10 @@ class Ledger:
         serial, since = tracked.serial, tracked.entry.accepted
         parts = (each.summary(tracked.hosts, _wanted(serial), since) for each in self._fleets_of(tracked))
         entry = replace(tracked.entry, summary=sum(parts, Summary()))
-        if not tracked.open or serial is None:
+        if not tracked.open:
+            return entry
+        entry = replace(entry, refusal=self._refusal_of(tracked))
+        if serial is None:
             return entry
         carriers = self._carriers_of(tracked)
         first = [at for each in carriers if (at := each.first_ack(serial)) is not None]
@@ -329,6 +328,10 @@ class Ledger:
             first_ack=min([*first, *_said(entry.first_ack)], default=None),
             last_ack=max([*last, *_said(entry.last_ack)], default=None),
         )
+
+    def _refusal_of(self, tracked: Tracked) -> str:
+        found = (each for fleet in self._fleets_of(tracked) for each in fleet.refusals(tracked.hosts))
+        return " ".join(dict.fromkeys(map(self._refusals.words, found)))
 
     def _holders(self, tracked: Tracked) -> Iterator[Holder]:
         for fleet in self._fleets_of(tracked):
@@ -343,12 +346,16 @@ class Ledger:
     def _fleet(self, name: FleetName) -> Fleet:
         found = self._fleets.get(name)
         if found is None:
-            found = self._fleets[name] = Fleet(*name)
+            found = self._fleets[name] = Fleet(*name, self._refusals)
         return found
 
 
 def _carrying(type_url: str) -> TypeUrl | None:
     return next((kind for kind in CARRIERS if kind == type_url), None)
+
+
+def _holds_back(fleet: Fleet, tracked: Tracked) -> bool:
+    return any(each.held_back for each in fleet.refusals(tracked.hosts))
 
 
 def _said(at: datetime | None) -> list[datetime]:

@@ -14,13 +14,17 @@ from xds_server.snapshot import Resource
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Who a proxy says it is. `version` is Envoy's (`1.40.0`), empty for other clients."""
+    """Who a proxy says it is. `version` is Envoy's (`1.40.0`), empty for other clients.
+
+    `stream` is the server's number of the stream on which it does: several may say the same.
+    """
 
     id: str
     cluster: str = ""
     role: str = ""
     build: str = ""
     version: str = ""
+    stream: int = field(default=0, compare=False)
 
     @property
     def envoy(self) -> Minor:

@@ -111,6 +111,11 @@ class Stream(ABC, Generic[Request]):
         channel = self._channels.get(type_url)
         return channel is not None and channel.refused.get(resource.name) == resource.version
 
+    def lacks(self, type_url: TypeUrl, resource: str, version: str) -> bool:
+        """The client refused this content, and holds no other by that name."""
+        channel = self._channels.get(type_url)
+        return channel is not None and channel.refused.get(resource) == version and resource not in channel.held
+
     @property
     def _world(self) -> Snapshot | None:
         return self._outlook.snapshot

@@ -13,6 +13,7 @@ from typing_extensions import override
 from xds_server.domain.names import Ref
 from xds_server.ledger.entry import Entry
 from xds_server.ledger.ledger import Ledger, Published
+from xds_server.ledger.standing import Refusals
 from xds_server.protocol.events import Acked, Nacked, Node, Send
 from xds_server.runtime.observers import Nobody
 from xds_server.runtime.worlds import fleet_of
@@ -27,8 +28,14 @@ MOST = 200
 class Bookkeeping(Nobody):
     """Belongs to one event loop. `unsaved` is set while there is something to save, `began` once there is a world."""
 
-    def __init__(self, store: Store, connections: Connections, clock: Callable[[], datetime]) -> None:
-        self.ledger = Ledger(*store.begun())
+    def __init__(
+        self,
+        store: Store,
+        connections: Connections,
+        clock: Callable[[], datetime],
+        refusals: Refusals | None = None,
+    ) -> None:
+        self.ledger = Ledger(*store.begun(), refusals)
         self.unsaved = asyncio.Event()
         self.began = asyncio.Event()
         self.revision = 0
@@ -109,35 +116,36 @@ class Bookkeeping(Nobody):
     def opened(self, node: Node, mode: str) -> None:
         fleet = fleet_of(node, mode)
         if fleet is not None:
-            self.ledger.opened(node.id, fleet, self._clock())
+            self.ledger.opened(node.stream, node.id, fleet, self._clock())
         self._follow()
 
     @override
     def closed(self, node: Node, mode: str) -> None:
-        self.ledger.closed(node.id, self._clock())
+        self.ledger.closed(node.stream, self._clock())
         self._follow()
 
     @override
     def sent(self, node: Node, send: Send) -> None:
         self._learn(node, send.type_url)
-        self.ledger.sent(node.id, send.type_url, send.resources)
+        self.ledger.sent(node.stream, send.type_url, send.resources)
 
     @override
     def acked(self, node: Node, acked: Acked) -> None:
         self._learn(node, acked.type_url)
-        self.ledger.acked(node.id, acked.type_url, acked.resources, acked.removed, self._clock())
+        self.ledger.acked(node.stream, acked.type_url, acked.resources, acked.removed, self._clock())
         self._follow()
 
     @override
     def nacked(self, node: Node, nacked: Nacked) -> None:
-        self.ledger.nacked(node.id, nacked.type_url, nacked.reason, nacked.refused)
+        self.ledger.nacked(node.stream, nacked.type_url, nacked.reason, nacked.refused)
         self._follow()
         self.ring()
 
     def _learn(self, node: Node, type_url: str) -> None:
         """What a proxy holds of virtual hosts from before is known as soon as it has said anything about them."""
-        streams = self._connections.of(node.id)
-        if streams and not self.ledger.has_stated(node.id, type_url):
+        if self.ledger.has_stated(node.stream, type_url):
+            return
+        connection = self._connections.on(node)
+        if connection is not None:
             kind = TypeUrl(type_url)
-            held = streams[-1].stream.holds(kind)
-            self.ledger.stated(node.id, kind, held, self._clock())
+            self.ledger.stated(node.stream, kind, connection.stream.holds(kind), self._clock())

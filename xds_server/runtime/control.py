@@ -30,7 +30,7 @@ from xds_server.runtime.connected import Connected
 from xds_server.runtime.extending import Extending
 from xds_server.runtime.extensions import Caller, Extender
 from xds_server.runtime.metrics import Metrics
-from xds_server.runtime.refusals import Refusals
+from xds_server.runtime.refusals import Refusals, StandingRefusals
 from xds_server.runtime.worlds import GatewayWorlds
 from xds_server.snapshot import Delivery, TypeUrl
 from xds_server.state.extended import extended_in, extended_key, extended_row
@@ -76,7 +76,8 @@ class Control(Caller):
         self._refusals = Refusals(self._wanted, self.worlds.quarantined, self._report_soon)
         self._connected = Connected(self._report_soon)
         self.connections = Connections()
-        self.books = Bookkeeping(store, self.connections, clock)
+        standing = StandingRefusals(self._refusals, self.connections, self.worlds.holds_back, lambda: self._admission)
+        self.books = Bookkeeping(store, self.connections, clock, standing)
         self._late: frozenset[Ref] = frozenset()
         self._found: frozenset[Problem] = frozenset()
         self._problems_changed: Callable[[Set[Problem], Set[Problem]], None] = lambda _before, _after: None

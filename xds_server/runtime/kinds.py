@@ -46,6 +46,17 @@ class ServedKind:
     def quarantined(self, type_url: TypeUrl, name: str, version: str) -> bool:
         return self._kind.quarantined(type_url, name, version)
 
+    @property
+    def served(self) -> bool:
+        """It has streams."""
+        return bool(self._hear)
+
+    def holds_back(self, type_url: TypeUrl, name: str, version: str) -> bool:
+        """It is in quarantine, and so is what needs it: of anything but what carries releases an older one would do."""
+        there = self.settled is not None and name in self.settled.of(type_url)
+        needed = type_url in (TypeUrl.VIRTUAL_HOST, TypeUrl.ROUTES) or not there
+        return needed and self.quarantined(type_url, name, version)
+
     def join(self, stream: Stream[Any], hear: Hear) -> Seat:
         """`hear` is told what the stream says, at once and from now on."""
         member, told = self._kind.join(stream, monotonic())

@@ -8,14 +8,17 @@ from typing_extensions import override
 
 from xds_server.domain.names import Ref, ref
 from xds_server.domain.problems import Problem
+from xds_server.ledger.standing import Refusals as Standings
+from xds_server.ledger.standing import Standing
 from xds_server.protocol.events import Acked, Nacked, Node
 from xds_server.records.admitted import Admission
 from xds_server.resources.refusals import Refusal, refusal_problems
 from xds_server.runtime.observers import Nobody
-from xds_server.snapshot import TypeUrl
+from xds_server.snapshot import Delivery, TypeUrl
+from xds_server.transport.connections import Connections
 
 
-class _Subject(NamedTuple):
+class Subject(NamedTuple):
     """A content of a resource, as proxies of one gateway are sent it: older ones may be sent another."""
 
     gateway: Ref
@@ -58,7 +61,7 @@ class Refusals(Nobody):
         self._quarantined = quarantined
         self._changed = changed
         self._streams: Counter[str] = Counter()
-        self._refused: dict[_Subject, _Refused] = {}
+        self._refused: dict[Subject, _Refused] = {}
 
     @override
     def opened(self, node: Node, mode: str) -> None:
@@ -88,19 +91,31 @@ class Refusals(Nobody):
                 self._changed()
 
     def problems(self, admission: Admission) -> Iterator[Problem]:
-        for subject, refused in self._refused.items():
+        for subject in self._refused:
             gateway, type_url, name, version = subject
             if self._wanted(gateway, TypeUrl(type_url), name, version):
-                yield from refusal_problems(Refusal(gateway, type_url, name, *refused.summary), admission)
+                yield from self.problems_of(subject, admission)
 
-    def _stands(self, subject: _Subject) -> bool:
+    def problems_of(self, subject: Subject, admission: Admission) -> Iterator[Problem]:
+        """Those of one content, if it is refused."""
+        refused = self._refused.get(subject)
+        if refused is not None:
+            yield from refusal_problems(
+                Refusal(subject.gateway, subject.type_url, subject.name, *refused.summary), admission
+            )
+
+    def of(self, gateway: Ref) -> Iterator[Subject]:
+        """All that proxies of a gateway refuse, also of what they should not have any more."""
+        return (subject for subject in self._refused if subject.gateway == gateway)
+
+    def _stands(self, subject: Subject) -> bool:
         """Whatever becomes of the proxy."""
         gateway, type_url, name, version = subject
         return self._quarantined(gateway, TypeUrl(type_url), name, version)
 
     def _add(self, node: Node, nacked: Nacked, name: str, version: str) -> bool:
         """Whether it is news to an operator."""
-        subject = _Subject(ref(node.cluster), nacked.type_url, name, version)
+        subject = Subject(ref(node.cluster), nacked.type_url, name, version)
         same = (each for each in self._refused if each[:3] == subject[:3] and each != subject)
         withdrawn = self._withdraw(node, same)
         refused = self._refused.setdefault(subject, _Refused())
@@ -110,7 +125,7 @@ class Refusals(Nobody):
             refused.why = nacked.reason
         return withdrawn or refused.summary != before
 
-    def _withdraw(self, node: Node, subjects: Iterable[_Subject]) -> bool:
+    def _withdraw(self, node: Node, subjects: Iterable[Subject]) -> bool:
         """The proxy refuses these no longer; whether it did."""
         found = [each for each in subjects if node.id in self._refused[each].nodes]
         for subject in found:
@@ -119,3 +134,39 @@ class Refusals(Nobody):
             if not refused.nodes:
                 del self._refused[subject]
         return bool(found)
+
+
+class StandingRefusals(Standings):
+    """The same for the ledger. `holds_back` tells whether proxies of a gateway are kept from a content, and from what
+    needs it."""
+
+    def __init__(
+        self,
+        refusals: Refusals,
+        connections: Connections,
+        holds_back: Callable[[Ref, Delivery, TypeUrl, str, str], bool],
+        admission: Callable[[], Admission],
+    ) -> None:
+        self._refusals = refusals
+        self._connections = connections
+        self._holds_back = holds_back
+        self._admission = admission
+
+    @override
+    def standing(self, gateway: Ref, delivery: Delivery) -> list[Standing]:
+        found = []
+        for _, type_url, name, version in self._refusals.of(gateway):
+            kind = TypeUrl(type_url)
+            held_back = self._holds_back(gateway, delivery, kind, name, version)
+            found.append(Standing(gateway, kind, name, version, held_back))
+        return found
+
+    @override
+    def words(self, refusal: Standing) -> str:
+        subject = Subject(refusal.gateway, refusal.kind, refusal.name, refusal.version)
+        return " ".join(map(str, self._refusals.problems_of(subject, self._admission())))
+
+    @override
+    def lacks(self, proxy: str, stream: int, refusal: Standing) -> bool:
+        found = self._connections.on(Node(proxy, stream=stream))
+        return found is not None and found.stream.lacks(refusal.kind, refusal.name, refusal.version)

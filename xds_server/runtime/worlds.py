@@ -128,6 +128,12 @@ class GatewayWorlds(Worlds):
         kinds = (kind for of, kind in self._kinds.items() if of.gateway == gateway)
         return any(kind.quarantined(type_url, name, version) for kind in kinds)
 
+    def holds_back(self, gateway: Ref, delivery: Delivery, type_url: TypeUrl, name: str, version: str) -> bool:
+        """Some proxies of the gateway are not told this, nor what needs it: of those that are connected, if any is."""
+        kinds = [kind for of, kind in self._kinds.items() if (of.gateway, of.delivery) == (gateway, delivery)]
+        asked = [kind for kind in kinds if kind.served] or kinds
+        return any(kind.holds_back(type_url, name, version) for kind in asked)
+
     def forget(self, gateways: set[Ref]) -> set[Ref]:
         """Only these are left: say which are gone. Their proxies keep what they were told."""
         gone = self._told.keys() - gateways

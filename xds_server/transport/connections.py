@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -56,9 +57,11 @@ class Connections:
 
     def __init__(self) -> None:
         self._open: dict[str, list[Connection]] = {}
+        self._numbers = count(1)
 
     def enter(self, node: Node, mode: str, stream: Stream[Any]) -> Connection:
-        made = Connection(node, mode, monotonic(), stream)
+        """Its node has the number of the stream."""
+        made = Connection(replace(node, stream=next(self._numbers)), mode, monotonic(), stream)
         self._open.setdefault(node.id, []).append(made)
         return made
 
@@ -70,6 +73,10 @@ class Connections:
 
     def of(self, node_id: str) -> list[Connection]:
         return self._open.get(node_id, [])
+
+    def on(self, node: Node) -> Connection | None:
+        """The stream of this number."""
+        return next((each for each in self.of(node.id) if each.node.stream == node.stream), None)
 
     def __iter__(self) -> Iterator[Connection]:
         for each in list(self._open.values()):

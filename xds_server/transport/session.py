@@ -130,13 +130,14 @@ class Session(Generic[Request]):
     def _enter(self, node: Node) -> None:
         """The client has said who it is."""
         here = self._surroundings
-        self._client = node
         log.info("stream opened", node=node.id, cluster=node.cluster, mode=self._dialect.mode, version=node.version)
-        duplicate = bool(here.connections.of(node.id))
+        others = len(here.connections.of(node.id))
         self._connection = here.connections.enter(node, self._dialect.mode, self._stream)
+        self._client = node = self._connection.node
         here.observer.opened(node, self._dialect.mode)
-        if duplicate:
+        if others == 1:  # once, however many more there are
             log.warning("node id is on two streams", node=node.id)
+        if others:
             here.observer.duplicate(node)
         objection = here.worlds.objection(node)
         if objection:
