@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -109,10 +110,21 @@ def test_a_file_whose_release_is_broken_is_refused_without_asking(records: Path)
 def test_every_release_of_a_file_is_waited_for(records: Path) -> None:
     (records / "both.yaml").write_text(documents(release("a", "a.test"), build("x"), release("b", "b.test")), "utf-8")
 
-    assert [(each.release, len(each.content), each.fresh) for each in awaited_in(records / "both.yaml")] == [
+    found = awaited_in(records / "both.yaml")
+
+    assert [(each.release, len(each.content), each.since is not None) for each in found] == [
         ("a", 32, True),
         ("b", 32, True),
     ]
+
+
+def test_a_file_is_as_old_as_its_place(records: Path) -> None:
+    """Whoever copies a file may keep the time at which it was written."""
+    os.utime(records / "shop.yaml", (0, 0))
+
+    [found] = awaited_in(records / "shop.yaml")
+    assert found.since is not None
+    assert found.since.year > 2000
 
 
 @pytest.mark.parametrize(

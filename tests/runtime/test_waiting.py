@@ -11,8 +11,8 @@ import aiohttp
 import grpc.aio
 import pytest
 
-from tests.protocol.worlds import RDS
-from tests.records.folder import release, shop_in
+from tests.protocol.worlds import CDS, RDS
+from tests.records.folder import build, deployment, documents, release, shop_in
 from tests.runtime.test_serve import LOOPBACK, free_ports, ready
 from tests.transport.test_server import Client
 from xds_server.domain.addresses import Address
@@ -26,22 +26,34 @@ SHOP_REF, LATER_REF = Ref("default", "shop"), Ref("default", "later")
 
 @dataclass
 class Proxy:
-    """A SotW client that takes routes only. It answers a response when `accept` or `refuse` is called."""
+    """A SotW client that takes routes, and if it asks for them clusters. It answers when `accept` or `refuse` is
+    called."""
 
     client: Client
+    type_url: str = RDS
     nonce: str = ""
     version: str = ""
 
     async def routes(self) -> None:
-        """Read the next routes."""
+        """Read the next response."""
         response = await self.client.read()
-        self.nonce, self.version = response.nonce, response.version_info
+        self.type_url, self.nonce, self.version = response.type_url, response.nonce, response.version_info
+
+    async def clusters(self) -> None:
+        """Take all clusters, from now on."""
+        await self.client.ask(CDS)
+        await self.routes()
+        await self.accept()
 
     async def accept(self) -> None:
-        await self.client.ask(RDS, "edge/http", response_nonce=self.nonce, version_info=self.version)
+        await self._answer(version_info=self.version)
 
     async def refuse(self, why: str) -> None:
-        await self.client.ask(RDS, "edge/http", response_nonce=self.nonce, error_detail={"message": why})
+        await self._answer(error_detail={"message": why})
+
+    async def _answer(self, **said: Any) -> None:
+        names = ("edge/http",) if self.type_url == RDS else ()
+        await self.client.ask(self.type_url, *names, response_nonce=self.nonce, **said)
 
 
 @dataclass
@@ -88,6 +100,10 @@ class House:
             assert answer.status == status, await answer.text()
             return await answer.json()
 
+    async def why(self, name: str) -> str:
+        """What is said at once to who waits for a release."""
+        return str((await self.get(f"/releases/{name}/wait?timeout=0"))["why"])
+
     async def wait(self, question: str = "", name: str = "shop") -> dict[str, Any]:
         found: dict[str, Any] = await self.get(f"/releases/{name}/wait?timeout={PATIENCE}{question}")
         return found
@@ -132,7 +148,10 @@ async def test_waiting_ends_when_the_proxy_refuses(records: Path) -> None:
         await proxy.refuse("bad routes")
 
         found = await here.wait(f"&content={here.control.books.ledger.content(SHOP_REF)}")
-        assert (found["verdict"], found["why"]) == ("refused", "0 of 1 accepted, 1 refused: bad routes")
+        assert found["verdict"] == "refused"
+        counted, _, why = found["why"].partition(": ")
+        assert (counted, found["entry"]["status"]) == ("0 of 1 accepted, 1 refused", f"{counted}: bad routes")
+        assert "error: Gateway/default/edge: proxy envoy-1 refuses RouteConfiguration edge/http: bad routes" in why
         [said] = (await here.get("/proxies"))["proxies"]
         assert (said["id"], said["delivery"], said["because"], said["inSync"]) == ("envoy-1", "full", "SotW", False)
         assert said["lastRefusal"]["reason"] == "bad routes"
@@ -151,8 +170,14 @@ async def test_what_is_replaced_meanwhile_is_superseded(records: Path) -> None:
         found = await waiting
         assert found["verdict"] == "superseded"
         assert (await here.wait(f"&content={found['content']}"))["verdict"] == "superseded"
-        again = await here.get(f"/releases/shop/wait?timeout=0&again=true&content={found['content']}")
-        assert (again["verdict"], again["why"]) == ("pending", "the server has another content in force")
+        assert found["inForce"]["number"] == found["entry"]["number"] + 1
+        path = f"/releases/shop/wait?timeout=0&content={found['content']}"
+        gone = await here.get(f"{path}&since=2000-01-01T00:00:00Z")
+        assert (gone["verdict"], gone["entry"]["number"]) == ("superseded", found["entry"]["number"])
+        assert gone["why"].startswith("it came into force before it was asked for, and was replaced (")
+        later = await here.get(f"{path}&since=2100-01-01T00:00:00Z")
+        assert (later["verdict"], later["why"]) == ("pending", "it has not come into force yet")
+        assert later["inForce"] == gone["inForce"]
 
 
 async def test_a_record_that_is_held_back_is_refused_with_the_problem(records: Path) -> None:
@@ -164,7 +189,11 @@ async def test_a_record_that_is_held_back_is_refused_with_the_problem(records: P
         assert found["verdict"] == "refused"
         assert "[UnknownDeployment]" in found["why"]
         assert "[UnknownDeployment]" in (await here.get("/releases/shop"))["refused"]
-        assert (await here.wait(f"&content={found['content']}"))["verdict"] == "live", "last good is in force"
+        assert (found["entry"], found["inForce"]["state"]) == (None, "live")
+        assert found["content"] not in ("", found["inForce"]["content"]), "the content that is refused"
+        assert (await here.wait(f"&content={found['content']}"))["verdict"] == "refused"
+        good = await here.wait(f"&content={found['inForce']['content']}")
+        assert (good["verdict"], good["inForce"]) == ("live", None), "last good is in force"
 
 
 async def test_nobody_is_connected(records: Path) -> None:
@@ -172,6 +201,44 @@ async def test_nobody_is_connected(records: Path) -> None:
         found = await here.get("/releases/shop/wait?timeout=0")
 
         assert (found["verdict"], found["entry"]["state"]) == ("no proxies", "no proxies")
+        assert found["why"] == "no proxy of its gateways is connected: edge"
+        assert found["entry"]["status"] == "no proxy is connected"
+
+
+async def test_a_cluster_that_the_release_needs_is_refused(records: Path) -> None:
+    async with house(records) as here, here.proxy() as proxy:
+        await proxy.clusters()
+        new = documents(build("web-3", "b3"), deployment("v3", "b3"), release("shop", "shop.test", to="v3"))
+        here.write("shop.yaml", new)
+        await proxy.routes()
+        assert proxy.type_url == CDS
+        await proxy.refuse("v3/web: no such transport socket")
+
+        found = await here.wait()
+        assert found["verdict"] == "refused"
+        assert "error: AppDeployment/default/v3: proxy envoy-1 refuses Cluster v3/web: v3/web: no such" in found["why"]
+        told = await here.get("/releases/shop")
+        assert [told["current"]["state"], told["entries"][0]["state"]] == ["refused", "refused"]
+        assert (await here.get("/releases"))[0]["refusal"] == told["current"]["refusal"] != ""
+
+
+async def test_what_was_refused_stays_refused_when_the_proxy_is_gone(records: Path) -> None:
+    async with house(records) as here, here.proxy("one") as one, here.proxy("two") as two:
+        here.write("shop.yaml", release("shop", "shop.test", to="v2"))
+        reads = {asyncio.create_task(each.routes()): each for each in (one, two)}  # noqa: TID251 - one of them is first
+        [first], [second] = await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
+        second.cancel()
+        await reads[first].refuse("bad routes")
+        await here.until(lambda: "Refused" in {each.reason for each in here.control.problems})
+        reads[first].client.call.cancel()
+        await here.until(lambda: len(list(here.control.connections)) == 1)
+
+        found = await here.wait()
+        assert (found["verdict"], found["entry"]["counts"]["refused"]) == ("refused", 0)
+        assert "refuses RouteConfiguration edge/http: bad routes" in found["why"]
+        [left] = found["entry"]["proxies"]
+        assert left["state"] == "pending"
+        assert left["why"].startswith("it is not sent it: edge.yaml:1")
 
 
 async def test_what_has_not_been_read_is_waited_for(records: Path) -> None:
@@ -185,7 +252,11 @@ async def test_what_has_not_been_read_is_waited_for(records: Path) -> None:
         await proxy.routes()
         await proxy.accept()
         assert (await waiting)["verdict"] == "live"
-        assert (await here.get("/releases/never/wait?timeout=0"))["why"] == "the server has no such release in force"
+        assert await here.why("never") == "there is no release 'never' yet; there is later, shop"
+        assert await here.why("shpo") == "there is no release 'shpo' yet; near it is shop"
+        here.write("later.yaml", "")
+        await here.until(lambda: here.control.books.ledger.content(LATER_REF) is None)
+        assert (await here.why("later")).startswith("release 'later' was removed at 2")
 
 
 async def test_a_content_alone_finds_its_release(records: Path) -> None:
@@ -238,6 +309,11 @@ async def test_who_watches_proxies_hears_of_a_change(records: Path) -> None:
         ("/releases/shop/wait?timeout=601", 400, "query timeout: "),
         ("/wait?content=", 400, "content '' is none"),
         ("/wait", 400, "query content: field required"),
+        ("/releases/shop/wait?entry=99", 404, "there is no entry 99 of release 'shop': there are 1"),
+        ("/releases/nobody/wait?entry=1", 404, "there is no entry 1 of release 'nobody': there is none"),
+        ("/wait?content=00000000&entry=1", 404, "there is no entry 1 of content '00000000': there is none"),
+        ("/releases/shop/wait?entry=-1", 400, "query entry: "),
+        ("/releases/shop/wait?since=noon", 400, "query since: "),
         ("/releases?limit=0", 400, "query limit: "),
         ("/releases/nobody", 404, "release 'nobody' is not known here: GET /releases lists"),
         ("/proxies/nobody", 404, "no proxy with node id 'nobody' is connected"),

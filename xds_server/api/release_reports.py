@@ -45,6 +45,7 @@ class EntryReport(Said):
     content: str
     state: State
     status: str = Field(description="Such as: 38 of 40 accepted, 1 pending, 1 refused: <reason>.")
+    refusal: str = Field(description="Which record is refused and why, if that keeps it from being live now.")
     counts: Mapping[str, int] = Field(description="Proxies by what they did with it.")
     accepted: datetime = Field(description="When it came into force.")
     first_ack: datetime | None = Field(description="When a proxy first accepted a resource that carries it.")
@@ -65,19 +66,21 @@ class ReleaseReport(Said):
 
 
 class Answer(Said):
-    """What came of waiting for a content. `entry` is null as long as it has not come into force."""
+    """What came of waiting for a content. `entry` is null as long as it has not come into force. `in_force`: what is in
+    force of the release in its place."""
 
     verdict: Verdict
     why: str
     release: str
     content: str
     entry: EntryReport | None
+    in_force: EntryReport | None = None
 
 
 class Question(BaseModel):
-    """What is waited for. Empty `content`: what is in force. `entry`: an entry that an earlier answer named.
+    """What is waited for. Empty `content`: what is in force. `entry`: an entry that an earlier answer named; 0: none.
 
-    `again`: an earlier time at which the content was in force does not count.
+    `since`: when it was asked for, such as by writing a file: what came into force before is not it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -85,7 +88,7 @@ class Question(BaseModel):
     release: Ref | None = None
     content: str = ""
     entry: int = 0
-    again: bool = False
+    since: datetime | None = None
 
 
 def entry_report(entry: Entry, holders: list[Holder] | None = None) -> EntryReport:
@@ -97,6 +100,7 @@ def entry_report(entry: Entry, holders: list[Holder] | None = None) -> EntryRepo
         content=entry.content,
         state=entry.state,
         status=found.words,
+        refusal=entry.refusal,
         counts={to_camel(name): getattr(found, name) for name in map(str.lower, ProxyState.__members__)},
         accepted=entry.accepted,
         first_ack=entry.first_ack,
@@ -109,5 +113,9 @@ def entry_report(entry: Entry, holders: list[Holder] | None = None) -> EntryRepo
 
 def in_words(answer: Answer) -> str:
     """One line for people."""
-    who = f"release {answer.release or '?'}, content {short(answer.content) or '?'}"
-    return f"{who}: {answer.verdict}: {answer.why}"
+    who = [f"release {answer.release}"] if answer.release else []
+    who += [f"content {short(answer.content)}"] if answer.content else []
+    other = answer.in_force
+    end = "" if answer.why.endswith((".", "]")) else "."
+    rest = f"{end} In force is content {short(other.content)}, {other.state}: {other.status}" if other else ""
+    return f"{', '.join(who)}: {answer.verdict}: {answer.why}{rest}"

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, HTTPException, Path, Query
@@ -25,6 +26,11 @@ Content = Annotated[
 Seconds = Annotated[
     float, Query(alias="timeout", ge=0, le=LONGEST, description="Seconds after which it answers in any case.")
 ]
+Number = Annotated[int, Query(ge=0, description="The number of the entry, of an earlier answer. 0: none yet.")]
+Since = Annotated[
+    datetime | None,
+    Query(description="When it was asked for, in RFC 3339: what came into force before that is not it."),
+]
 After = Annotated[str, Query(description="The last release of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=PAGE, description="Releases on a page.")]
 
@@ -47,6 +53,9 @@ class Books(Protocol):
 
     def refusal(self, release: Ref) -> str:
         """Why what its records say is not in force; empty if it is."""
+
+    def unknown(self, question: Question) -> str:
+        """Which entries there are, if the question is about none of them; empty if it is."""
 
     async def wait(self, question: Question, seconds: float) -> Answer:
         """What comes of waiting so many seconds."""
@@ -78,19 +87,27 @@ def releases_api(books: Books, pause: Callable[[], Awaitable[None]]) -> APIRoute
 
     @api.get("/releases/{name}/wait", summary="Wait until a content of a release is live, or cannot become it")
     async def wait(
-        name: Name, content: Content = "", seconds: Seconds = 60.0, entry: int = 0, again: bool = False
+        name: Name, content: Content = "", seconds: Seconds = 60.0, entry: Number = 0, since: Since = None
     ) -> Answer:
-        """Answers at once when there is a verdict; `pending` or `no proxies` when the time is over. `entry`: the number
-        that an earlier answer gave. `again`: do not count an earlier time at which this content was in force."""
-        question = Question(release=ref(name), content=_checked(content), entry=entry, again=again)
-        return await books.wait(question, seconds)
+        """Answers at once when there is a verdict; `pending` or `no proxies` when the time is over. 404: there is no
+        such entry. A release that there is not may come: it is waited for."""
+        question = Question(release=ref(name), content=_checked(content), entry=entry, since=since)
+        return await _waited(books, question, seconds)
 
     @api.get("/wait", summary="Wait for a content, of whichever release")
-    async def wait_for(content: Content, seconds: Seconds = 60.0, entry: int = 0) -> Answer:
+    async def wait_for(content: Content, seconds: Seconds = 60.0, entry: Number = 0) -> Answer:
         """As `/releases/{name}/wait`."""
-        return await books.wait(Question(content=_checked(content, empty=False), entry=entry), seconds)
+        question = Question(content=_checked(content, empty=False), entry=entry)
+        return await _waited(books, question, seconds)
 
     return api
+
+
+async def _waited(books: Books, question: Question, seconds: float) -> Answer:
+    unknown = books.unknown(question)
+    if unknown:
+        raise wrong(404, unknown)
+    return await books.wait(question, seconds)
 
 
 async def _listed(books: Books, releases: list[Ref], pause: Callable[[], Awaitable[None]]) -> list[EntryReport]:

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ MARGIN = 10.0
 """Seconds that a server may take for its answer beyond those that it was given."""
 AGAIN = 0.2
 """Seconds before a server that does not answer is asked again."""
+GRACE = 2.0
+"""Seconds that a server has to read a file again that says what was in force before."""
 
 
 class Code(IntEnum):
@@ -59,26 +62,40 @@ class NotReleases(Exception):
 
 @dataclass(slots=True)
 class Awaited:
-    """What is waited for: a release, a content, or both. `fresh`: only if it comes into force, or is, now."""
+    """What is waited for: a release, a content, or both. `since`: when its file was written."""
 
     release: str = ""
     content: str = ""
-    fresh: bool = False
+    since: datetime | None = None
     entry: int = 0
     answer: Answer | None = None
+    began: float = field(default_factory=time.monotonic)
 
     def path(self, seconds: float) -> str:
         said = {"content": self.content, "timeout": f"{seconds:.3f}", "entry": self.entry}
         if not self.release:
             return f"/wait?{urlencode(said)}"
-        again = {"again": "true"} if self.fresh else {}
-        return f"/releases/{quote(self.release)}/wait?{urlencode({**said, **again})}"
+        since = {"since": self.since.isoformat()} if self.since else {}
+        return f"/releases/{quote(self.release)}/wait?{urlencode({**said, **since})}"
 
     def take(self, answer: Answer) -> None:
         """Of what was found in force it is waited for that very entry, whatever comes after it."""
         self.answer = answer
-        if answer.entry is not None:
+        if answer.entry is not None and not self._has_gone_before:
             self.entry, self.content = answer.entry.number, answer.content
+
+    @property
+    def _has_gone_before(self) -> bool:
+        """Its content was replaced before the server was asked. The file may have been written again just now."""
+        superseded = self.answer is not None and self.answer.verdict is Verdict.SUPERSEDED
+        return superseded and self.since is not None and not self.entry
+
+    @property
+    def is_over(self) -> bool:
+        """It cannot become live any more."""
+        if self._has_gone_before and time.monotonic() < self.began + GRACE:
+            return False
+        return self.answer is not None and self.answer.verdict in ENDS
 
 
 def awaited_in(file: Path) -> list[Awaited]:
@@ -95,7 +112,14 @@ def awaited_in(file: Path) -> list[Awaited]:
         raise NotReleases(f"{file} has releases that cannot come into force", errors)
     if not releases:
         raise NotReleases(f"{file} has no Release; name a file that has one, or a release")
-    return [Awaited(each.key.ref.word, document_content(each) or "", fresh=True) for each in releases if each.key]
+    since = _written(file)
+    return [Awaited(each.key.ref.word, document_content(each) or "", since) for each in releases if each.key]
+
+
+def _written(file: Path) -> datetime:
+    """When a file came to be what and where it is: whoever copies or renames it may keep the time of its content."""
+    found = file.stat()
+    return datetime.fromtimestamp(max(found.st_mtime, found.st_ctime), UTC)
 
 
 def waited(server: str, all_of: Sequence[Awaited], seconds: float, tell: Callable[[str], None]) -> None:
@@ -108,11 +132,14 @@ def waited(server: str, all_of: Sequence[Awaited], seconds: float, tell: Callabl
         share = max(SHORTEST, ROUND / len(pending))
         for each in pending:
             left = max(0.0, deadline - time.monotonic())
-            _ask(server, each, min(share, left), deadline, tell)
-            if each.answer is not None and each.answer.verdict in ENDS:
+            # The first answer is wanted at once: it may say that there is no such thing.
+            _ask(server, each, min(share, left) if each.answer else 0.0, deadline, tell)
+            if each.is_over:
                 return
         if time.monotonic() >= deadline:
             return
+        if any(each.answer is not None and each.answer.verdict in ENDS for each in pending):
+            time.sleep(AGAIN)
 
 
 def _ask(server: str, each: Awaited, seconds: float, deadline: float, tell: Callable[[str], None]) -> None:
@@ -130,7 +157,8 @@ def _ask(server: str, each: Awaited, seconds: float, deadline: float, tell: Call
             told = True
             time.sleep(AGAIN)
     if each.answer is not None and each.answer.why != before:
-        tell(f"{each.release or '?'} {short(each.content)}: {each.answer.why}")
+        who = " ".join(filter(None, (each.answer.release, short(each.answer.content))))
+        tell(f"{who}: {each.answer.why}")
 
 
 def answers(all_of: Sequence[Awaited]) -> Iterator[Answer]:

@@ -1,7 +1,8 @@
 """Waiting for a content of a release: until there is a verdict, by what the ledger, its history and the records say."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+import difflib
+from collections.abc import Callable, Iterable, Iterator
 
 from typing_extensions import override
 
@@ -10,19 +11,27 @@ from xds_server.api.releases import Books
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Severity
 from xds_server.ledger.content import document_content
-from xds_server.ledger.entry import Entry, Holder, State
+from xds_server.ledger.entry import End, Entry, Holder, State
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
+from xds_server.records.models import Release
 from xds_server.runtime.bookkeeping import Bookkeeping
+from xds_server.state.store import PER_RELEASE
 
-FINAL = {
+VERDICTS = {
     State.LIVE: Verdict.LIVE,
     State.REPLACED: Verdict.LIVE,
     State.REFUSED: Verdict.REFUSED,
     State.SUPERSEDED: Verdict.SUPERSEDED,
     State.REMOVED: Verdict.SUPERSEDED,
+    State.NO_PROXIES: Verdict.NO_PROXIES,
+    State.PENDING: Verdict.PENDING,
 }
-"""States that waiting ends with."""
+SHOWN = 6
+"""Names in one answer; the rest are counted."""
+COMPARED = 1000
+"""Releases of which the name is compared with one that is not known."""
+NOT_YET = "it has not come into force yet"
 
 
 class Waiting(Books):
@@ -47,11 +56,25 @@ class Waiting(Books):
 
     @override
     def history(self, release: Ref) -> list[Entry]:
-        return self._books.history(release)
+        current = self.entry(release)
+        past = [each for each in self._books.history(release) if current is None or each.number != current.number]
+        return [*([current] if current is not None else []), *past]
 
     @override
     def refusal(self, release: Ref) -> str:
         return " ".join(str(each) for each in self._held(release))
+
+    @override
+    def unknown(self, question: Question) -> str:
+        entries = self._entries(question) if question.entry else []
+        numbers = [each.number for each in entries]
+        is_forgotten = len(numbers) >= PER_RELEASE and question.entry < numbers[-1]
+        if not question.entry or question.entry in numbers or is_forgotten:
+            return ""
+        of = [f" of release {question.release.word!r}"] if question.release is not None else []
+        of += [f" of content {question.content!r}"] if question.content else []
+        there_are = f"there are {_few(map(str, numbers))}" if numbers else "there is none"
+        return f"there is no entry {question.entry}{''.join(of)}: {there_are}"
 
     @override
     async def wait(self, question: Question, seconds: float) -> Answer:
@@ -68,28 +91,46 @@ class Waiting(Books):
         return answer
 
     def _answer(self, question: Question) -> Answer:
-        entry = self._found(question)
-        if entry is None:
-            return self._not_in_force(question)
-        release = entry.release
-        # What its records say is newer than what was waited for: only who asks for the newest is refused because of it.
-        if not question.content and (held := self.refusal(release)):
-            return self._said(Verdict.REFUSED, held, question, entry)
-        state = entry.state
-        verdict = FINAL.get(state, Verdict.NO_PROXIES if state is State.NO_PROXIES else Verdict.PENDING)
-        return self._said(verdict, _why(entry), question, entry)
-
-    def _found(self, question: Question) -> Entry | None:
-        """The entry that is waited for, if its content has come into force."""
         current = self._current(question)
-        if current is not None and question.entry in (0, current.number):
-            return current
         if question.entry:
-            past = self._past(question)
-            return next((each for each in past if each.number == question.entry), None) or current
-        if question.again or not question.content:
-            return current
-        return next(iter(self._past(question)), None)
+            return self._judged(question, self._numbered(question, current))
+        if not question.content:
+            return self._newest(question, current)
+        if current is not None:
+            return self._judged(question, current)
+        past = self._past(question)
+        for release, content in self._held_with(question) if question.since or not past else ():
+            return self._held_back(release, content)
+        if past and question.since:
+            return self._said(Verdict.SUPERSEDED, _came_and_went(past[0]), question, past[0])
+        return self._judged(question, past[0]) if past else self._said(Verdict.PENDING, NOT_YET, question, None)
+
+    def _judged(self, question: Question, entry: Entry | None) -> Answer:
+        if entry is None:
+            return self._said(
+                Verdict.SUPERSEDED, f"entry {question.entry} is so old that it is forgotten", question, None
+            )
+        verdict = Verdict.LIVE if entry.live else VERDICTS[entry.state]
+        return self._said(verdict, self._why(entry), question, entry)
+
+    def _newest(self, question: Question, current: Entry | None) -> Answer:
+        """Of what its records say, if that is held back; else of what is in force."""
+        release = question.release
+        assert release is not None, "a question is about a release, a content, or both"
+        for _, content in self._held_with(question):
+            return self._held_back(release, content)
+        if current is not None:
+            return self._judged(question, current)
+        return self._said(Verdict.PENDING, self._missing(release), question, None)
+
+    def _held_back(self, release: Ref, content: str) -> Answer:
+        """What is in force is not what it is about."""
+        why = f"the record is held back: {self.refusal(release)}"
+        return self._said(Verdict.REFUSED, why, Question(release=release, content=content), None)
+
+    def _numbered(self, question: Question, current: Entry | None) -> Entry | None:
+        found = [] if current is None else [current]
+        return next((each for each in (*found, *self._entries(question)) if each.number == question.entry), None)
 
     def _current(self, question: Question) -> Entry | None:
         ledger = self._books.ledger
@@ -97,28 +138,37 @@ class Waiting(Books):
         found = (each for each in names if (ledger.content(each) or "").startswith(question.content or ""))
         return next((entry for each in found if (entry := ledger.entry(each)) is not None), None)
 
-    def _past(self, question: Question) -> list[Entry]:
+    def _entries(self, question: Question) -> list[Entry]:
+        """All that are kept of what is asked for, the newest first."""
         if question.release is None:
             return self._books.entries_of(question.content)
-        return [each for each in self._books.history(question.release) if each.content.startswith(question.content)]
+        return [each for each in self.history(question.release) if each.content.startswith(question.content)]
 
-    def _not_in_force(self, question: Question) -> Answer:
-        for release in self._held_with(question):
-            return self._said(Verdict.REFUSED, self.refusal(release), question, None)
-        named = question.release
-        known = named is not None and self._books.ledger.content(named) is not None
-        what = "the server has another content in force" if known else "the server has no such release in force"
-        return self._said(Verdict.PENDING, what, question, None)
+    def _past(self, question: Question) -> list[Entry]:
+        """What has been in force of a content that is not, the newest first."""
+        return [each for each in self._entries(question) if not question.since or each.accepted >= question.since]
 
-    def _held_with(self, question: Question) -> Iterator[Ref]:
-        """The releases whose records say what is waited for, and are held back."""
+    def _missing(self, release: Ref) -> str:
+        """What there is, if there is no release of a name."""
+        removed = next((each.ended for each in self.history(release) if each.end is End.REMOVED), None)
+        if removed is not None:
+            return (
+                f"release {release.word!r} was removed at {removed:%Y-%m-%d %H:%M:%S} UTC, and is not there again yet"
+            )
+        words = [each.word for each in self.releases]
+        near = difflib.get_close_matches(release.word, words[:COMPARED])
+        there_is = f"near it is {', '.join(near)}" if near else f"there is {_few(words)}" if words else "there is none"
+        return f"there is no release {release.word!r} yet; {there_is}"
+
+    def _held_with(self, question: Question) -> Iterator[tuple[Ref, str]]:
+        """The releases whose records say what is waited for, and are held back; and the contents of these."""
         admission = self._admission()
         keys = admission.held if question.release is None else [Key("Release", question.release)]
         for key in keys:
             if key.kind == "Release" and self._held(key.ref):
                 wanted = [document_content(each) or "" for each in admission.wanted.get(key, ())]
                 if not question.content or any(each.startswith(question.content) for each in wanted):
-                    yield key.ref
+                    yield key.ref, question.content or next(filter(None, wanted), "")
 
     def _held(self, release: Ref) -> list[Problem]:
         admission, key = self._admission(), Key("Release", release)
@@ -127,22 +177,44 @@ class Waiting(Books):
 
     def _said(self, verdict: Verdict, why: str, question: Question, entry: Entry | None) -> Answer:
         release = question.release or (entry.release if entry else None)
+        current = self.entry(release) if release is not None else None
+        other = current is not None and (entry is None or entry.number != current.number)
         return Answer(
             verdict=verdict,
             why=why,
             release=release.word if release else "",
             content=entry.content if entry else question.content,
             entry=entry_report(entry) if entry else None,
+            in_force=entry_report(current) if current is not None and other else None,
         )
 
+    def _why(self, entry: Entry) -> str:
+        match entry.state:
+            case State.SUPERSEDED:
+                return f"another content replaced it before it was live ({entry.summary.words})"
+            case State.REMOVED if entry.live is None:
+                return "the release was removed before it was live"
+            case State.NO_PROXIES:
+                return f"no proxy of its gateways is connected: {_few(self._gateways(entry.release))}"
+            case State.REFUSED if entry.refusal:
+                return f"{entry.summary.counted}: {entry.refusal}"
+            case State.REPLACED | State.REMOVED:
+                return f"it was live, and is not in force any more ({entry.summary.words})"
+            case _:
+                return entry.summary.words
 
-def _why(entry: Entry) -> str:
-    if entry.state is State.SUPERSEDED:
-        return f"another content replaced it before it was live ({entry.summary.words})"
-    if entry.state is State.REMOVED and entry.live is None:
-        return "the release was removed before it was live"
-    if entry.state is State.NO_PROXIES:
-        return "no proxy of its gateways is connected"
-    if entry.end is not None:
-        return f"it was live, and is not in force any more ({entry.summary.words})"
-    return entry.summary.words
+    def _gateways(self, release: Ref) -> tuple[str, ...]:
+        found = self._admission().in_force.get(Key("Release", release))
+        return found.record.spec.gateways if found is not None and isinstance(found.record, Release) else ()
+
+
+def _came_and_went(entry: Entry) -> str:
+    was_live = "live, and then " if entry.live else ""
+    went = "removed" if entry.end is End.REMOVED else "replaced"
+    return f"it came into force before it was asked for, and was {was_live}{went} ({entry.summary.words})"
+
+
+def _few(words: Iterable[str]) -> str:
+    found = list(words)
+    more = len(found) - SHOWN
+    return ", ".join(found[:SHOWN]) + (f" and {more} more" if more > 0 else "")
