@@ -227,7 +227,6 @@ async def test_what_was_refused_stays_refused_when_the_proxy_is_gone(records: Pa
         here.write("shop.yaml", release("shop", "shop.test", to="v2"))
         reads = {asyncio.create_task(each.routes()): each for each in (one, two)}  # noqa: TID251 - one of them is first
         [first], [second] = await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
-        second.cancel()
         await reads[first].refuse("bad routes")
         await here.until(lambda: "Refused" in {each.reason for each in here.control.problems})
         reads[first].client.call.cancel()
@@ -239,6 +238,7 @@ async def test_what_was_refused_stays_refused_when_the_proxy_is_gone(records: Pa
         [left] = found["entry"]["proxies"]
         assert left["state"] == "pending"
         assert left["why"].startswith("it is not sent it: edge.yaml:1")
+        second.cancel()  # and with it its stream
 
 
 async def test_what_has_not_been_read_is_waited_for(records: Path) -> None:
