@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 from tests.cli.answering import answering
 from xds_server.api.proxy_reports import ConnectedProxy, Fleet, RefusalReport, TypeReport
 from xds_server.cli.ctl import app
-from xds_server.cli.proxies import fleets
+from xds_server.cli.proxies import NO_SERVER, fleets
+from xds_server.cli.servers import NoAnswer, Unreachable
 
 SINCE = datetime(2026, 11, 20, tzinfo=UTC)
 ROUTES = TypeReport(type="RouteConfiguration", version="ab" * 16, held=1, owed=1, refused=(), awaited="n-1")
@@ -85,6 +86,62 @@ def test_watching_goes_on_when_the_server_goes(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("xds_server.cli.proxies.REDRAWN", 0.0)
     with answering(200, said(BEHIND)) as server:
         watched = fleets(server, [])
-        assert [len(next(watched).proxies) for _ in range(2)] == [1, 1]
+        assert len(next(watched).proxies) == 1
 
     assert next(watched).proxies == ()
+
+
+def watching(monkeypatch: pytest.MonkeyPatch, *found: Fleet) -> list[str]:
+    """What is printed of these, one after the other; then the server says something else than it should."""
+    ahead = iter(found)
+
+    def answer(*_: object, **__: object) -> Fleet:
+        if (given := next(ahead, None)) is None:
+            raise NoAnswer("is not an xds-server of this version")
+        if given.revision == NO_SERVER:
+            raise Unreachable
+        return given
+
+    monkeypatch.setattr("xds_server.cli.proxies.REDRAWN", 0.0)
+    monkeypatch.setattr("xds_server.cli.proxies.asked", answer)
+    result = CliRunner().invoke(app, ["proxies", "-w"])
+    assert result.exit_code == 1
+    return [" ".join(line.split()) for line in result.stdout.splitlines()]
+
+
+def test_watching_prints_what_changes_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, mended = proxy(), proxy(id="edge-2")
+    lines = watching(
+        monkeypatch,
+        Fleet(revision=1, proxies=(first, BEHIND)),
+        Fleet(revision=2, proxies=(first, BEHIND)),
+        Fleet(revision=3, proxies=(first, mended)),
+        Fleet(revision=4, proxies=(first, mended)),
+        Fleet(revision=5, proxies=(mended,)),
+        Fleet(revision=NO_SERVER, proxies=()),
+        Fleet(revision=NO_SERVER, proxies=()),
+        Fleet(revision=1, proxies=(mended,)),
+    )
+
+    assert [line.split()[0] for line in lines[:3]] == ["PROXY", "edge-1", "edge-2"]
+    assert lines[3:] == [
+        "2 proxies, 1 not in sync",
+        lines[4],
+        "2 proxies, 0 not in sync",
+        "edge-1 gone",
+        "1 proxy, 0 not in sync",
+        "the server does not answer; it is asked again",
+        lines[9],
+        "1 proxy, 0 not in sync",
+    ]
+    for line in lines[4], lines[9]:
+        assert (line.startswith("edge-2 gateway"), line.endswith("in sync")) == (True, True)
+
+
+def test_a_node_id_of_two_streams_is_a_warning() -> None:
+    with answering(200, said(proxy(streams=2), proxy(streams=2, in_sync=False), proxy(id="edge-2"))) as server:
+        result = CliRunner().invoke(app, ["proxies", "--server", server])
+
+    [*_, warning, count] = result.stdout.splitlines()
+    assert warning.startswith("warning: 2 streams have the node id edge-1: ")
+    assert count == "2 proxies, 1 not in sync"

@@ -1,6 +1,7 @@
 """A server in this process, a proxy that answers when it is told to, and who waits."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -301,6 +302,37 @@ async def test_who_watches_proxies_hears_of_a_change(records: Path) -> None:
         assert (await here.get("/proxies?name=other"))["proxies"] == []
 
 
+async def test_who_is_connected_is_told_the_same_whenever_it_is_asked_for(records: Path) -> None:
+    async with house(records) as here, here.proxy():
+        found = await here.get("/proxies")
+        assert await here.get("/proxies") == found
+        [listed] = found["proxies"]
+        assert [(each["type"], each["held"], each["version"]) for each in listed["types"]] == [
+            ("RouteConfiguration", 1, None)
+        ]
+        [named] = (await here.get("/proxies?name=envoy-1"))["proxies"]
+        assert len(named["types"][0]["version"]) == 32, "what costs as much as is held is told of who is named"
+
+
+async def test_two_streams_that_share_a_node_id_are_one_proxy(records: Path) -> None:
+    """It has accepted what both have."""
+    async with house(records) as here, here.proxy() as one, here.proxy() as two:
+        assert [each["streams"] for each in (await here.get("/proxies"))["proxies"]] == [2, 2]
+        here.write("shop.yaml", release("shop", "shop.test", to="v2"))
+        reads = {asyncio.create_task(each.routes()): each for each in (one, two)}  # noqa: TID251 - one of them is first
+        [first], [second] = await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
+        await reads[first].accept()
+        await second
+
+        found = await here.get("/releases/shop/wait?timeout=0")
+        assert (found["verdict"], found["why"]) == ("pending", "0 of 1 accepted, 1 sent")
+        [proxy] = found["entry"]["proxies"]
+        assert proxy["why"] == "it has not answered yet; 2 streams have this node id"
+        await reads[second].accept()
+        found = await here.wait()
+        assert (found["verdict"], found["why"]) == ("live", "1 of 1 accepted")
+
+
 @pytest.mark.parametrize(
     ("path", "status", "said"),
     [
@@ -332,3 +364,44 @@ async def test_every_path_of_the_ledger_is_described(records: Path) -> None:
     assert {"/releases", "/releases/{name}", "/releases/{name}/wait", "/wait", "/proxies", "/proxies/{name}"} <= {
         *described
     }
+
+
+ASKED = [
+    ("/releases", "?limit=0"),
+    ("/releases", ""),
+    ("/releases/nobody", ""),
+    ("/releases/shop/wait", "?timeout=soon"),
+    ("/releases/shop/wait", "?entry=99"),
+    ("/wait", ""),
+    ("/wait", "?content=00000000&entry=1"),
+    ("/proxies", "?after=now"),
+    ("/proxies/nobody", ""),
+    ("/problems", ""),
+    ("/healthz", ""),
+    ("/readyz", ""),
+    ("/metrics", ""),
+]
+
+
+async def test_what_is_answered_is_described(records: Path) -> None:
+    async with house(records) as here, aiohttp.ClientSession() as session:
+        document = await here.get("/openapi.json")
+        for path, query in ASKED:
+            described = re.sub("(?<=s/)(nobody|shop)", "{name}", path)
+            responses = document["paths"][described]["get"]["responses"]
+            async with session.get(f"http://{LOOPBACK}:{here.admin}{path}{query}") as answer:
+                content = responses[str(answer.status)]["content"]
+                assert answer.content_type in content, path
+                if answer.status >= 400:
+                    assert list(await answer.json()) == ["error"]
+                    assert content["application/json"]["schema"] == {"$ref": "#/components/schemas/Wrong"}
+
+
+async def test_no_answer_is_described_that_is_never_given(records: Path) -> None:
+    async with house(records) as here:
+        document = await here.get("/openapi.json")
+
+    operations = [each for path in document["paths"].values() for each in path.values()]
+    assert {status for each in operations for status in each["responses"]} == {"200", "400", "404", "503"}
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+    assert "400" in document["paths"]["/explain"]["post"]["responses"]

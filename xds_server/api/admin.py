@@ -5,12 +5,13 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from xds_server import __version__
+from xds_server.api.errors import described
 from xds_server.api.explain import Question, explained, malformed
 from xds_server.api.problems import ProblemReport, Standing, problem_report
 from xds_server.traffic.decisions import Decision
@@ -33,6 +34,7 @@ def admin_app(
     """`standing` is asked anew each time. `more`: what else is served."""
     app = FastAPI(title="xds-server", version=__version__, docs_url=None, redoc_url=None)
     _tell_errors(app)
+    app.openapi = lambda: described(app)  # type: ignore[method-assign]
     for router in more:
         app.include_router(router)
 
@@ -41,14 +43,14 @@ def admin_app(
         """The process is alive."""
         return {"alive": True}
 
-    @app.get("/readyz")
+    @app.get("/readyz", responses={503: {"model": Readiness, "description": "Proxies are not answered yet."}})
     async def readyz(response: Response) -> Readiness:
         """200 once records have been read and proxies are answered; 503 with the reason before."""
         found = readiness()
         response.status_code = 200 if found.ready else 503
         return found
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Prometheus' text format."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

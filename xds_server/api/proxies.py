@@ -4,8 +4,9 @@ from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Query
 
+from xds_server.api.errors import UNKNOWN, wrong
 from xds_server.api.proxy_reports import Fleet, ProxyDetail
-from xds_server.api.releases import Seconds, wrong
+from xds_server.api.releases import Seconds
 
 
 class Proxies(Protocol):
@@ -35,7 +36,7 @@ def proxies_api(proxies: Proxies) -> APIRouter:
             await proxies.change(after, seconds)
         return await proxies.fleet(frozenset(name or ()))
 
-    @api.get("/proxies/{name:path}", summary="One proxy, with every resource")
+    @api.get("/proxies/{name:path}", summary="One proxy, with every resource", responses=UNKNOWN)
     async def one(name: str) -> ProxyDetail:
         """404 if no proxy with this node id is connected."""
         found = proxies.detail(name)

@@ -21,9 +21,12 @@ class TypeReport(Said):
     """One type of resources on one stream."""
 
     type: str
-    version: str = Field(description="Of everything that it has accepted and holds: equal if all of it is equal.")
+    version: str | None = Field(
+        description="Of everything that it has accepted and holds: equal if all of it is equal. "
+        "Only of proxies that are asked for by name; else null."
+    )
     held: int
-    owed: int = Field(description="How many resources it is to be sent yet, or has not answered.")
+    owed: int = Field(description="How many resources it is to be sent yet, or was sent and has not answered.")
     refused: tuple[str, ...] = Field(description="Names that it refuses as they are now.")
     awaited: str = Field(description="The nonce of the response that it has not answered; empty if there is none.")
 
@@ -38,7 +41,8 @@ class ResourceReport(Said):
 
 
 class ConnectedProxy(Said):
-    """One stream of one proxy. `objection`: why it is told nothing."""
+    """One stream of one proxy. `objection`: why it is told nothing. `streams`: how many have this node id; if that is
+    not one, two proxies may share it, and are taken for one."""
 
     id: str
     gateway: str
@@ -49,6 +53,7 @@ class ConnectedProxy(Said):
     delivery: str = Field(description="`on demand` or `full`; empty if it is told nothing.")
     because: str = Field(description="Why it is told everything.")
     objection: str
+    streams: int = 1
     in_sync: bool
     types: tuple[TypeReport, ...]
     last_refusal: RefusalReport | None

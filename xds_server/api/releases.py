@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Protocol
 
-from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi import APIRouter, Path, Query
 
+from xds_server.api.errors import UNKNOWN, wrong
 from xds_server.api.release_reports import Answer, EntryReport, Question, ReleaseReport, entry_report
 from xds_server.domain.names import Ref, ref
 from xds_server.ledger.content import DIGITS, SHORTEST
@@ -61,10 +62,6 @@ class Books(Protocol):
         """What comes of waiting so many seconds."""
 
 
-def wrong(status: int, what: str) -> HTTPException:
-    return HTTPException(status, what)
-
-
 def _checked(content: str, *, empty: bool = True) -> str:
     if not (content or empty) or (content and not CONTENT.fullmatch(content)):
         raise wrong(400, f"content {content!r} is none: write {SHORTEST} to {DIGITS} hexadecimal digits of one")
@@ -80,12 +77,16 @@ def releases_api(books: Books, pause: Callable[[], Awaitable[None]]) -> APIRoute
         """By name. A page that is shorter than `limit` is the last one."""
         return await _listed(books, _page(books.releases, after, limit), pause)
 
-    @api.get("/releases/{name}", summary="One release: what each proxy did with it, and its history")
+    @api.get("/releases/{name}", summary="One release: what each proxy did with it, and its history", responses=UNKNOWN)
     async def release(name: Name) -> ReleaseReport:
         """404 if the ledger knows no such release: neither in force nor in history."""
         return _release_report(books, ref(name))
 
-    @api.get("/releases/{name}/wait", summary="Wait until a content of a release is live, or cannot become it")
+    @api.get(
+        "/releases/{name}/wait",
+        summary="Wait until a content of a release is live, or cannot become it",
+        responses=UNKNOWN,
+    )
     async def wait(
         name: Name, content: Content = "", seconds: Seconds = 60.0, entry: Number = 0, since: Since = None
     ) -> Answer:
@@ -94,7 +95,7 @@ def releases_api(books: Books, pause: Callable[[], Awaitable[None]]) -> APIRoute
         question = Question(release=ref(name), content=_checked(content), entry=entry, since=since)
         return await _waited(books, question, seconds)
 
-    @api.get("/wait", summary="Wait for a content, of whichever release")
+    @api.get("/wait", summary="Wait for a content, of whichever release", responses=UNKNOWN)
     async def wait_for(content: Content, seconds: Seconds = 60.0, entry: Number = 0) -> Answer:
         """As `/releases/{name}/wait`."""
         question = Question(content=_checked(content, empty=False), entry=entry)

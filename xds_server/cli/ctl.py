@@ -421,7 +421,7 @@ def proxies(
     name: Annotated[
         list[str] | None, typer.Argument(help="Only proxies with these node ids, type by type.", show_default=False)
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Print them anew with every change.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on, and print what changes.")] = False,
     server: AdminOption = ADMIN,
     output: ReportOption = Report.TEXT,
 ) -> None:
@@ -436,11 +436,15 @@ def proxies(
 
     names = name or []
     try:
+        before = None
         for found in asking.fleets(server, names) if watch else [asking.fleet(server, names)]:
-            if output is Report.TEXT:
+            if output is not Report.TEXT:
+                _echo(asking.data(found), output.value)
+            elif before is None:
                 asking.print_fleet(found, whole=bool(names))
             else:
-                _echo(asking.data(found), output.value)
+                asking.print_changes(before, found, whole=bool(names))
+            before = found
     except NoAnswer as error:
         typer.echo(f"xdsctl: {error}", err=True)
         raise typer.Exit(1) from None

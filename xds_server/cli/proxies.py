@@ -1,7 +1,7 @@
 """`xdsctl proxies`: who is connected, and who is behind."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -20,6 +20,8 @@ HOLD = 30.0
 MARGIN = 10.0
 REDRAWN = 0.5
 """Seconds between two pictures at least."""
+NO_SERVER = -1
+"""The revision of a fleet of which a server that does not answer tells nothing."""
 UNFOLDED = 10_000
 """Columns of a pipe: whoever reads it folds lines, or searches them."""
 
@@ -30,17 +32,20 @@ def fleet(server: str, names: Sequence[str]) -> Fleet:
 
 
 def fleets(server: str, names: Sequence[str]) -> Iterator[Fleet]:
-    """Who is connected now, and with every change; while the server restarts, nobody. Does not end."""
+    """Who is connected now, and whenever that is different; while the server restarts, nobody. Does not end."""
     found = fleet(server, names)
+    told = None
     while True:
-        yield found
+        if told is None or (found.proxies, found.revision < 0) != (told.proxies, told.revision < 0):
+            yield found
+            told = found
         time.sleep(REDRAWN)
         said = [("name", each) for each in names]
         asking = urlencode([*said, ("after", found.revision), ("timeout", HOLD)])
         try:
             found = asked(server, f"/proxies?{asking}", FLEET, patience=HOLD + MARGIN)
         except Unreachable:
-            found = Fleet(revision=-1, proxies=())
+            found = Fleet(revision=NO_SERVER, proxies=())
 
 
 def data(found: Fleet) -> Any:
@@ -49,18 +54,56 @@ def data(found: Fleet) -> Any:
 
 def print_fleet(found: Fleet, *, whole: bool) -> None:
     """`whole`: every type of every proxy too."""
+    console = _console()
+    console.print(_table(found.proxies, "PROXY", "ROLE", "GATEWAY", "ENVOY", "CONNECTED", "DELIVERY", "STATE"))
+    for each in found.proxies if whole else ():
+        console.print(_types(each))
+    _print_count(console, found)
+
+
+def print_changes(before: Fleet, after: Fleet, *, whole: bool) -> None:
+    """Who is different, has come, or is gone."""
+    console = _console()
+    if after.revision == NO_SERVER:
+        console.print("the server does not answer; it is asked again", style="red")
+        return
+    known, there = set(before.proxies), {(each.id, each.since) for each in after.proxies}
+    changed = [each for each in after.proxies if each not in known]
+    if changed:
+        console.print(_table(changed))
+    for each in changed if whole else ():
+        console.print(_types(each))
+    for each in before.proxies:
+        if (each.id, each.since) not in there:
+            console.print(f"{each.id}  gone")
+    _print_count(console, after)
+
+
+def _console() -> Console:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = UNFOLDED
-    table = Table("PROXY", "ROLE", "GATEWAY", "ENVOY", "CONNECTED", "DELIVERY", "STATE", box=None, pad_edge=False)
-    for each in found.proxies:
+    return console
+
+
+def _table(proxies: Iterable[ConnectedProxy], *columns: str) -> Table:
+    table = Table(*columns, box=None, pad_edge=False, show_header=bool(columns))
+    for each in proxies:
         delivery = f"{each.delivery}: {each.because}" if each.because else each.delivery
         table.add_row(
             each.id, each.role, each.gateway, each.envoy or "-", _ago(each.since), delivery or "-", _state(each)
         )
-    console.print(table)
-    for each in found.proxies if whole else ():
-        console.print(_types(each))
+    return table
+
+
+def _print_count(console: Console, found: Fleet) -> None:
+    shared = {each.id: each.streams for each in found.proxies if each.streams > 1}
+    for name, streams in shared.items():
+        console.print(
+            f"warning: {streams} streams have the node id {name}: if they are of several Envoys, start each with a "
+            "--id of its own; what is left of a broken connection ends within 40 s",
+            style="yellow",
+        )
     behind = sum(1 for each in found.proxies if not each.in_sync)
     ids = {each.id for each in found.proxies}
     console.print(
@@ -87,7 +130,7 @@ def _types(proxy: ConnectedProxy) -> Table:
     for column in ("TYPE", "HELD", "VERSION", "OWED", "REFUSED"):
         table.add_column(column)
     for each in proxy.types:
-        table.add_row(each.type, str(each.held), each.version[:12], str(each.owed), ", ".join(each.refused))
+        table.add_row(each.type, str(each.held), (each.version or "")[:12], str(each.owed), ", ".join(each.refused))
     return table
 
 

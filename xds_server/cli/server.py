@@ -112,7 +112,8 @@ def serve(
             envvar="XDS_SERVER_ADMIN",
             show_envvar=False,
             show_default=str(ADMIN),
-            help="Where /readyz, /healthz, /metrics, /problems and /explain are.",
+            help="Where /readyz, /healthz, /metrics, /problems, /explain, /releases and /proxies are;"
+            " /openapi.json describes them.",
         ),
     ] = ADMIN,
     allow_empty: Annotated[

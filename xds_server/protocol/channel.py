@@ -102,6 +102,11 @@ class Channel:
         """What there is of this type in the newest world."""
         return NOTHING if self.kind is None else self.outlook.resources.get(self.kind, NOTHING)
 
+    @property
+    def holding(self) -> int:
+        """How many resources the client holds."""
+        return len(self.held) - self._absent
+
     def content(self, name: str) -> Resource | None:
         """What the client shall come to hold. An unknown assignment is an empty one (R33)."""
         found = self.lookup(name)

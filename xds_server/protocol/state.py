@@ -27,6 +27,32 @@ class ResourceState(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class TypeProgress:
+    """How far a client has come with one type, counted: of each, how many resources. `nonce` is that of the response
+    that it has not answered, `refused` as of a `TypeState`."""
+
+    held: int
+    owed: int
+    nonce: str
+    refused: Mapping[str, str]
+
+    @classmethod
+    def of(cls, channel: Channel) -> Self:
+        answer = channel.awaited
+        return cls(
+            held=channel.holding,
+            owed=len({*_owed(channel), *(answer.news if answer else ())}),
+            nonce=answer.nonce if answer else "",
+            refused=channel.refused,
+        )
+
+    @property
+    def in_sync(self) -> bool:
+        """It has accepted all that it is to have."""
+        return not (self.owed or self.refused)
+
+
+@dataclass(frozen=True, slots=True)
 class TypeState:
     """`held` is what the client accepted last, `owed` what it is to be sent yet, `awaited` what it was sent and has
     not answered, with `nonce`; `refused` the versions that it refused. A version of None: nothing is told of it now.
@@ -40,22 +66,14 @@ class TypeState:
 
     @classmethod
     def of(cls, channel: Channel) -> Self:
-        # What Envoy lets go of by itself is not owed, however long that takes.
-        leaving = () if channel.kind in (*LASTING, TypeUrl.VIRTUAL_HOST) else channel.leaving
-        owed = {*channel.due, *leaving, *channel.denied}
         answer = channel.awaited
         return cls(
             held={name: each for name, each in channel.held.items() if each.version != ABSENT},
-            owed={name: _version(channel.content(name)) for name in owed},
+            owed={name: _version(channel.content(name)) for name in _owed(channel)},
             awaited={name: _version(each) for name, each in answer.news.items()} if answer else {},
             nonce=answer.nonce if answer else "",
             refused=dict(channel.refused),
         )
-
-    @property
-    def in_sync(self) -> bool:
-        """It has accepted all that it is to have."""
-        return not (self.owed or self.awaited or self.refused)
 
     def resources(self) -> Iterator[ResourceState]:
         """Everything that is wanted, held or refused, by name."""
@@ -70,6 +88,12 @@ class TypeState:
         if name in self.owed:
             return ResourceState(name, self.owed[name] or "", ResourceStatus.NOT_SENT)
         return ResourceState(name, self.held[name].version, ResourceStatus.SYNCED)
+
+
+def _owed(channel: Channel) -> set[str]:
+    # What Envoy lets go of by itself is not owed, however long that takes.
+    leaving = () if channel.kind in (*LASTING, TypeUrl.VIRTUAL_HOST) else channel.leaving
+    return {*channel.due, *leaving, *channel.denied}
 
 
 def _version(resource: Resource | None) -> str | None:

@@ -29,7 +29,7 @@ from xds_server.protocol.index import Index
 from xds_server.protocol.outlook import Outlook
 from xds_server.protocol.plan import Pace, Plan
 from xds_server.protocol.retries import Retries
-from xds_server.protocol.state import TypeState
+from xds_server.protocol.state import TypeProgress, TypeState
 from xds_server.protocol.subscription import UNCHANGED, Change
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
 
@@ -152,6 +152,10 @@ class Stream(ABC, Generic[Request]):
 
     def _begin(self, first: Snapshot) -> None:
         """There is a first world: it says how the client is served."""
+
+    def progress(self) -> dict[str, TypeProgress]:
+        """How far the client has come with each type. Costs as much as it is owed."""
+        return {type_url: TypeProgress.of(channel) for type_url, channel in self._channels.items()}
 
     def state(self) -> dict[str, TypeState]:
         """What the client wants, holds and is owed of each type, now. Costs as much as it holds."""

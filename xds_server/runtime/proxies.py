@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from time import monotonic
 from typing import Any
 
@@ -21,7 +21,7 @@ from xds_server.domain.names import ref
 from xds_server.domain.versions import written
 from xds_server.protocol.events import Nacked, Node
 from xds_server.protocol.sotw import version_of
-from xds_server.protocol.state import TypeState
+from xds_server.protocol.state import TypeProgress
 from xds_server.runtime.bookkeeping import Bookkeeping
 from xds_server.runtime.control import clock
 from xds_server.runtime.observers import Nobody
@@ -38,6 +38,8 @@ class ConnectedProxies(Nobody, Proxies):
         self._worlds = worlds
         self._books = books
         self._refusals: dict[str, RefusalReport] = {}
+        # Fixed once, so that a stream has begun at the same time whenever somebody asks.
+        self._epoch = clock() - timedelta(seconds=monotonic())
 
     @override
     def nacked(self, node: Node, nacked: Nacked) -> None:
@@ -63,8 +65,8 @@ class ConnectedProxies(Nobody, Proxies):
         found = []
         chosen = (each for each in self._connections if not names or each.node.id in names)
         for connection in sorted(chosen, key=lambda each: each.node.id):
-            found.append(ConnectedProxy(**self._said(connection)))
-            await asyncio.sleep(0)  # who holds much takes long, and others have their turn
+            found.append(ConnectedProxy(**self._said(connection, whole=bool(names))))
+            await asyncio.sleep(0)  # many take long, as does who is named and holds much: others have their turn
         return Fleet(revision=revision, proxies=tuple(found))
 
     @override
@@ -78,11 +80,14 @@ class ConnectedProxies(Nobody, Proxies):
             for kind, state in connection.states().items()
             for each in state.resources()
         )
-        return ProxyDetail(**self._said(connection), resources=tuple(resources))
+        return ProxyDetail(**self._said(connection, whole=True), resources=tuple(resources))
 
-    def _said(self, connection: Connection) -> dict[str, Any]:
+    def _said(self, connection: Connection, *, whole: bool) -> dict[str, Any]:
+        """`whole`: with the versions of all that it holds, each of which is looked at for that."""
         node, mode = connection.node, connection.mode
-        states = connection.states()
+        progress = connection.progress()
+        states = connection.states() if whole else {}
+        versions = {kind: version_of(each.held.values()) for kind, each in states.items()}
         objection = self._worlds.objection(node)
         return {
             "id": node.id,
@@ -90,12 +95,13 @@ class ConnectedProxies(Nobody, Proxies):
             "role": node.role or "gateway",
             "envoy": node.version,
             "mode": mode,
-            "since": _began(connection.since),
+            "since": self._epoch + timedelta(seconds=connection.since),
             "delivery": "" if objection else self._delivery(node, mode)[0],
             "because": "" if objection else self._delivery(node, mode)[1],
             "objection": objection,
-            "in_sync": not objection and all(each.in_sync for each in states.values()),
-            "types": tuple(_type(kind, each) for kind, each in states.items()),
+            "streams": len(self._connections.of(node.id)),
+            "in_sync": not objection and all(each.in_sync for each in progress.values()),
+            "types": tuple(_type(kind, each, versions.get(kind)) for kind, each in progress.items()),
             "last_refusal": self._refusals.get(node.id),
         }
 
@@ -113,16 +119,12 @@ class ConnectedProxies(Nobody, Proxies):
         return "full", "delivery: full in the record"
 
 
-def _type(kind: str, state: TypeState) -> TypeReport:
+def _type(kind: str, progress: TypeProgress, version: str | None) -> TypeReport:
     return TypeReport(
         type=kind_of(kind),
-        version=version_of(state.held.values()),
-        held=len(state.held),
-        owed=len({*state.owed, *state.awaited}),
-        refused=tuple(sorted(state.refused)),
-        awaited=state.nonce,
+        version=version,
+        held=progress.held,
+        owed=progress.owed,
+        refused=tuple(sorted(progress.refused)),
+        awaited=progress.nonce,
     )
-
-
-def _began(since: float) -> datetime:
-    return clock() - timedelta(seconds=monotonic() - since)

@@ -1,6 +1,6 @@
 """Who is connected now, and over which streams: looked at when somebody asks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from time import monotonic
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from xds_server.ports import Seat
 from xds_server.protocol.events import Nacked, Node
-from xds_server.protocol.state import TypeState
+from xds_server.protocol.state import TypeProgress, TypeState
 from xds_server.protocol.stream import Stream
 
 
@@ -41,15 +41,21 @@ class Connection:
         """What the client has of each type. What it was the first to refuse is in quarantine, and it was sent last good
         again: it is refused for as long as the world has it.
         """
-        return {kind: replace(each, refused=self._refused(kind, each)) for kind, each in self.stream.state().items()}
+        found = self.stream.state().items()
+        return {kind: replace(each, refused=self._refused(kind, each.refused)) for kind, each in found}
 
-    def _refused(self, kind: str, state: TypeState) -> dict[str, str]:
+    def progress(self) -> dict[str, TypeProgress]:
+        """The same, counted: at no cost that grows with what the client holds."""
+        found = self.stream.progress().items()
+        return {kind: replace(each, refused=self._refused(kind, each.refused)) for kind, each in found}
+
+    def _refused(self, kind: str, refused: Mapping[str, str]) -> dict[str, str]:
         held_back = {
             name: version
             for (type_url, name), (version, _) in self.refused.items()
             if type_url == kind and self.seat is not None and self.seat.quarantined(kind, name, version)
         }
-        return {**held_back, **state.refused}
+        return {**held_back, **refused}
 
 
 class Connections:
