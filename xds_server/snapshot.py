@@ -169,7 +169,7 @@ class Snapshot:
         return self.resources.get(type_url, NOTHING)
 
     def find(self, type_url: TypeUrl, name: str) -> Resource | None:
-        """The resource of this name, or the wildcard that it is made of, which has the same version."""
+        """The resource of this name, or the wildcard that it is made of, which has another version."""
         found = self.of(type_url)
         if name in found or type_url is not TypeUrl.VIRTUAL_HOST:
             return found.get(name)

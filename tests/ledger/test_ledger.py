@@ -363,8 +363,9 @@ def test_another_release_of_the_gateway_is_not_concerned_on_demand() -> None:
 
 def test_hosts_under_a_wildcard_are_carriers_of_their_own() -> None:
     def wildcard(version: str) -> Resource:
-        return resource("edge/http/*.shop.test", version).for_names(lambda host: resource(host, f"{version}-{host}"))
+        return resource("edge/http/*.shop.test", version).for_names(lambda name: resource(name, f"{version}-{name}"))
 
+    acme = "edge/http/acme.shop.test"
     story = Story(on_demand=True)
     fleet = EDGE, Delivery.ON_DEMAND
     routes = Map({HTTP: resource(HTTP, "r")})
@@ -378,17 +379,17 @@ def test_hosts_under_a_wildcard_are_carriers_of_their_own() -> None:
     world(1, "1", change("shop", A, "*.shop.test"))
     story.opens("one")
     story.states("one")
-    story.takes("one", {"edge/http/acme.shop.test": "1-acme.shop.test"})
+    story.takes("one", {acme: f"1-{acme}"})
     assert story.entry("shop").state is State.LIVE
     world(2, "2", change("shop", B, "*.shop.test"))
 
     assert story.states_of("shop") == {"one": ProxyState.PENDING}
-    story.refuses("one", "edge/http/acme.shop.test", "2-acme.shop.test", "bad regex")
+    story.refuses("one", acme, f"2-{acme}", "bad regex")
     assert story.entry("shop").summary.words == "0 of 1 accepted, 1 refused: bad regex"
-    story.stands(HOSTS, "edge/http/acme.shop.test", "2-acme.shop.test")
-    assert story.entry("shop").refusal == "somebody refuses edge/http/acme.shop.test."
+    story.stands(HOSTS, acme, f"2-{acme}")
+    assert story.entry("shop").refusal == f"somebody refuses {acme}."
     story.refusals.found.clear()
-    story.takes("one", {"edge/http/acme.shop.test": "2-acme.shop.test"})
+    story.takes("one", {acme: f"2-{acme}"})
     assert story.entry("shop").state is State.LIVE
 
 

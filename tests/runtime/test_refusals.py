@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from tests.records.folder import SHOP, gateway
+from tests.records.folder import SHOP, gateway, release
 from tests.runtime.test_control import Server
-from xds_server.protocol.events import Acked, Nacked, Node
-from xds_server.snapshot import Resource, TypeUrl
+from xds_server.domain.names import ref
+from xds_server.ledger.entry import State
+from xds_server.protocol.events import Acked, Nacked, Node, Send
+from xds_server.snapshot import Delivery, Resource, TypeUrl
 from xds_server.state.store import Store
 
 ONE, TWO = Node("edge-1", "edge", "gateway"), Node("edge-2", "edge", "gateway")
@@ -126,6 +128,29 @@ def test_a_proxy_refuses_one_content_of_a_resource_at_a_time(fleet: Fleet) -> No
 
     assert fleet.listener() == first
     assert fleet.refusals == []
+
+
+def test_a_host_under_a_wildcard_is_refused_by_itself(fleet: Fleet) -> None:
+    """What is refused is a virtual host that was made of the wildcard's, and has a version of its own."""
+    name, node = "edge/http/acme.shop.test", Node("edge-1", "edge", "gateway", version="1.40.0")
+    fleet.hears({"shop.yaml": release("shop", "*.shop.test", to="v2")})
+    snapshot = fleet.control.worlds.told(ref(node.cluster), Delivery.ON_DEMAND)
+    assert snapshot is not None
+    wildcard = snapshot.find(TypeUrl.VIRTUAL_HOST, name)
+    assert wildcard is not None
+    assert wildcard.exact is not None
+    exact = wildcard.exact(name)
+    for each in fleet.control.observers:
+        each.opened(node, "delta")
+        each.sent(node, Send(TypeUrl.VIRTUAL_HOST, "1", b"", (exact,), ()))
+        each.nacked(node, Nacked(TypeUrl.VIRTUAL_HOST, "1", "bad regex", {name: exact.version}))
+
+    [problem] = [each for each in fleet.control.problems if each.reason == "Refused"]
+    assert problem.record == "Release/default/shop"
+    assert problem.what == f"proxy edge-1 refuses VirtualHost {name}: bad regex"
+    entry = fleet.control.books.ledger.entry(ref("shop"))
+    assert entry is not None
+    assert (entry.state, entry.refusal) == (State.REFUSED, str(problem))
 
 
 def test_a_storm_is_one_report(fleet: Fleet) -> None:

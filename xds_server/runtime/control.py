@@ -13,6 +13,7 @@ from xds_server.difference.releases import ReleaseShift, RuleShift, Weights, rel
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Severity
 from xds_server.graph import distil, shift
+from xds_server.ledger.carrier import versions_of
 from xds_server.ledger.content import content_of
 from xds_server.ledger.ledger import Change, Published
 from xds_server.pipeline import EMPTY, Compilation, compile_world
@@ -232,7 +233,7 @@ class Control(Caller):
         """Proxies of the gateway should have this content, in one delivery or another."""
         told = filter(None, (self.worlds.told(gateway, delivery) for delivery in Delivery))
         found = (snapshot.find(type_url, name) for snapshot in told)
-        return any(each is not None and version in each.versions for each in found)
+        return any(each is not None and version in versions_of(each, name) for each in found)
 
     def _report_soon(self) -> None:
         if not self._report_is_due:
