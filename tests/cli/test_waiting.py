@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -110,21 +111,13 @@ def test_a_file_whose_release_is_broken_is_refused_without_asking(records: Path)
 def test_every_release_of_a_file_is_waited_for(records: Path) -> None:
     (records / "both.yaml").write_text(documents(release("a", "a.test"), build("x"), release("b", "b.test")), "utf-8")
 
-    found = awaited_in(records / "both.yaml")
+    os.utime(records / "both.yaml", (0, 1000.5))
+    written = datetime.fromtimestamp(1000.5, UTC)
 
-    assert [(each.release, len(each.content), each.since is not None) for each in found] == [
-        ("a", 32, True),
-        ("b", 32, True),
+    assert [(each.release, len(each.content), each.since) for each in awaited_in(records / "both.yaml")] == [
+        ("a", 32, written),
+        ("b", 32, written),
     ]
-
-
-def test_a_file_is_as_old_as_its_place(records: Path) -> None:
-    """Whoever copies a file may keep the time at which it was written."""
-    os.utime(records / "shop.yaml", (0, 0))
-
-    [found] = awaited_in(records / "shop.yaml")
-    assert found.since is not None
-    assert found.since.year > 2000
 
 
 @pytest.mark.parametrize(
@@ -158,6 +151,29 @@ async def test_a_real_server_is_asked_until_it_has_read_the_file(records: Path) 
 
     assert code(awaited) is Code.LIVE
     assert told[-1] == f"shop {awaited[0].content[:12]}: 1 of 1 accepted"
+
+
+async def test_a_file_of_which_the_content_came_and_went_is_superseded(records: Path) -> None:
+    """Whether a server is about to read it again is known a little later."""
+    async with house(records) as here, here.proxy() as proxy:
+        went, told = awaited_in(records / "shop.yaml"), list[str]()
+        here.write("shop.yaml", release("shop", "shop.test", to="v2"))
+        await proxy.routes()
+        await proxy.accept()
+        await _waited(here, went, told)
+        assert code(went) is Code.SUPERSEDED
+        why = "it was replaced before it was asked for, after it had been live (1 of 1 accepted)"
+        assert told == [f"shop {went[0].content[:12]}: {why}"]
+
+        draft = records.parent / "shop.yaml"
+        draft.write_text(release("shop", "shop.test"), "utf-8")
+        again = awaited_in(draft)
+        here.write("shop.yaml", draft.read_text("utf-8"))
+        await proxy.routes()
+        await proxy.accept()
+        await _waited(here, again, [])
+        assert code(again) is Code.LIVE
+        assert [each.entry for each in (*went, *again)] == [0, 3]
 
 
 async def _waited(here: House, awaited: list[Awaited], told: list[str]) -> None:

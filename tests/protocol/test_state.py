@@ -48,3 +48,15 @@ def test_what_is_held_and_nothing_else_is_in_sync() -> None:
 
     assert counted(stream) == (1, 0, "", True)
     assert [*stream.state()[CDS].resources()] == [ResourceState("a", "1", ResourceStatus.SYNCED)]
+
+
+def test_who_has_no_older_content_of_what_it_refuses_lacks_it() -> None:
+    stream = DeltaStream()
+    stream.publish(first := world(clusters=["a"]))
+    [sent] = [each for each in stream.receive(DeltaRequest(CDS, node=NODE)) if isinstance(each, Send)]
+    stream.receive(DeltaRequest(CDS, nonce=sent.nonce))
+    [sent] = [each for each in stream.publish(world(clusters=["a=2", "b"], after=first)) if isinstance(each, Send)]
+    assert not stream.lacks(CDS, "b", "1")
+    stream.receive(DeltaRequest(CDS, nonce=sent.nonce, error="a and b are bad"))
+
+    assert [stream.lacks(CDS, *each) for each in (("a", "2"), ("b", "1"), ("b", "2"))] == [False, True, False]

@@ -228,3 +228,33 @@ async def test_what_is_in_quarantine_is_known_while_its_refuser_is_away(worlds: 
     assert worlds.quarantined(EDGE, CDS, "pods", "2")
     assert not worlds.quarantined(EDGE, CDS, "pods", "1")
     assert Proxy(worlds, node(version="1.36.4"), wants=CDS).versions == ["1"], "last good"
+
+
+async def test_a_cluster_that_nobody_has_holds_back_what_needs_it(worlds: GatewayWorlds) -> None:
+    def holds_back(delivery: Delivery = Delivery.FULL) -> bool:
+        assert worlds.quarantined(EDGE, CDS, "pods", "1")
+        return worlds.holds_back(EDGE, delivery, CDS, "pods", "1")
+
+    worlds.publish(EDGE, both(world()))
+    proxy = Proxy(worlds, node(version="1.36.4"), wants=CDS)
+    proxy.accepts()
+    worlds.publish(EDGE, both(world(clusters=["pods=1"])))
+    proxy.refuses("pods: no")
+    assert holds_back()
+    assert not holds_back(Delivery.ON_DEMAND), "they were not asked"
+    another = Proxy(worlds, node(version="1.37.0"), "sotw", wants=CDS)
+    proxy.seat.leave()
+    assert not holds_back(), "nobody is left who is kept from it"
+    another.seat.leave()
+    assert holds_back(), "nobody is left at all"
+
+
+async def test_a_cluster_of_which_there_is_last_good_holds_nothing_back(worlds: GatewayWorlds) -> None:
+    worlds.publish(EDGE, both(before := world(clusters=["pods=1"])))
+    proxy = Proxy(worlds, node(version="1.36.4"), wants=CDS)
+    proxy.accepts()
+    worlds.publish(EDGE, both(world(clusters=["pods=2"], after=before)))
+    proxy.refuses("pods: no")
+
+    assert worlds.quarantined(EDGE, CDS, "pods", "2")
+    assert not worlds.holds_back(EDGE, Delivery.FULL, CDS, "pods", "2")

@@ -80,7 +80,7 @@ class Answer(Said):
 class Question(BaseModel):
     """What is waited for. Empty `content`: what is in force. `entry`: an entry that an earlier answer named; 0: none.
 
-    `since`: when it was asked for, such as by writing a file: what came into force before is not it.
+    `since`: when it was asked for, by writing a file: what was not in force any more by then is not it.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -30,7 +30,7 @@ Seconds = Annotated[
 Number = Annotated[int, Query(ge=0, description="The number of the entry, of an earlier answer. 0: none yet.")]
 Since = Annotated[
     datetime | None,
-    Query(description="When it was asked for, in RFC 3339: what came into force before that is not it."),
+    Query(description="When it was asked for, in RFC 3339: what was not in force any more by then is not it."),
 ]
 After = Annotated[str, Query(description="The last release of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=PAGE, description="Releases on a page.")]

@@ -112,14 +112,8 @@ def awaited_in(file: Path) -> list[Awaited]:
         raise NotReleases(f"{file} has releases that cannot come into force", errors)
     if not releases:
         raise NotReleases(f"{file} has no Release; name a file that has one, or a release")
-    since = _written(file)
+    since = datetime.fromtimestamp(file.stat().st_mtime, UTC)
     return [Awaited(each.key.ref.word, document_content(each) or "", since) for each in releases if each.key]
-
-
-def _written(file: Path) -> datetime:
-    """When a file came to be what and where it is: whoever copies or renames it may keep the time of its content."""
-    found = file.stat()
-    return datetime.fromtimestamp(max(found.st_mtime, found.st_ctime), UTC)
 
 
 def waited(server: str, all_of: Sequence[Awaited], seconds: float, tell: Callable[[str], None]) -> None:

@@ -146,7 +146,10 @@ class Waiting(Books):
 
     def _past(self, question: Question) -> list[Entry]:
         """What has been in force of a content that is not, the newest first."""
-        return [each for each in self._entries(question) if not question.since or each.accepted >= question.since]
+        since = question.since
+        return [
+            each for each in self._entries(question) if not since or (each.ended is not None and each.ended >= since)
+        ]
 
     def _missing(self, release: Ref) -> str:
         """What there is, if there is no release of a name."""
@@ -209,9 +212,9 @@ class Waiting(Books):
 
 
 def _came_and_went(entry: Entry) -> str:
-    was_live = "live, and then " if entry.live else ""
     went = "removed" if entry.end is End.REMOVED else "replaced"
-    return f"it came into force before it was asked for, and was {was_live}{went} ({entry.summary.words})"
+    was_live = ", after it had been live" if entry.live else ""
+    return f"it was {went} before it was asked for{was_live} ({entry.summary.words})"
 
 
 def _few(words: Iterable[str]) -> str:
