@@ -4,7 +4,7 @@ import time
 from datetime import timedelta
 
 from envoy_data_plane.envoy.config.cluster.v3 import Cluster
-from envoy_data_plane.envoy.config.core.v3 import HeaderValue, HeaderValueOption
+from envoy_data_plane.envoy.config.core.v3 import HeaderValue, HeaderValueOption, TransportSocket
 from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
 from envoy_data_plane.envoy.config.listener.v3 import Listener
 from envoy_data_plane.envoy.config.route.v3 import VirtualHost
@@ -69,3 +69,17 @@ def unheard_of(listener: Listener, context: Context) -> None:
                 nobody = Any(type_url="type.googleapis.com/nobody.knows.This", value=b"")
                 manager.http_filters.insert(0, HttpFilter(name="unheard-of", typed_config=nobody))
                 each.typed_config = Any.pack(manager)
+
+
+def unplugged(cluster: Cluster, context: Context) -> None:
+    """Spoken to in a way that no Envoy knows, where the annotation `unplugged` is there."""
+    if "unplugged" in context.annotations:
+        nobody = Any(type_url="type.googleapis.com/nobody.knows.This", value=b"")
+        cluster.transport_socket = TransportSocket(name="unheard-of", typed_config=nobody)
+
+
+def misconfigured(host: VirtualHost, context: Context) -> None:
+    """Configures a filter that no Envoy knows, where the annotation `misconfigured` is there."""
+    if "misconfigured" in context.annotations:
+        nobody = Any(type_url="type.googleapis.com/nobody.knows.This", value=b"")
+        host.typed_per_filter_config["unheard-of"] = nobody

@@ -49,7 +49,7 @@ class StandingRefusals(Refusals):
 
     @override
     def words(self, refusal: Standing) -> str:
-        return f"somebody refuses {refusal.name}."
+        return f"somebody refuses {refusal.name}"
 
     @override
     def lacks(self, proxy: str, stream: int, refusal: Standing) -> bool:

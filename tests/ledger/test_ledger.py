@@ -242,9 +242,9 @@ def test_a_host_that_is_held_back_is_refused_when_the_proxy_that_refused_it_is_g
 
     story.closes("one")
     entry = story.entry("shop")
-    assert (entry.state, entry.refusal) == (State.REFUSED, f"somebody refuses {SHOP}.")
+    assert (entry.state, entry.refusal) == (State.REFUSED, f"somebody refuses {SHOP}")
     [two] = entry.summary.named
-    assert (two.state, two.why) == (ProxyState.PENDING, f"it is not sent it: somebody refuses {SHOP}.")
+    assert (two.state, two.why) == (ProxyState.PENDING, f"it is not sent it: somebody refuses {SHOP}")
     story.closes("two")
     story.opens("idle")
     story.states("idle")
@@ -265,7 +265,7 @@ def test_a_cluster_that_a_release_needs_and_nobody_has_is_why(begin: Callable[[s
 
     story.stands(CLUSTERS, "shop-v2/web", "1")
     entry = story.entry("shop")
-    assert (entry.state, entry.refusal) == (State.REFUSED, "somebody refuses shop-v2/web.")
+    assert (entry.state, entry.refusal) == (State.REFUSED, "somebody refuses shop-v2/web")
     assert entry.summary.words == "0 of 1 accepted, 1 refused: bad cluster"
 
 
@@ -280,6 +280,16 @@ def test_a_cluster_that_another_has_accepted_keeps_who_lacks_it() -> None:
     story.refusals.lacking.add("one")
     entry = story.entry("shop")
     assert (entry.state, entry.summary.words) == (State.REFUSED, "1 of 2 accepted, 1 refused: bad cluster")
+
+
+def test_of_many_refusals_a_few_are_told() -> None:
+    story = on_demand("one")
+    clusters = tuple(f"shop-v2/{name}" for name in "abcde")
+    story.world({SHOP: "2"}, change("shop", B), clusters=clusters)
+    for each in clusters:
+        story.stands(CLUSTERS, each, "1")
+
+    assert story.entry("shop").refusal.endswith("; somebody refuses shop-v2/c; and 2 more")
 
 
 def test_what_is_refused_and_not_needed_is_no_reason() -> None:
@@ -301,7 +311,7 @@ def test_who_gets_no_listener_because_another_refused_it_is_told_why() -> None:
 
     story.stands(LISTENER, "edge/tls", "1")
     entry = story.entry("shop")
-    assert (entry.state, entry.refusal) == (State.REFUSED, f"somebody refuses {HTTP}. somebody refuses edge/tls.")
+    assert (entry.state, entry.refusal) == (State.REFUSED, f"somebody refuses {HTTP}; somebody refuses edge/tls")
 
 
 def test_on_demand_only_those_who_have_it_loaded_are_waited_for() -> None:
@@ -387,7 +397,7 @@ def test_hosts_under_a_wildcard_are_carriers_of_their_own() -> None:
     story.refuses("one", acme, f"2-{acme}", "bad regex")
     assert story.entry("shop").summary.words == "0 of 1 accepted, 1 refused: bad regex"
     story.stands(HOSTS, acme, f"2-{acme}")
-    assert story.entry("shop").refusal == f"somebody refuses {acme}."
+    assert story.entry("shop").refusal == f"somebody refuses {acme}"
     story.refusals.found.clear()
     story.takes("one", {acme: f"2-{acme}"})
     assert story.entry("shop").state is State.LIVE

@@ -150,7 +150,7 @@ def test_a_host_under_a_wildcard_is_refused_by_itself(fleet: Fleet) -> None:
     assert problem.what == f"proxy edge-1 refuses VirtualHost {name}: bad regex"
     entry = fleet.control.books.ledger.entry(ref("shop"))
     assert entry is not None
-    assert (entry.state, entry.refusal) == (State.REFUSED, str(problem))
+    assert (entry.state, entry.refusal) == (State.REFUSED, f"{problem.record}: {problem.what}")
 
 
 def test_a_storm_is_one_report(fleet: Fleet) -> None:

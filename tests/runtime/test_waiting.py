@@ -150,9 +150,9 @@ async def test_waiting_ends_when_the_proxy_refuses(records: Path) -> None:
 
         found = await here.wait(f"&content={here.control.books.ledger.content(SHOP_REF)}")
         assert found["verdict"] == "refused"
-        counted, _, why = found["why"].partition(": ")
-        assert (counted, found["entry"]["status"]) == ("0 of 1 accepted, 1 refused", f"{counted}: bad routes")
-        assert "error: Gateway/default/edge: proxy envoy-1 refuses RouteConfiguration edge/http: bad routes" in why
+        refusal = "Gateway/default/edge: proxy envoy-1 refuses RouteConfiguration edge/http: bad routes"
+        counted = "0 of 1 accepted, 1 refused"
+        assert (found["why"], found["entry"]["status"]) == (f"{refusal} ({counted})", f"{counted}: bad routes")
         [said] = (await here.get("/proxies"))["proxies"]
         assert (said["id"], said["delivery"], said["because"], said["inSync"]) == ("envoy-1", "full", "SotW", False)
         assert said["lastRefusal"]["reason"] == "bad routes"
@@ -213,11 +213,13 @@ async def test_a_cluster_that_the_release_needs_is_refused(records: Path) -> Non
         here.write("shop.yaml", new)
         await proxy.routes()
         assert proxy.type_url == CDS
-        await proxy.refuse("v3/web: no such transport socket")
+        await proxy.refuse("v3/web: no such way")
 
         found = await here.wait()
         assert found["verdict"] == "refused"
-        assert "error: AppDeployment/default/v3: proxy envoy-1 refuses Cluster v3/web: v3/web: no such" in found["why"]
+        why = "proxy envoy-1 refuses Cluster v3/web: v3/web: no such way"
+        counted = "0 of 1 accepted, 1 refused"
+        assert found["why"] == f"AppDeployment/default/v3, Build/default/web-3: {why} ({counted})"
         told = await here.get("/releases/shop")
         assert [told["current"]["state"], told["entries"][0]["state"]] == ["refused", "refused"]
         assert (await here.get("/releases"))[0]["refusal"] == told["current"]["refusal"] != ""
@@ -238,7 +240,7 @@ async def test_what_was_refused_stays_refused_when_the_proxy_is_gone(records: Pa
         assert "refuses RouteConfiguration edge/http: bad routes" in found["why"]
         [left] = found["entry"]["proxies"]
         assert left["state"] == "pending"
-        assert left["why"].startswith("it is not sent it: edge.yaml:1")
+        assert left["why"].startswith("it is not sent it: Gateway/default/edge: proxy")
         second.cancel()  # and with it its stream
 
 
@@ -304,6 +306,7 @@ async def test_who_watches_proxies_hears_of_a_change(records: Path) -> None:
 
 async def test_who_is_connected_is_told_the_same_whenever_it_is_asked_for(records: Path) -> None:
     async with house(records) as here, here.proxy():
+        await here.wait()
         found = await here.get("/proxies")
         assert await here.get("/proxies") == found
         [listed] = found["proxies"]

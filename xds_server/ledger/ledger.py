@@ -20,6 +20,9 @@ from xds_server.ledger.tracked import Tracked
 from xds_server.records.models import Release
 from xds_server.snapshot import Delivery, Resource, Snapshot, TypeUrl
 
+TOLD = 3
+"""Refusals that are told as the reason of one content; the rest are counted."""
+
 FleetName = tuple[Ref, Delivery]
 
 
@@ -331,7 +334,9 @@ class Ledger:
 
     def _refusal_of(self, tracked: Tracked) -> str:
         found = (each for fleet in self._fleets_of(tracked) for each in fleet.refusals(tracked.hosts))
-        return " ".join(dict.fromkeys(map(self._refusals.words, found)))
+        words = list(dict.fromkeys(map(self._refusals.words, found)))
+        more = [f"and {len(words) - TOLD} more"] if len(words) > TOLD else []
+        return "; ".join([*words[:TOLD], *more])
 
     def _holders(self, tracked: Tracked) -> Iterator[Holder]:
         for fleet in self._fleets_of(tracked):

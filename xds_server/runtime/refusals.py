@@ -14,7 +14,7 @@ from xds_server.protocol.events import Acked, Nacked, Node
 from xds_server.records.admitted import Admission
 from xds_server.resources.refusals import Refusal, refusal_problems
 from xds_server.runtime.observers import Nobody
-from xds_server.snapshot import Delivery, TypeUrl
+from xds_server.snapshot import Delivery, TypeUrl, kind_of
 from xds_server.transport.connections import Connections
 
 
@@ -164,7 +164,11 @@ class StandingRefusals(Standings):
     @override
     def words(self, refusal: Standing) -> str:
         subject = Subject(refusal.gateway, refusal.kind, refusal.name, refusal.version)
-        return " ".join(map(str, self._refusals.problems_of(subject, self._admission())))
+        problems = list(self._refusals.problems_of(subject, self._admission()))
+        records = ", ".join(dict.fromkeys(each.record for each in problems))
+        return (
+            f"{records}: {problems[0].what}" if problems else f"a proxy refuses {kind_of(refusal.kind)} {refusal.name}"
+        )
 
     @override
     def lacks(self, proxy: str, stream: int, refusal: Standing) -> bool:

@@ -200,7 +200,7 @@ class Waiting(Books):
             case State.NO_PROXIES:
                 return f"no proxy of its gateways is connected: {_few(self._gateways(entry.release))}"
             case State.REFUSED if entry.refusal:
-                return f"{entry.summary.counted}: {entry.refusal}"
+                return f"{entry.refusal} ({entry.summary.counted})"
             case State.REPLACED | State.REMOVED:
                 return f"it was live, and is not in force any more ({entry.summary.words})"
             case _:
