@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,9 +16,13 @@ from typer.testing import CliRunner
 
 from e2e.support import records
 from e2e.support.client import answers
+from e2e.support.envoy import EnvoyVersion
 from e2e.support.gateways import add_gateway
 from e2e.support.processes import wait_until
+from e2e.support.server import Mode
 from e2e.support.world import V1, V2, App, World
+from e2e.support.world import world as new_world
+from e2e.test_extensions import annotated
 from xds_server.cli.ctl import app as app_of_ctl
 
 pytestmark = pytest.mark.e2e
@@ -108,15 +113,83 @@ def test_what_a_paused_envoy_has_not_accepted_is_not_live_and_may_be_superseded(
     app = world.app("slow")
     v1, v2 = app.deploy("v1", V1), app.deploy("v2", V2)
     app.released(v1)
+    wait_until(lambda: all(each["inSync"] for each in said(world, "/proxies")["proxies"]), "Envoy has answered")
     with paused(world):
         app.release(v2)
         code, printed = waited(world, "-f", file_of(world, app), "--timeout", "1s", "-o", "json")
         [answer] = json.loads(printed)
-        assert (code, answer["entry"]["status"]) == (TIMEOUT, "0 of 1 accepted, 1 pending")
+        assert (code, answer["entry"]["status"]) == (TIMEOUT, "0 of 1 accepted, 1 sent")
         with waiting_for(world, app.name) as waiting:
             app.release(weights={v1: 50, v2: 50})
             assert waiting.wait(30) == SUPERSEDED
 
+    assert waited(world, "-f", file_of(world, app), "--timeout", ENVOY_PATIENCE)[0] == LIVE
+
+
+def test_what_came_and_went_before_it_was_asked_for_is_superseded(pair_world: World) -> None:
+    world = pair_world
+    app = world.app("brief")
+    v1, v2 = app.deploy("v1", V1), app.deploy("v2", V2)
+    app.released(v1)
+    kept = shutil.copy2(file_of(world, app), world.directory / "brief.yaml")
+    app.released(v2)
+
+    code, printed = waited(world, "-f", kept, "--timeout", ENVOY_PATIENCE)
+
+    assert code == SUPERSEDED
+    assert "it was replaced before it was asked for" in printed
+    assert "In force is content" in printed
+    app.release(v1)
+    assert waited(world, "-f", file_of(world, app), "--timeout", ENVOY_PATIENCE)[0] == LIVE, "rolled back"
+
+
+@pytest.fixture(scope="module", params=list(Mode))
+def refusing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A world with extensions that make what Envoy refuses."""
+    made = [f"e2e.support.extensions:{name}" for name in ("unplugged", "misconfigured")]
+    options = [word for each in made for word in ("--extension", each)]
+    with new_world(request.param, EnvoyVersion.CURRENT, tmp_path_factory.mktemp("refusing"), *options) as world:
+        yield world
+
+
+def test_a_cluster_that_envoy_refuses_keeps_the_release_from_being_live(refusing: World) -> None:
+    world = refusing
+    app = world.app("plugged")
+    app.released(app.deploy("v1", V1))
+    web = {"web": {"build": V1["web"], "routes": [{"pathPrefix": "/"}]}}
+    bad = annotated(records.deployment(app.name, "v2", web), "unplugged", unplugged="yes")
+    world.folder.write(records.file_of(bad), bad)
+    # Before that the cluster is withheld, and routes do not wait for it.
+    wait_until(lambda: '"resource": "plugged-v2/web"' in world.server.log(), "the extension has made the cluster")
+    app.release("plugged-v2")
+
+    code, printed = waited(world, "-f", file_of(world, app), "--timeout", ENVOY_PATIENCE)
+
+    assert code == REFUSED
+    for word in (
+        "AppDeployment/default/plugged-v2",
+        "proxy edge-1 refuses Cluster plugged-v2/web",
+        "nobody.knows.This",
+    ):
+        assert word in printed
+    app.release("plugged-v1")
+    # Where everything is delivered, the routes name it as long as it is deployed.
+    world.folder.remove(records.file_of(bad))
+    assert waited(world, "-f", file_of(world, app), "--timeout", ENVOY_PATIENCE)[0] == LIVE
+
+
+def test_a_host_that_envoy_refuses_is_refused_with_its_words(refusing: World) -> None:
+    world = refusing
+    app = world.app("hosted")
+    app.released(app.deploy("v1", V1))
+    bad = records.release(app.name, {"hosted-v1": 100}, hosts=[app.host, "more.example.com"])
+    world.folder.write(records.file_of(bad), annotated(bad, "misconfigured", misconfigured="yes"))
+
+    code, printed = waited(world, "-f", file_of(world, app), "--timeout", ENVOY_PATIENCE)
+
+    assert (code, "nobody.knows.This" in printed) == (REFUSED, True)
+    assert app.get().served == "hosted-v1", "last good"
+    app.release("hosted-v1")
     assert waited(world, "-f", file_of(world, app), "--timeout", ENVOY_PATIENCE)[0] == LIVE
 
 
