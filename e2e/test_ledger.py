@@ -175,6 +175,7 @@ def test_a_cluster_that_envoy_refuses_keeps_the_release_from_being_live(refusing
     app.release("plugged-v1")
     # Where everything is delivered, the routes name it as long as it is deployed.
     world.folder.remove(records.file_of(bad))
+    wait_until(lambda: not world.server.problems(), "it is gone")
     assert waited(world, "-f", file_of(world, app), "--timeout", ENVOY_PATIENCE)[0] == LIVE
 
 

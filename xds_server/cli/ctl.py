@@ -375,7 +375,8 @@ def wait(
     Progress is told on stderr. A server that restarts meanwhile is asked again.
 
     Exit code 0: it is live; 1: the server does not answer; 2: wrong use;
-    3: it was replaced or removed before it was live; 4: refused, by the server or by a proxy;
+    3: it was replaced or removed before it was live, or with -f before it was asked for;
+    4: refused, by the server or by a proxy;
     5: the time is over; 6: the time is over, and no proxy of its gateways is connected.
 
     Example: xdsctl wait -f records/shop.yaml --timeout 30s
