@@ -166,7 +166,7 @@ def on_demand(serial: int, *hosts: Resource) -> Snapshot:
 
 def test_a_virtual_host_that_is_told_on_demand_is_measured() -> None:
     metrics = Metrics()
-    wildcard = host("*.shop.test", "2").for_names(lambda name: host(name, f"2 {name}"))
+    wildcard = host("*.shop.test", "2").for_names(lambda name: Resource(name, f"2 {name.rpartition('/')[2]}", b""))
     metrics.opened(NODE, "delta")
     metrics.flips(on_demand(0, host("shop.test", "1")), perf_counter())
     metrics.acked(NODE, Acked(TypeUrl.VIRTUAL_HOST, "1", (host("shop.test", "1"),), ()))
