@@ -4,7 +4,7 @@ What a fan-out makes anew for each proxy is a named tuple, which is made in a th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
