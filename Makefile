@@ -7,6 +7,8 @@ FIGURES = --json bench/figures.json
 QUICK = $(if $(JSON),--json $(JSON))
 export UV_PROJECT_ENVIRONMENT = .venv
 export UV_LINK_MODE ?= copy
+# Each of the hundreds of processes that the tests start would compile Envoy's types anew: a second of work.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help setup demo test test-envoys e2e-all check fast e2e golden bench bench-quick fuzz since clean
 
