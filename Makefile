@@ -4,6 +4,9 @@ ENVOY_FLOOR = 1.36.4
 BIN = .venv/bin
 BENCH = $(BIN)/python -W ignore -m bench
 FIGURES = --json bench/figures.json
+E2E = $(BIN)/pytest -q e2e
+# Of the files of tests on real Envoys, so many at a time: one on each core of the smallest machine, and one that waits.
+WORKERS ?= 3
 QUICK = $(if $(JSON),--json $(JSON))
 export UV_PROJECT_ENVIRONMENT = .venv
 export UV_LINK_MODE ?= copy
@@ -37,18 +40,19 @@ check: setup  ## Format, lint, types and layers.
 	$(BIN)/lint-imports
 
 fast: setup  ## The fast tests: no Envoy.
-	$(BIN)/pytest -q tests
+	$(BIN)/pytest -q tests -n auto --dist worksteal
 
 e2e: setup .envoy-1.36/bin/envoy  ## The tests on real Envoys, the oldest supported and the current one.
-	$(BIN)/pytest -q e2e
+	$(E2E) -m "not alone" -n $(WORKERS) --dist loadfile
+	$(E2E) -m alone
 
 test: check fast e2e  ## Everything.
 
 test-envoys: setup  ## Gateways on demand, on every minor version of Envoy that can.
 	XDS_MINORS=all $(BIN)/pytest -q e2e/test_on_demand.py
 
-e2e-all: setup .envoy-1.36/bin/envoy  ## All tests on real Envoys: every pair of version and mode, every minor version. Half an hour.
-	XDS_MINORS=all $(BIN)/pytest -q e2e
+e2e-all:  ## The same, with gateways on demand on every minor version.
+	XDS_MINORS=all $(MAKE) e2e
 
 golden: setup  ## Write golden files anew; read the diff.
 	$(BIN)/pytest -q tests --update-golden

@@ -1,11 +1,11 @@
 """Every end-to-end test can run on both versions of Envoy and in both xDS modes.
 
-Of the four pairs, two are tried each time, so that both versions and both modes are: delta with the current version,
-and SotW with the oldest. The others are tried too with `XDS_MINORS=all` (`make e2e-all`).
+Files run side by side, each whole in one process (`make e2e`); what is marked `alone` runs after them.
 """
 
-import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
@@ -27,10 +27,21 @@ def mode(request: pytest.FixtureRequest) -> Mode:
 
 
 @pytest.fixture(scope="session")
-def world(mode: Mode, envoy_version: EnvoyVersion, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Mode, EnvoyVersion], World]]:
+    """Each lives until the end: files take turns with modes and versions, and starting one anew costs seconds."""
+    with ExitStack() as stack:
+
+        @cache
+        def started(mode: Mode, version: EnvoyVersion) -> World:
+            return stack.enter_context(new_world(mode, version, tmp_path_factory.mktemp("world")))
+
+        yield started
+
+
+@pytest.fixture(scope="session")
+def world(mode: Mode, envoy_version: EnvoyVersion, worlds: Callable[[Mode, EnvoyVersion], World]) -> World:
     """One for all scenarios of a mode and version that leave server and records as they found them."""
-    with new_world(mode, envoy_version, tmp_path_factory.mktemp("world")) as ready:
-        yield ready
+    return worlds(mode, envoy_version)
 
 
 @pytest.fixture(scope="module")
@@ -57,19 +68,6 @@ def pair_world(pair: tuple[Mode, EnvoyVersion], tmp_path_factory: pytest.TempPat
     mode, version = pair
     with new_world(mode, version, tmp_path_factory.mktemp("pair-world")) as ready:
         yield ready
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if os.environ.get("XDS_MINORS") == "all":
-        return
-    left = [item for item in items if _pair_of(item) in {(Mode.SOTW, "CURRENT"), (Mode.DELTA, "FLOOR")}]
-    items[:] = [item for item in items if item not in left]
-    config.hook.pytest_deselected(items=left)
-
-
-def _pair_of(item: pytest.Item) -> tuple[object, object]:
-    said = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    return said.get("mode"), said.get("envoy_version")
 
 
 @pytest.hookimpl(wrapper=True)

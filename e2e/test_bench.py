@@ -1,7 +1,6 @@
 """Every benchmark runs, and says what it found."""
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
@@ -9,8 +8,9 @@ import pytest
 
 from e2e.support.processes import ROOT
 
+pytestmark = pytest.mark.e2e
 
-@pytest.mark.skipif(os.environ.get("XDS_MINORS") != "all", reason="takes a minute: XDS_MINORS=all")
+
 def test_every_benchmark_works(tmp_path: Path):
     file = tmp_path / "figures.json"
 

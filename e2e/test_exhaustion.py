@@ -27,7 +27,7 @@ from e2e.support.processes import wait_until
 from e2e.support.server import Mode
 from e2e.support.wire import connected, read_answer, status_of
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 NAME = HOST.decode()
 IDLE = 10_000

