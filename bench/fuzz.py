@@ -1,17 +1,21 @@
 """Records that nobody wrote, for as long as is asked: does anything raise, and does Envoy refuse what was accepted?
+And conversations that nobody had: is a law of the protocol broken?
 
-Two campaigns at once. Texts: atheris mutates files by the code that they reach (`tests/fuzz/texts.py`). Worlds:
+Three campaigns at once. Texts: atheris mutates files by the code that they reach (`tests/fuzz/texts.py`). Worlds:
 hypothesis draws records of every kind from the models (`tests/fuzz/worlds.py`), and both Envoys are asked of what they
-compile to. The first find of either ends it, is made small, and is printed.
+compile to. Laws: each `test_laws` of the protocol, with one seed after another. The first find of each ends it, is made
+small, and is printed.
 """
 
 import argparse
+import os
 import random
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, seed, settings
@@ -32,7 +36,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31))
     asked = parser.parse_args()
     print(f"seed {asked.seed}")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as beside:
+        laws = beside.submit(_laws, asked.seconds, asked.seed)
         texts = _texts(Path(folder), asked.seconds, asked.seed)
         try:
             _worlds(Path(folder), asked.seconds, asked.seed)
@@ -40,8 +45,10 @@ def main() -> None:
         finally:
             texts.kill()
             texts.wait()
+        broken = laws.result()
     print(output[-6000:] if texts.returncode else output.rstrip().rpartition("\n")[2].replace("runs", "texts"))
-    sys.exit(texts.returncode)
+    print(broken[-6000:])
+    sys.exit(texts.returncode or bool(broken))
 
 
 def _texts(folder: Path, seconds: int, number: int) -> "subprocess.Popen[str]":
@@ -50,6 +57,23 @@ def _texts(folder: Path, seconds: int, number: int) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", cwd=Path.cwd()
     )
+
+
+def _laws(seconds: int, number: int) -> str:
+    """What broke a law; empty: nothing did."""
+    end, first = time.monotonic() + seconds, number
+    chosen = {name: value for name, value in os.environ.items() if name != "CI"}  # it would be the same seed each time
+    while time.monotonic() < end:
+        command = [sys.executable, "-m", "pytest", "-q", "tests/protocol", "-k", "test_laws"]
+        seeded = chosen | {"PYTHONHASHSEED": str(number)}  # it orders sets
+        run = subprocess.run(
+            [*command, f"--hypothesis-seed={number}"], check=False, capture_output=True, text=True, env=seeded
+        )
+        if run.returncode:
+            return f"{run.stdout}\nPYTHONHASHSEED={number} --hypothesis-seed={number}"
+        number += 1
+    print(f"{number - first} seeds, and no law broken")
+    return ""
 
 
 def _worlds(folder: Path, seconds: int, number: int) -> None:
