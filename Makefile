@@ -43,7 +43,7 @@ fast: setup  ## The fast tests: no Envoy.
 	$(BIN)/pytest -q tests -n auto --dist worksteal
 
 e2e: setup .envoy-1.36/bin/envoy  ## The tests on real Envoys, the oldest supported and the current one.
-	$(E2E) -m "not alone" -n $(WORKERS) --dist loadfile
+	$(E2E) -m "not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 	$(E2E) -m alone
 
 test: check fast e2e  ## Everything.

@@ -70,6 +70,15 @@ def pair_world(pair: tuple[Mode, EnvoyVersion], tmp_path_factory: pytest.TempPat
         yield ready
 
 
+LONG = ("test_bench", "test_explain", "test_restart", "test_guide")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take a minute begin first: else all would wait for one of them in the end."""
+    items.sort(key=lambda item: (item.path.stem not in LONG, item.path.stem in LONG and LONG.index(item.path.stem)))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failure is shown with the last words of everything that took part in it."""
