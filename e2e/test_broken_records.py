@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from e2e.support import records
-from e2e.support.load import Legal, Shot, lost
+from e2e.support.load import STEADY, Legal, Shot, lost
 from e2e.support.processes import wait_until
 from e2e.support.records import Build
 from e2e.support.world import V1, V2, App, World
@@ -203,7 +203,7 @@ def checked_under_load(town: Town, disturb: Callable[[], None]) -> None:
     always = {shot.name: [Legal(0.0, float("inf"), frozenset({shot.name}))] for shot in shots}
     assert lost(results.answers) == []
     assert results.illegal(always) == []
-    assert results.per_second >= 300
+    assert results.per_second >= STEADY
     assert town.world.pushes() == pushed
     town.check("good-v2")
 

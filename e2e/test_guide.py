@@ -21,7 +21,7 @@ PORTS = ("9001", "9002", "9003", "9004", "9005", "9901", "10000", "10443", "1800
 MARK = "@@@ "
 HARMLESS = "--use-dynamic-base-id --file-flush-interval-msec 50"
 """So that it meets no other Envoy of this machine, and that nobody waits ten seconds for the access log."""
-PATIENCE = 120
+PATIENCE = 300
 """Seconds for a page: what it waits for may never come."""
 
 

@@ -18,6 +18,8 @@ UNANSWERED = "no answer"
 
 RATE = 320.0
 """Requests a second; somewhat more than the 300 that are promised, whatever the clock does at both ends."""
+STEADY = 100.0
+"""Requests a second that are enough to see what becomes of them, if other tests run at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
