@@ -151,12 +151,14 @@ def test_a_first_request_may_be_a_web_socket(world: World, applications: Applica
     write(app, address=applications.http1("web"))
     live(world, app)
     app.release("sockets-v1", hosts=[app.host, f"*.{app.host}"])
+    app.wait_served("sockets-v1", f"another.{app.host}")
     for host in (app.host, f"any.{app.host}"):
         socket = WebSocket(world.port, host)
         assert [socket.exchange() for _ in range(3)] == ["web"] * 3
         socket.close()
 
 
+@pytest.mark.alone  # before 1.40, an Envoy that is told of the host before it has read the call's message answers 404
 @pytest.mark.parametrize("kind", ["unary", "stream"])
 def test_a_first_request_may_be_a_call_of_grpc(world: World, applications: Applications, kind: str) -> None:
     app = world.app(f"grpc-{kind}")
