@@ -10,9 +10,9 @@ from tests.conftest import Golden
 from tests.records.folder import SHOP, build, deployment, gateway, release
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Place
-from xds_server.records.documents import Document, Key, read_documents, restored
+from xds_server.records.documents import Document, Key, Said, read_documents, restored
 from xds_server.records.faults import SHOWN
-from xds_server.records.models import Build, Record
+from xds_server.records.models import Build
 from xds_server.records.yaml import YamlFault
 
 MISTAKES = Path(__file__).parent / "mistakes"
@@ -191,14 +191,14 @@ def test_what_is_known_is_not_checked_again_by_either_road() -> None:
         [first] = read_documents("a.yaml", text)
         asked: list[tuple[Key, str]] = []
 
-        def known(
-            key: Key, content: str, first: Document = first, asked: list[tuple[Key, str]] = asked
-        ) -> Record | None:
+        def known(key: Key, content: str, first: Document = first, asked: list[tuple[Key, str]] = asked) -> Said:
+            assert first.record is not None
             asked.append((key, content))
-            return first.record
+            return Said(first.record, first.content)
 
         [again] = read_documents("a.yaml", text, known)
         assert again.record is first.record
+        assert again.content is first.content
         assert asked == [(first.key, first.content)]
 
 

@@ -8,7 +8,7 @@ A record is *held* while what is wanted of it is not in force. It is tried again
 lacks may have come with another record.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain
@@ -19,8 +19,8 @@ from xds_server.domain.names import Ref
 from xds_server.domain.problems import Place, Problem, Reason, Severity
 from xds_server.records.admitted import Admission, Entry, File, Keeping, Return, told
 from xds_server.records.checks import release_findings
-from xds_server.records.documents import Key, Known, read_documents, restored
-from xds_server.records.models import KINDS, Record, Release
+from xds_server.records.documents import Document, Key, Said, read_documents, restored
+from xds_server.records.models import KINDS, Release
 from xds_server.records.reading import RECORDS, Batch, Readable, Unreadable, is_pem
 from xds_server.records.renewal import aged, renewed
 from xds_server.records.saved import SECRET, Row
@@ -29,6 +29,9 @@ from xds_server.records.secrets import restored as restored_secret
 from xds_server.records.turn import Turn
 from xds_server.records.wants import may_be_in
 from xds_server.records.yaml import YamlFault
+
+Read = Callable[[str, str], tuple[Document, ...]]
+"""The documents of a file, by its name and its text."""
 
 PATIENCE = timedelta(seconds=1)
 """How long the next record of a source that comes back is waited for."""
@@ -131,9 +134,12 @@ def _heard(before: Admission, batch: Batch) -> Admission:
     named = chain(before.files, before.keeping.files) if batch.complete else ()
     names = [*(name for name in named if name not in batch.files), *batch.files]
 
-    def known(key: Key, content: str) -> Record | None:
+    def known(key: Key, content: str) -> Said | None:
         entry = before.in_force.get(key)
-        return entry.record if entry is not None and entry.content == content else None
+        return Said(entry.record, entry.content) if entry is not None and entry.content == content else None
+
+    def read(name: str, text: str) -> tuple[Document, ...]:
+        return read_documents(name, text, known, batch.plain)
 
     for name in names:
         content = batch.files.get(name)
@@ -143,7 +149,7 @@ def _heard(before: Admission, batch: Batch) -> Admission:
         elif is_pem(name):
             pems[name] = content
         else:
-            files[name] = _file(name, content, before.files.get(name, File()), known)
+            files[name] = _file(name, content, before.files.get(name, File()), read)
     found = files.finish()
     faults = told(before.faults, ((name, found.get(name, File()).faults) for name in names))
     keeping = replace(before.keeping, files=pems.finish())
@@ -179,12 +185,12 @@ def _returning(heard: Admission, now: datetime) -> Return | None:
     return Return(missing, now + PATIENCE) if missing else None
 
 
-def _file(name: str, content: Readable | Unreadable, before: File, known: Known) -> File:
+def _file(name: str, content: Readable | Unreadable, before: File, read: Read) -> File:
     if isinstance(content, Unreadable):
         problem = Problem(Place(name), Reason.SOURCE_UNREADABLE, content.why, "Make the file readable")
         return File(before.documents, (problem,), opaque=True)
     try:
-        documents = read_documents(name, content.text, known)
+        documents = read(name, content.text)
     except YamlFault as error:
         where = Place(name, 0, error.line)
         problem = Problem(

@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeGuard
@@ -14,15 +14,14 @@ from yaml.nodes import MappingNode, Node, ScalarNode
 
 from xds_server.domain.names import DEFAULT_NAMESPACE, Ref, record_id
 from xds_server.domain.problems import Place, Problem, Reason, Severity
-from xds_server.records import block_yaml, yaml
+from xds_server.records import yaml
 from xds_server.records.faults import faults
 from xds_server.records.later import not_in_force
 from xds_server.records.models import API_VERSION, KINDS, Record
+from xds_server.records.plain import BYTE_ORDER_MARK, CANONICAL, Plain, text_of, usual
+from xds_server.records.reading import PlainOf
 from xds_server.records.values import LABEL
 
-BYTE_ORDER_MARK = "\ufeff"
-CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
-"""Plain values as the one text that stands for them."""
 IS_LABEL = re.compile(LABEL)
 
 
@@ -68,48 +67,53 @@ def _line(document: Document, path: yaml.FieldPath) -> int:
     return yaml.find(next(yaml.documents(document.text)), path).line
 
 
-Known = Callable[[Key, str], Record | None]
-"""The record that is known to be what a content says, if there is one: to check it again would take longest of all."""
+class Said(NamedTuple):
+    """A record, and the canonical form of what it was read from."""
+
+    record: Record
+    content: str
+
+
+Known = Callable[[Key, str], Said | None]
+"""The record that is known to be what a content says, if there is one: to check it again would take longest of all.
+
+It comes with the content that it was known by, so that nobody keeps two texts that are equal.
+"""
 
 
 def nothing_known(_key: Key, _content: str) -> None:
     return None
 
 
-def read_documents(file: str, text: str, known: Known = nothing_known) -> tuple[Document, ...]:
+def read_documents(file: str, text: str, known: Known = nothing_known, plain: PlainOf = usual) -> tuple[Document, ...]:
     """Every document of the file. `YamlFault` if the text is not YAML: then nothing is known of any of them."""
+    quick = _without_faults(file, plain(text) or (), known)
+    if quick is not None:
+        return quick
     text = text.removeprefix(BYTE_ORDER_MARK)
-    usual = _usual_documents(file, text, known)
-    if usual is not None:
-        return usual
     return tuple(
-        _document(Place(file, number, node.start_mark.line + 1), node, _text_of(node, text), known)
+        _document(Place(file, number, node.start_mark.line + 1), node, text_of(node, text), known)
         for number, node in enumerate(yaml.documents(text), 1)
     )
 
 
-def _usual_documents(file: str, text: str, known: Known) -> tuple[Document, ...] | None:
+def _without_faults(file: str, said: Iterable[Plain], known: Known) -> tuple[Document, ...] | None:
     """None if there is anything to say of one of them: that takes nodes, with their lines."""
     found = []
-    for number, told in enumerate(block_yaml.documents(text) or (), 1):
-        key, content = _key(told.said), CANONICAL(told.said)
-        record = (known(key, content) or _valid(told.said)) if key is not None else None
-        if record is None or any(not_in_force(record)):
+    for number, plain in enumerate(said, 1):
+        key = _key(plain.said)
+        this = (known(key, plain.content) or _valid(plain)) if key is not None else None
+        if this is None or any(not_in_force(this.record)):
             return None
-        found.append(Document(Place(file, number, told.line), key, record, content, (), told.text))
+        found.append(Document(Place(file, number, plain.line), key, *this, (), plain.text))
     return tuple(found) or None
 
 
-def _valid(said: Any) -> Record | None:
+def _valid(plain: Plain) -> Said | None:
     try:
-        return KINDS[said["kind"]].model_validate(said)
+        return Said(KINDS[plain.said["kind"]].model_validate(plain.said), plain.content)
     except ValidationError:
         return None
-
-
-def _text_of(node: Node, text: str) -> str:
-    """A document's own text, indented as it is in the file."""
-    return " " * node.start_mark.column + text[node.start_mark.index : node.end_mark.index]
 
 
 def _document(place: Place, node: Node, text: str, known: Known) -> Document:
@@ -126,15 +130,15 @@ def _document(place: Place, node: Node, text: str, known: Known) -> Document:
         return Document(place, None, None, "", tuple(_no_record(place, node, said)), text)
     key = _key(said)
     content = CANONICAL(said)
-    record = known(key, content) if key is not None else None
+    this = known(key, content) if key is not None else None
     try:
-        record = record or model.model_validate(said)
+        this = this or Said(model.model_validate(said), content)
     except ValidationError as error:
         found = tuple(faults(place, node, str(key) if key else "", error, model))
         return Document(place, key, None, "", found, text)
     assert key is not None
-    warnings = tuple(_warning(place, node, key, *each) for each in not_in_force(record))
-    return Document(place, key, record, content, warnings, text)
+    warnings = tuple(_warning(place, node, key, *each) for each in not_in_force(this.record))
+    return Document(place, key, *this, warnings, text)
 
 
 def _warning(place: Place, node: Node, key: Key, path: yaml.FieldPath, until_then: str) -> Problem:

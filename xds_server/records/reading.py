@@ -1,7 +1,9 @@
 """What a source of records says: values that cross from the shell into the core."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from xds_server.records.plain import Plain, usual
 
 RECORDS = (".yaml", ".yml", ".json")
 """How the names of files that hold records end."""
@@ -27,12 +29,17 @@ class Unreadable:
     why: str
 
 
+PlainOf = Callable[[str], tuple[Plain, ...] | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Files that changed, by path relative to the source; None: the file is gone.
 
-    `complete`: these are all the files there are, and any other that was there is gone.
+    `complete`: these are all the files there are, and any other that was there is gone. `plain` gives the documents of
+    a text, as `usual` does: somebody may have read it already.
     """
 
     files: Mapping[str, Readable | Unreadable | None]
     complete: bool = False
+    plain: PlainOf = field(default=usual, compare=False)

@@ -28,7 +28,8 @@ from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.observers import Everyone
 from xds_server.runtime.proxies import ConnectedProxies
 from xds_server.runtime.waiting import Waiting
-from xds_server.sources.files import FileSource
+from xds_server.sources.ahead import Ahead
+from xds_server.sources.files import PATIENCE, FileSource
 from xds_server.state.store import Store
 from xds_server.transport.credentials import TlsFiles, server_credentials
 from xds_server.transport.server import XdsServer
@@ -58,6 +59,7 @@ class Settings:
     tls: TlsFiles | None = None
     extensions: tuple[str, ...] = ()
     extension_timeout: float = 1.0
+    ahead: Ahead | None = None
 
 
 class _Stop(Exception):
@@ -114,7 +116,8 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(admin.serve([admin_socket]))
                 changed = asyncio.Event()
-                tasks.create_task(_follow(FileSource(settings.records), control, changed))
+                source = FileSource(settings.records, PATIENCE, settings.ahead)
+                tasks.create_task(_follow(source, control, changed))
                 tasks.create_task(_tick(control, changed))
                 tasks.create_task(extender.work(control))
                 tasks.create_task(_save(control.books))

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 
 from xds_server.domain.errors import SourceUnavailable
 from xds_server.records.reading import Batch, Unreadable
+from xds_server.sources.ahead import Ahead
 from xds_server.sources.settling import Patience
 from xds_server.sources.tree import Tree
 
@@ -18,12 +20,13 @@ class FileSource:
     Subfolders too, hidden ones and editors' files not.
 
     A file acts as soon as it is renamed into place or closed after writing. One that disappears acts after a
-    moment, because that is how files are replaced.
+    moment, because that is how files are replaced. `ahead` is what has been read of the folder before.
     """
 
-    def __init__(self, folder: Path, patience: Patience = PATIENCE) -> None:
+    def __init__(self, folder: Path, patience: Patience = PATIENCE, ahead: Ahead | None = None) -> None:
         self._folder = folder
         self._patience = patience
+        self._ahead = ahead
 
     async def follow(self) -> AsyncGenerator[Batch | Unreadable, None]:
         """Yield every file there is, then what changes; once `Unreadable` while the folder is away, then all anew.
@@ -34,8 +37,9 @@ class FileSource:
         while True:
             try:
                 with Tree(self._folder, self._patience) as tree:
-                    yield await tree.everything()
+                    yield self._as_read_ahead(await tree.everything())
                     failures = 0
+                    self._forget_ahead()
                     while True:
                         yield await tree.change()
             except SourceUnavailable as unavailable:
@@ -50,3 +54,12 @@ class FileSource:
                 # inotify cannot say when a path that leads nowhere leads somewhere: it may be a mount, or the target
                 # of a link. Looking costs some microseconds.
                 await asyncio.sleep(self._patience.absence)
+
+    def _as_read_ahead(self, batch: Batch) -> Batch:
+        return batch if self._ahead is None else replace(batch, plain=self._ahead.plain)
+
+    def _forget_ahead(self) -> None:
+        """It is for the first reading."""
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
