@@ -11,20 +11,21 @@ from yaml.nodes import Node
 
 from xds_server.domain.problems import Place, Problem, Reason
 from xds_server.records import values, yaml
-from xds_server.records.values import FORM, NOT_A_STRING, PATTERNS, WEIGHTS
+from xds_server.records.values import FORM, PATTERNS, WEIGHTS
 
 SHOWN = 100
 """Faults of one document. Who has more has one cause, and each is looked for in the whole document."""
 KEY = "[key]"
 """How pydantic's path names the key of a mapping instead of its value."""
 SCALARS = (bool, int, float)
+NO_STRING = "string_type"
 WORDS = {
     "bool_type": ("must be true or false", "Write true or false, without quotes"),
     "int_type": ("must be a whole number", "Write a whole number, without quotes"),
     "int_from_float": ("must be a whole number", "Write a whole number"),
     "float_type": ("must be a number", "Write a number, without quotes"),
     "finite_number": ("must be a number", "Write a number"),
-    "string_type": ("must be a string", "Write a string"),
+    NO_STRING: ("must be a string", "Write a string"),
     "tuple_type": ("must be a list", "Write a list: [...], or one item a line, each after a dash"),
     "dict_type": ("must be a mapping", "Write a mapping: name and value"),
     "model_type": ("must be a mapping", "Write its fields"),
@@ -70,7 +71,8 @@ def _fault(place: Place, root: Node, record: str, model: type[BaseModel], error:
 def _said(error: ErrorDetails, path: yaml.FieldPath, found: yaml.Found, model: type[BaseModel]) -> tuple[str, str]:
     kind, context = error["type"], error.get("ctx", {})
     if kind in WORDS:
-        return WORDS[kind]
+        quote = kind == NO_STRING and isinstance(error["input"], SCALARS)
+        return _quote(found) if quote else WORDS[kind]
     if kind in LIMITS:
         return LIMITS[kind].format(**context), "Change it"
     match kind:
@@ -80,7 +82,7 @@ def _said(error: ErrorDetails, path: yaml.FieldPath, found: yaml.Found, model: t
             close = difflib.get_close_matches(context["wanted"], context["known"], 1)
             said = error["msg"], f"Did you mean {close[0]}?" if close else "Add it there, or name another"
         case "value_error":
-            said = _refused(str(context["error"]), error["input"], found)
+            said = str(context["error"]), "Change it"
         case "string_pattern_mismatch":
             said = f"must be {PATTERNS[context['pattern']]}", "Change it"
         case "enum" | "literal_error":
@@ -90,14 +92,12 @@ def _said(error: ErrorDetails, path: yaml.FieldPath, found: yaml.Found, model: t
     return said
 
 
-def _refused(what: str, value: object, found: yaml.Found) -> tuple[str, str]:
-    """Our own validators' words. For a number where a string belongs, the text as it was written is what to quote."""
-    if found.plain is not None and isinstance(value, SCALARS) and what == NOT_A_STRING:
-        return (
-            f"must be a string, and YAML reads {found.plain} as something else",
-            f'Write it in quotes: "{found.plain}"',
-        )
-    return what, "Change it"
+def _quote(found: yaml.Found) -> tuple[str, str]:
+    """Of a number where a string belongs: the text as it was written is what to quote."""
+    what, text = WORDS[NO_STRING][0], found.plain
+    if text is None:
+        return what, "Change it"
+    return f"{what}, and YAML reads {text} as something else", f'Write it in quotes: "{text}"'
 
 
 def _unknown_field(path: tuple[str | int, ...], model: type[BaseModel]) -> tuple[str, str]:

@@ -32,7 +32,6 @@ from xds_server.records.regex import lacking
 LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110's word for what a header name is made of
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-NOT_A_STRING = "must be a string"
 FORM = "form:"
 """How pydantic's path names one of several forms that a value may have: a step that is no field."""
 WEIGHTS = "weights"
@@ -116,12 +115,6 @@ def duration_text(value: timedelta) -> str:
         count, left = divmod(left, round(seconds * 1000))
         parts += [f"{count}{unit}"] if count else []
     return "".join(parts) or "0s"
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, bool | int | float):
-        raise ValueError(NOT_A_STRING)
-    return value
 
 
 def _fits(value: int) -> int:
@@ -298,22 +291,19 @@ _TIME = r"[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?(?:[Zz]|[+-][0-9]{2}:
 _DURATION = r"(?:[0-9]{1,12}(?:\.[0-9]{1,9})?(?:ms|s|m|h|d))+"
 _SOME_TIME = r"[0-9a-z.]*[1-9][0-9a-z.]*"
 
-Text = Annotated[str, BeforeValidator(_text), _word("text")]
-Label = Annotated[str, StringConstraints(pattern=LABEL_PATTERN), BeforeValidator(_text), _word("DNS label")]
-Word = Annotated[str, StringConstraints(pattern=WORD_PATTERN), BeforeValidator(_text), _word("record's name")]
+Text = Annotated[str, _word("text")]
+Label = Annotated[str, StringConstraints(pattern=LABEL_PATTERN), _word("DNS label")]
+Word = Annotated[str, StringConstraints(pattern=WORD_PATTERN), _word("record's name")]
 """A record's name, or `namespace.name`."""
-Quoted = Annotated[str, StringConstraints(pattern=HASH_PATTERN), BeforeValidator(_text), _word("quoted word")]
+Quoted = Annotated[str, StringConstraints(pattern=HASH_PATTERN), _word("quoted word")]
 """A version or a content hash."""
-Token = Annotated[str, StringConstraints(pattern=TOKEN_PATTERN), BeforeValidator(_text), _word("HTTP token")]
-Parameter = Annotated[
-    str, StringConstraints(pattern=PARAMETER_PATTERN), BeforeValidator(_text), _word("parameter name")
-]
+Token = Annotated[str, StringConstraints(pattern=TOKEN_PATTERN), _word("HTTP token")]
+Parameter = Annotated[str, StringConstraints(pattern=PARAMETER_PATTERN), _word("parameter name")]
 """The name of a query parameter that is a selector: what needs no encoding."""
 HeaderName = Annotated[Token, AfterValidator(str.lower), _word("header name")]
 Upgrade = Annotated[
     str,
     StringConstraints(pattern=UPGRADE_PATTERN),
-    BeforeValidator(_text),
     AfterValidator(_upgrade),
     _word("upgrade protocol"),
 ]
@@ -333,35 +323,23 @@ Weight = Annotated[
     BeforeValidator(_hundredths),
     WithJsonSchema({"type": "number", "title": "percent", "minimum": 0, "maximum": 100}),
 ]
-Host = Annotated[
-    str, BeforeValidator(_text), AfterValidator(_host), _written("host", rf"(?:\*\.)?{_HOST}", maxLength=255)
-]
-HostName = Annotated[
-    str, BeforeValidator(_text), AfterValidator(_host_name), _written("host name", _HOST, maxLength=253)
-]
+Host = Annotated[str, AfterValidator(_host), _written("host", rf"(?:\*\.)?{_HOST}", maxLength=255)]
+HostName = Annotated[str, AfterValidator(_host_name), _written("host name", _HOST, maxLength=253)]
 HostTemplate = Annotated[
     str,
-    BeforeValidator(_text),
     AfterValidator(_host_template),
     _written("host template", rf"\{{deployment\}}\.{_HOST}"),
 ]
 SocketAddress = Annotated[
     str,
-    BeforeValidator(_text),
     AfterValidator(_socket_address),
     _written("IP:port", rf"(?:{_IPV4}|\[(?:{_IPV4}|{_IPV6})\]):{_PORT}"),
 ]
-DnsAddress = Annotated[
-    str, BeforeValidator(_text), AfterValidator(_dns_address), _written("host:port", rf"{_HOST}:{_PORT}")
-]
-HostPort = Annotated[str, BeforeValidator(_text), AfterValidator(_host_port)]
+DnsAddress = Annotated[str, AfterValidator(_dns_address), _written("host:port", rf"{_HOST}:{_PORT}")]
+HostPort = Annotated[str, AfterValidator(_host_port)]
 """Where something of the operator's own listens: an IP address or a host name, and a port."""
-Ip = Annotated[str, BeforeValidator(_text), AfterValidator(_ip), _written("IP address", rf"{_IPV4}|{_IPV6}")]
+Ip = Annotated[str, AfterValidator(_ip), _written("IP address", rf"{_IPV4}|{_IPV6}")]
 Instant = Annotated[datetime, BeforeValidator(_instant), _written("date or RFC 3339", f"{_DATE}(?:{_TIME})?")]
-Regex = Annotated[
-    str, StringConstraints(min_length=1), BeforeValidator(_text), AfterValidator(_regex), _word("RE2 expression")
-]
-Path = Annotated[str, StringConstraints(pattern=PATH_PATTERN), BeforeValidator(_text), _word("path")]
-PathPrefix = Annotated[
-    str, StringConstraints(pattern=PATH_PATTERN), BeforeValidator(_text), AfterValidator(_prefix), _word("path prefix")
-]
+Regex = Annotated[str, StringConstraints(min_length=1), AfterValidator(_regex), _word("RE2 expression")]
+Path = Annotated[str, StringConstraints(pattern=PATH_PATTERN), _word("path")]
+PathPrefix = Annotated[str, StringConstraints(pattern=PATH_PATTERN), AfterValidator(_prefix), _word("path prefix")]
