@@ -64,7 +64,7 @@ REFUSED = [
         }.items()
     ),
     *(
-        pytest.param(values.Quoted, value, "value_error", id=f"a-version-that-is-{name}")
+        pytest.param(values.Quoted, value, "string_type", id=f"a-version-that-is-{name}")
         for name, value in {"a-float": 1.1, "a-number": 5, "true": True}.items()
     ),
     pytest.param(values.Quoted, "a b", "string_pattern_mismatch", id="a-hash-with-a-space"),
