@@ -193,14 +193,16 @@ def serve(
     del config
     # gRPC's own lines on stderr are of no use to an operator, and it reads this when it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from xds_server.runtime.garbage import building
     from xds_server.sources.ahead import Ahead
 
     if (xds_cert is None) != (xds_key is None) or (xds_client_ca is not None and xds_cert is None):
         raise typer.BadParameter("--xds-cert and --xds-key belong together, and --xds-client-ca needs both")
     with Ahead(records) as ahead:
         # Another process reads the records while this one imports the rest.
-        from xds_server.runtime.serve import Settings, run
-        from xds_server.transport.credentials import TlsFiles
+        with building():
+            from xds_server.runtime.serve import Settings, run
+            from xds_server.transport.credentials import TlsFiles
 
         tls = TlsFiles(xds_cert, xds_key, xds_client_ca) if xds_cert and xds_key else None
         extensions = tuple(extension or ())

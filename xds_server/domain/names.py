@@ -38,8 +38,10 @@ class Ref(NamedTuple):
 
 def ref(word: str, namespace: str = DEFAULT_NAMESPACE) -> Ref:
     """Read `shop-v2` (in the namespace of whoever says it) or `prod.shop-v2`."""
-    place, dot, name = word.rpartition(".")
-    return Ref(place, name) if dot else Ref(namespace, word)
+    if "." not in word:
+        return Ref(namespace, word)
+    place, _, name = word.rpartition(".")
+    return Ref(place, name)
 
 
 def record_id(kind: str, who: Ref) -> str:

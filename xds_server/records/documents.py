@@ -1,7 +1,6 @@
 """A file's text becomes documents; each is a record, or says in full what is wrong with it."""
 
 import difflib
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -202,6 +201,6 @@ def _identity(node: Node) -> dict[str, Any]:
 def restored(key: Key, content: str) -> Record | None:
     """A record as it was saved; None if today's rules refuse it."""
     try:
-        return KINDS[key.kind].model_validate(json.loads(content))
+        return KINDS[key.kind].model_validate_json(content)
     except (ValidationError, ValueError):
         return None

@@ -11,7 +11,8 @@ from xds_server.domain.names import Ref
 from xds_server.records.admitted import Admission, Entry
 from xds_server.records.claims import claims_of
 from xds_server.records.documents import Document, Key
-from xds_server.records.models import Build, Release
+from xds_server.records.draft import Draft
+from xds_server.records.models import Build, Record, Release
 from xds_server.records.saved import Row
 from xds_server.records.world import Edit, build_id, edited
 
@@ -28,8 +29,7 @@ class InForce:
         self.claims = before.claims
         self.touched: set[Ref] = set()
         self._before = before.in_force
-        self._entries = before.in_force.mutate()
-        self._changed: set[Key] = set()
+        self._entries = Draft(before.in_force)
         self._edits: list[Edit] = []
         self._placing: defaultdict[BuildId, list[Build]] = defaultdict(list)
 
@@ -55,19 +55,22 @@ class InForce:
 
     def remove(self, key: Key) -> None:
         self._replace(key, None)
-        del self._entries[key]
+        self._entries.remove(key)
 
     def _replace(self, key: Key, after: Entry | None) -> None:
         before = self.get(key)
         old, new = before.record if before else None, after.record if after else None
-        self._changed.add(key)
         self._edits.append((old, new))
+        if key.kind == "Release":
+            self._claim(key.ref, _as_release(old), _as_release(new))
+
+    def _claim(self, ref: Ref, old: Release | None, new: Release | None) -> None:
         claims = self.claims.mutate()
-        for claim in claims_of(old) if isinstance(old, Release) else ():
+        for claim in claims_of(old):
             # Of two that swap a host, the one that takes it may come first.
-            if claims.get(claim) == key.ref:
+            if claims.get(claim) == ref:
                 del claims[claim]
-        claims.update(dict.fromkeys(claims_of(new), key.ref) if isinstance(new, Release) else {})
+        claims.update(dict.fromkeys(claims_of(new), ref))
         self.claims = claims.finish()
 
     def settle(self) -> None:
@@ -94,9 +97,15 @@ class InForce:
 
     def saved(self) -> tuple[tuple[Row, ...], tuple[Key, ...]]:
         """What differs from before: rows to keep, and keys to forget."""
-        changed = sorted((key for key in self._changed if self.get(key) is not self._before.get(key)), key=Key.order)
-        rows = tuple(_row(key, entry) for key in changed if (entry := self.get(key)) is not None)
-        return rows, tuple(key for key in changed if self.get(key) is None)
+        before, changes = self._before, self._entries.changes
+        changed = [key for key, entry in changes.items() if not before or entry is not before.get(key)]
+        changed.sort(key=Key.order)
+        rows = tuple(_row(key, entry) for key in changed if (entry := changes[key]) is not None)
+        return rows, tuple(key for key in changed if changes[key] is None)
+
+
+def _as_release(record: Record | None) -> Release | None:
+    return record if isinstance(record, Release) else None
 
 
 def _row(key: Key, entry: Entry) -> Row:

@@ -21,6 +21,9 @@ LATER: Mapping[type[Model], Mapping[str, str]] = {
 """What holds until then, by model and field. Warnings, schemas and `docs/fields.md` are made from it."""
 
 
+NOTHING: Mapping[str, str] = {}
+
+
 def not_in_force(record: Record) -> Iterator[Later]:
     """Only what the operator wrote: a default promises nothing."""
     if isinstance(record, AppDeployment):
@@ -31,7 +34,10 @@ def not_in_force(record: Record) -> Iterator[Later]:
 
 
 def _said(path: tuple[str | int, ...], model: Model) -> Iterator[Later]:
-    for name, until_then in LATER.get(type(model), {}).items():
+    later = LATER.get(type(model), NOTHING)
+    if later.keys().isdisjoint(model.model_fields_set):
+        return
+    for name, until_then in later.items():
         if name in model.model_fields_set and getattr(model, name) is not None:
             yield (*path, as_written(type(model), name)), until_then
 

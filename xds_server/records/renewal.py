@@ -60,11 +60,12 @@ def _uses(after: Admission, edited: Iterable[Key]) -> tuple[Map[Key, tuple[Use, 
     for key in edited:
         entry = after.in_force.get(key)
         found = uses(entry.record) if entry is not None else ()
-        gone |= {use.name for use in before.get(key, ())} - {use.name for use in found}
+        used = before.get(key, ()) if before else ()
+        gone |= {use.name for use in used} - {use.name for use in found}
         if found:
             wanted[key] = found
-        else:
-            wanted.pop(key, None)
+        elif used:
+            del wanted[key]
     return wanted.finish(), gone
 
 

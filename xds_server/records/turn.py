@@ -119,7 +119,7 @@ class Turn:
         taken = False
         for kind in UPSERTS:
             for key in by_kind[kind]:
-                taken |= key in self._wants and self._take(key)
+                taken |= self._take(key)
             self.in_force.settle()
         taken |= self._releases(by_kind["Release"])
         self.in_force.settle()
@@ -148,6 +148,8 @@ class Turn:
     def _document(self, key: Key) -> Document | None:
         """What is wanted of a record, if that is one thing, not broken in itself, and not in force already."""
         documents = self._wants.of(key)
+        if not documents:
+            return None
         if len(documents) > 1:
             places = " and ".join(str(each.place) for each in documents)
             what = f"is written more than once: {places}"
@@ -298,8 +300,11 @@ class Turn:
         apps, due = world.apps.mutate(), self._before.due.mutate()
         for app in touched:
             due.pop(app, None)
-            if app in apps:
-                apps[app], following = expired_at(apps[app], self._now)
+            found = apps.get(app)
+            if found is not None:
+                aged, following = expired_at(found, self._now)
+                if aged is not found:
+                    apps[app] = aged
                 if following is not None:
                     due[app] = following
         world = replace(world, apps=apps.finish())

@@ -6,6 +6,7 @@ from dataclasses import replace
 from xds_server.domain.problems import Place
 from xds_server.records.admitted import Admission, File
 from xds_server.records.documents import Document, Key
+from xds_server.records.draft import Draft
 from xds_server.records.yaml import FieldPath
 
 LAST_GOOD = "(last good)"
@@ -32,9 +33,9 @@ class Wants:
         self.changed: set[Key] = set()
         self._files = before.files
         self._unread = before.unread
-        self._documents = before.wanted.mutate()
-        self._keys = before.keys.mutate()
-        self._origins = before.origins.mutate()
+        self._documents = Draft(before.wanted)
+        self._keys = Draft(before.keys)
+        self._origins = Draft(before.origins)
         self._opaque = self._before_opaque = before.opaque
 
     def read(self) -> None:
@@ -44,25 +45,33 @@ class Wants:
         self._unread = frozenset()
 
     def _read(self, name: str, file: File) -> None:
-        before = self._keys.pop(name, frozenset[Key]())
-        now = frozenset(each.key for each in file.documents if each.key is not None)
-        if now:
-            self._keys[name] = now
-        for key in before | now:
-            elsewhere = [each for each in self.of(key) if each.place.file != name]
-            here = [each for each in file.documents if each.key == key]
-            self._want(key, [*elsewhere, *here])
-        for key in now:
-            self._origins[key] = name
-        self._opaque = self._opaque | {name} if file.opaque else self._opaque - {name}
-        self.changed |= before | now
-
-    def _want(self, key: Key, documents: Iterable[Document]) -> None:
-        found = tuple(sorted(documents, key=lambda each: each.place))
-        if found:
-            self._documents[key] = found
+        here: dict[Key, list[Document]] = {}
+        for each in file.documents:
+            if each.key is not None:
+                here.setdefault(each.key, []).append(each)
+        before = self._keys.get(name) or frozenset()
+        if here:
+            self._keys[name] = frozenset(here)
         else:
-            self._documents.pop(key, None)
+            self._keys.remove(name)
+        for key in before.union(here):
+            elsewhere = [each for each in self.of(key) if each.place.file != name]
+            self._want(key, [*elsewhere, *here.get(key, ())])
+        for key in here:
+            self._origins[key] = name
+        if file.opaque:
+            self._opaque |= {name}
+        elif name in self._opaque:
+            self._opaque -= {name}
+        self.changed |= before.union(here)
+
+    def _want(self, key: Key, documents: list[Document]) -> None:
+        if len(documents) > 1:
+            documents.sort(key=lambda each: each.place)
+        if documents:
+            self._documents[key] = tuple(documents)
+        else:
+            self._documents.remove(key)
 
     @property
     def uncovered(self) -> bool:
@@ -73,7 +82,7 @@ class Wants:
         return key in self._documents
 
     def of(self, key: Key) -> tuple[Document, ...]:
-        return self._documents.get(key, ())
+        return self._documents.get(key) or ()
 
     def hidden(self, key: Key) -> bool:
         """It may still be in a file of which nothing is known: then it is not gone."""
@@ -81,18 +90,18 @@ class Wants:
 
     def partly_readable(self, key: Key) -> bool:
         """The file that last spoke of it was read, but for some of its documents."""
-        file = self._files.get(self._origins.get(key, ""))
+        file = self._files.get(self._origins.get(key) or "")
         return file is not None and not file.problems
 
     def place(self, key: Key) -> Place:
         """Where a record is, or was."""
         documents = self.of(key)
-        return documents[0].place if documents else Place(self._origins.get(key, LAST_GOOD))
+        return documents[0].place if documents else Place(self._origins.get(key) or LAST_GOOD)
 
     def forget(self, keys: Iterable[Key]) -> None:
         """These are neither wanted nor in force any more."""
         for key in keys:
-            self._origins.pop(key, None)
+            self._origins.remove(key)
 
     def finish(self, after: Admission) -> Admission:
         """The admission with what is wanted now."""

@@ -1,6 +1,7 @@
 """What holds together but will surprise somebody: shown beside the record, and nothing is held back."""
 
 from collections.abc import Callable, Iterable, Iterator, Set
+from itertools import chain
 
 from immutables import Map
 
@@ -21,9 +22,8 @@ def app_warnings(app: AppWorld, gateways: Map[Ref, Gateway], place: PlaceOf) -> 
     placed = {(each.spec.component, each.spec.build) for each in app.builds.values()}
     for _, deployment in sorted(app.deployments.items()):
         yield from _unplaced(deployment, placed, place)
-        yield from _found(Key("AppDeployment", deployment.ref), _never_retried(deployment), place)
-        yield from _found(Key("AppDeployment", deployment.ref), _no_late_try(deployment, app), place)
-        yield from _found(Key("AppDeployment", deployment.ref), never_routed(deployment), place)
+        surprises = chain(_never_retried(deployment), _no_late_try(deployment, app), never_routed(deployment))
+        yield from _found(Key("AppDeployment", deployment.ref), surprises, place)
     for _, release in sorted(app.releases.items()):
         for name in release.spec.deployments:
             yield from _released(release, app.deployments[release.refer(name)], app, place)
@@ -63,8 +63,9 @@ def _no_late_try(deployment: AppDeployment, app: AppWorld) -> Iterator[Finding]:
     for name, component in sorted(deployment.spec.components.items()):
         policy = component.policy
         longest = policy.retries.per_try_timeout if policy.retries else None
-        grpc = any(each.spec.protocol is Protocol.GRPC for each in app.placed(name, component.build))
-        if longest is not None and longest > TIMEOUT and policy.timeout is None and not grpc:
+        if longest is None or longest <= TIMEOUT or policy.timeout is not None:
+            continue
+        if not any(each.spec.protocol is Protocol.GRPC for each in app.placed(name, component.build)):
             yield Finding(
                 ("spec", "components", name, "policy", "retries", "perTryTimeout"),
                 Reason.NEVER_RETRIED,

@@ -149,8 +149,11 @@ class Control(Caller):
 
     def _count(self, before: Admission) -> None:
         after = self._admission
-        new = [row.kind for row in after.upserts if Key(row.kind, Ref(row.namespace, row.name)) not in before.in_force]
-        self._metrics.records([(kind, 1) for kind in new] + [(key.kind, -1) for key in after.deletes])
+        known = before.in_force
+        rows = (row for row in after.upserts if not known or Key(row.kind, Ref(row.namespace, row.name)) not in known)
+        found = Counter(row.kind for row in rows)
+        found.subtract(key.kind for key in after.deletes)
+        self._metrics.records(found.items())
 
     def _compile(self, after: Admission) -> Compilation:
         with self._metrics.compilation.time():

@@ -12,11 +12,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from xxhash import xxh3_128_digest
 
 from xds_server.records.plain import Plain, received, usual
 from xds_server.records.reading import RECORDS
@@ -30,10 +31,10 @@ HEAD = struct.Struct("=16sI")
 
 
 def digest(text: str) -> bytes:
-    return blake2b(text.encode(), digest_size=16, person=b"ahead").digest()
+    return xxh3_128_digest(text.encode())
 
 
-def record_files(folder: Path) -> Iterator[str]:
+def record_files(folder: str | Path) -> Iterator[str]:
     """The paths of files of records in a folder, relative to it, in no order."""
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]

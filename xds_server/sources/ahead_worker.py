@@ -4,7 +4,6 @@ On its standard output it says of each text what its documents say (`ahead.HEAD`
 """
 
 import sys
-from pathlib import Path
 
 from xds_server.records.plain import handed_over
 from xds_server.records.reading import Readable
@@ -13,9 +12,9 @@ from xds_server.sources.contents import read_file
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
+    folder = sys.argv[1]
     for path in sorted(record_files(folder), reverse=True):
-        content = read_file(folder / path).content
+        content = read_file(f"{folder}/{path}").content
         if isinstance(content, Readable):
             said = handed_over(content.text)
             sys.stdout.buffer.write(HEAD.pack(digest(content.text), len(said)) + said)

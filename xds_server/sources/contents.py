@@ -29,7 +29,7 @@ def is_read(name: str) -> bool:
     return name.endswith(SUFFIXES) and not name.startswith(NOT_RECORDS)
 
 
-def read_file(path: Path) -> Reading:
+def read_file(path: str | Path) -> Reading:
     try:
         # Without O_NONBLOCK a FIFO would block this process until somebody writes to it.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -48,7 +48,7 @@ def _reading(descriptor: int) -> Reading:
     if not stat.S_ISREG(mode):
         return Reading(None if stat.S_ISDIR(mode) else Unreadable("is not a regular file"))
     try:
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
+        with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as file:
             content = _content(file.read())
     except OSError as error:
         content = Unreadable(f"cannot be read: {error.strerror}")

@@ -57,16 +57,16 @@ class Watches:
     """The inotify watches of one folder. It must exist."""
 
     def __init__(self, root: Path, inotify: Inotify) -> None:
-        self._root = root.absolute()
+        self._root = str(root.absolute())
         self._inotify = inotify
         self._folders: dict[int, _Covered] = {}
         self._targets: dict[str, tuple[Watch, str]] = {}
         self._anchors: set[int] = set()
         self._anchor(root)
 
-    def place(self, path: str) -> Path:
+    def place(self, path: str) -> str:
         """The absolute form of a path that is relative to the watched folder."""
-        return self._root / path
+        return f"{self._root}/{path}" if path else self._root
 
     def drain(self) -> Signs:
         """Everything that is there to be read, without waiting."""
@@ -108,7 +108,7 @@ class Watches:
         """Notice changes of the file that a link leads to, where the path is a link."""
         before = self._targets.pop(path, None)
         place = self.place(path)
-        if place.is_symlink():
+        if _is_symlink(place):
             folder, name = os.path.split(os.path.realpath(place))
             with suppress(OSError):  # the link leads nowhere
                 self._targets[path] = (self._watch(folder, FOLDER), name)
@@ -159,7 +159,7 @@ class Watches:
             yield path, _sign(event.mask, self.place(path))
         for link, target in self._targets.items():
             if target == (watch, name):
-                yield link, _sign(event.mask, Path(os.path.realpath(self.place(link))))
+                yield link, _sign(event.mask, os.path.realpath(self.place(link)))
 
     def _relisted(self, event: Event) -> Iterator[str]:
         if event.mask & Mask.Q_OVERFLOW:
@@ -172,7 +172,7 @@ class Watches:
         if event.mask & Mask.ISDIR:
             if not _hidden(name) and (event.mask & LISTING or not self._covers(path)):
                 yield path
-        elif event.mask & APPEARED and not is_read(name) and self.place(path).is_symlink():
+        elif event.mask & APPEARED and not is_read(name) and _is_symlink(self.place(path)):
             # Kubernetes changes all files of a ConfigMap at once, by renaming one link that all of them go through.
             yield covered.path
 
@@ -188,16 +188,23 @@ def _hidden(name: str) -> bool:
     return name.startswith(".")
 
 
-def _sign(mask: Mask, place: Path) -> Sign:
+def _sign(mask: Mask, place: str) -> Sign:
     if mask & Mask.CREATE and _is_link(place):
         return Sign.ARRIVED
     return next(sign for part, sign in SIGNS if mask & part)
 
 
-def _is_link(place: Path) -> bool:
+def _is_link(place: str) -> bool:
     """Links, symbolic and hard ones, appear with their content; any other new file is still to be written."""
     try:
-        status = place.lstat()
+        status = os.lstat(place)
     except OSError:
         return False
     return stat.S_ISLNK(status.st_mode) or status.st_nlink > 1
+
+
+def _is_symlink(place: str) -> bool:
+    try:
+        return stat.S_ISLNK(os.lstat(place).st_mode)
+    except OSError:
+        return False
