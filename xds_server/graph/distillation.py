@@ -23,8 +23,9 @@ def builds_of(deployment: AppDeployment) -> frozenset[BuildId]:
 def distil(deployments: Iterable[AppDeployment]) -> Users:
     users: defaultdict[BuildId, set[Ref]] = defaultdict(set)
     for deployment in deployments:
-        for build in builds_of(deployment):
-            users[build].add(deployment.ref)
+        app, who = deployment.refer(deployment.spec.app), deployment.ref
+        for name, component in deployment.spec.components.items():
+            users[BuildId(app, name, component.build)].add(who)
     return {build: frozenset(users[build]) for build in sorted(users)}
 
 

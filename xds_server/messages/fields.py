@@ -34,4 +34,8 @@ def message_field(number: int, body: bytes) -> bytes:
 
 def text_field(number: int, text: str) -> bytes:
     """A string field; empty is absent, as in proto3."""
-    return message_field(number, text.encode()) if text else b""
+    if not text:
+        return b""
+    body = text.encode()
+    size = len(body)
+    return VARINTS[number << 3 | 2] + (VARINTS[size] if size < SHORT else _varint(size)) + body

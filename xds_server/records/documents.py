@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from typing_extensions import override
@@ -100,7 +100,8 @@ def _without_faults(file: str, said: Iterable[Plain], known: Known) -> tuple[Doc
     """None if there is anything to say of one of them: that takes nodes, with their lines."""
     found = []
     for number, plain in enumerate(said, 1):
-        key = _key(plain.said)
+        key = _claimed_key(plain.said)
+        # A record that is valid, or known to be, has a name that is.
         this = (known(key, plain.content) or _valid(plain)) if key is not None else None
         if this is None or any(not_in_force(this.record)):
             return None
@@ -169,17 +170,21 @@ def _no_record(place: Place, node: Node, said: Any) -> Iterator[Problem]:
 
 def _key(said: Any) -> Key | None:
     """Who the document is, as far as that can be read even if the rest of it is broken."""
+    key = _claimed_key(said)
+    return (
+        key if key is not None and IS_LABEL.fullmatch(key.ref.name) and IS_LABEL.fullmatch(key.ref.namespace) else None
+    )
+
+
+def _claimed_key(said: Any) -> Key | None:
+    """Who the document says it is: of one that is no record, these may be names that no record has."""
     metadata = said.get("metadata") if _kind(said) and said.get("apiVersion") == API_VERSION else None
     if not isinstance(metadata, dict):
         return None
     name, namespace = metadata.get("name"), metadata.get("namespace", DEFAULT_NAMESPACE)
-    if not (_is_label(name) and _is_label(namespace)):
+    if not (isinstance(name, str) and isinstance(namespace, str)):
         return None
     return Key(said["kind"], Ref(namespace, name))
-
-
-def _is_label(text: object) -> TypeGuard[str]:
-    return isinstance(text, str) and IS_LABEL.fullmatch(text) is not None
 
 
 def _identity(node: Node) -> dict[str, Any]:

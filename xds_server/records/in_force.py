@@ -83,7 +83,9 @@ class InForce:
 
     def placing(self, build: BuildId) -> Iterator[Build]:
         """The records that place a build, also those that were put since the world settled."""
-        yield from self.world.app(build.app).placed(build.component, build.build)
+        app = self.world.apps.get(build.app)
+        if app is not None:
+            yield from app.placed(build.component, build.build)
         yield from self._placing.get(build, ())
 
     def hosts_at(self, gateway: Ref) -> Iterator[tuple[str, Ref]]:

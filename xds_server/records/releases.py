@@ -1,6 +1,5 @@
 """Record `Release`: who gets which deployment of an app."""
 
-from collections import Counter
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -133,9 +132,9 @@ class ReleasePolicy(Model):
 
 
 def _once(names: list[str]) -> None:
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise ValueError(f"has {twice[0]!r} twice")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"has {twice!r} twice")
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from xds_server.records.admitted import Admission, told
 from xds_server.records.documents import Key
 from xds_server.records.reading import is_pem
 from xds_server.records.saved import SECRET, Row
-from xds_server.records.secrets import Secret, SecretFault, Use, read, saved, uses
+from xds_server.records.secrets import USERS, Secret, SecretFault, Use, read, saved, uses
 from xds_server.records.wants import place_in
 
 NOTICE = timedelta(days=14)
@@ -24,7 +24,8 @@ def renewed(
     after: Admission, now: datetime, *, files: AbstractSet[str] = frozenset(), every: bool = False
 ) -> Admission:
     """The admission with its secrets: of records that differ, of `files` that changed, or of all."""
-    edited = {*(Key(row.kind, Ref(row.namespace, row.name)) for row in after.upserts), *after.deletes}
+    rows = (row for row in after.upserts if row.kind in USERS)
+    edited = {*(Key(row.kind, Ref(row.namespace, row.name)) for row in rows), *after.deletes}
     wanted, gone = _uses(after, edited)
     before = after.keeping.uses
     concerned = {key for key in edited if key in wanted or key in before}

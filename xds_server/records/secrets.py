@@ -61,6 +61,10 @@ class SecretFault(NamedTuple):
     until: datetime | None = None
 
 
+USERS = ("Build", "Gateway")
+"""The kinds of records that may name secrets."""
+
+
 def uses(record: Record) -> tuple[Use, ...]:
     """The secrets that a record names."""
     if isinstance(record, Build):

@@ -54,6 +54,8 @@ class World:
 
 Edit = tuple[Record | None, Record | None]
 """A record before and after: None is none."""
+_Put = tuple[Record, bool]
+"""A record, and whether it is there from now on."""
 
 
 def app_of(record: Record) -> Ref | None:
@@ -69,14 +71,15 @@ def build_id(record: Build) -> BuildId:
 
 def edited(world: World, edits: Iterable[Edit]) -> tuple[World, frozenset[Ref]]:
     """The world with these records in place of those, and the apps that differ."""
-    by_app: defaultdict[Ref, list[Edit]] = defaultdict(list)
+    by_app: defaultdict[Ref, list[_Put]] = defaultdict(list)
     gateways = world.gateways.mutate()
     for before, after in edits:
-        for record, edit in ((before, (before, None)), (after, (None, after))):
+        # Each by itself: they may be of two apps.
+        for record, keep in ((before, False), (after, True)):
             if isinstance(record, Gateway):
-                _put(gateways, record, keep=edit[1] is not None)
+                _put(gateways, record, keep=keep)
             elif record is not None:
-                by_app[_must(app_of(record))].append(edit)
+                by_app[_must(app_of(record))].append((record, keep))
     apps = world.apps.mutate()
     for app, changes in by_app.items():
         found = _edited_app(world.app(app), changes)
@@ -87,42 +90,34 @@ def edited(world: World, edits: Iterable[Edit]) -> tuple[World, frozenset[Ref]]:
     return replace(world, apps=apps.finish(), gateways=gateways.finish()), frozenset(by_app)
 
 
-def _edited_app(app: AppWorld, edits: Iterable[Edit]) -> AppWorld:
-    builds, deployments, releases = app.builds.mutate(), app.deployments.mutate(), app.releases.mutate()
-    settings = app.settings
-    for before, after in edits:
-        record = after if after is not None else before
-        match record:
-            case Build():
-                _put(builds, record, keep=after is not None)
-            case AppDeployment():
-                _put(deployments, record, keep=after is not None)
-            case Release():
-                _put(releases, record, keep=after is not None)
-            case App():
-                settings = record if after is not None else None
-            case _:
-                raise AssertionError(record)
+def _edited_app(app: AppWorld, puts: list[_Put]) -> AppWorld:
+    settings = [record if keep else None for record, keep in puts if isinstance(record, App)]
     return AppWorld(
         app.app,
-        _same(app.builds, builds.finish()),
-        _same(app.deployments, deployments.finish()),
-        _same(app.releases, releases.finish()),
-        settings,
+        _with(app.builds, [put for put in puts if isinstance(put[0], Build)]),
+        _with(app.deployments, [put for put in puts if isinstance(put[0], AppDeployment)]),
+        _with(app.releases, [put for put in puts if isinstance(put[0], Release)]),
+        settings[-1] if settings else app.settings,
         app.expired,
     )
 
 
-def _put(records: Any, record: Build | AppDeployment | Release | Gateway, *, keep: bool) -> None:
+def _with(before: Map[Ref, Any], puts: list[_Put]) -> Map[Ref, Any]:
+    """The map from before if nothing in it differs: compile reuses by identity."""
+    if not puts:
+        return before
+    records = before.mutate()
+    for record, keep in puts:
+        _put(records, record, keep=keep)
+    after = records.finish()
+    return before if len(before) == len(after) and all(before.get(k) is v for k, v in after.items()) else after
+
+
+def _put(records: Any, record: Record, *, keep: bool) -> None:
     if keep:
         records[record.ref] = record
     else:
         records.pop(record.ref, None)
-
-
-def _same(before: Map[Ref, Any], after: Map[Ref, Any]) -> Map[Ref, Any]:
-    """The map from before if nothing in it differs: compile reuses by identity."""
-    return before if len(before) == len(after) and all(before.get(k) is v for k, v in after.items()) else after
 
 
 def _must(app: Ref | None) -> Ref:
