@@ -94,6 +94,11 @@ class InForce:
             if claim.gateway == gateway:
                 yield claim.host, release
 
+    @property
+    def new_gateways(self) -> frozenset[Ref]:
+        """The gateways that do otherwise than before."""
+        return frozenset(key.ref for key in self._entries.changes if key.kind == "Gateway")
+
     def finish(self) -> Map[Key, Entry]:
         return self._entries.finish()
 

@@ -50,12 +50,18 @@ class Turn:
         """Take everything of the files that changed that can be taken, and what was held back for want of it."""
         self._wants.read()
         todo = {*self._wants.changed, *self._concerned(), *self._unseen()}
-        self._looked_at |= {app for key in self._wants.changed if (app := self._app(key)) is not None}
-        self._looked_at |= set(self._served_by({key.ref for key in self._wants.changed if key.kind == "Gateway"}))
+        self._looked_at |= set(self._told_of(self._wants.changed))
         trying = todo
         while self._round(trying):
             trying = trying & self._held.keys()
         self._wants.forget(key for key in todo if self._is_nothing(key))
+
+    def _told_of(self, keys: Set[Key]) -> Iterator[Ref]:
+        """The apps of these records of which there is a warning: it may be at another line now."""
+        for key in keys if self._before.warnings else ():
+            app = self._app(key)
+            if app is not None and app in self._before.warnings:
+                yield app
 
     def _served_by(self, gateways: Set[Ref]) -> Iterator[Ref]:
         """The apps with a release at one of these gateways: what a gateway does decides what their rules can match."""
@@ -297,6 +303,7 @@ class Turn:
 
     def finish(self) -> Admission:
         world, touched = self.in_force.world, frozenset(self.in_force.touched)
+        looked_at = touched.union(self._looked_at, self._served_by(self.in_force.new_gateways))
         apps, due = world.apps.mutate(), self._before.due.mutate()
         for app in touched:
             due.pop(app, None)
@@ -316,9 +323,7 @@ class Turn:
             in_force=self.in_force.finish(),
             claims=self.in_force.claims,
             held=self._before.held if held == self._before.held else held,
-            warnings=told(
-                self._before.warnings, ((app, self._warnings(world, app)) for app in touched | self._looked_at)
-            ),
+            warnings=told(self._before.warnings, ((app, self._warnings(world, app)) for app in looked_at)),
             due=due.finish(),
             touched=touched,
             upserts=upserts,
