@@ -11,7 +11,7 @@ from time import perf_counter
 from bench.fleet.proxy import Behaviour, Mode
 from bench.fleet.running import fleet
 from bench.folders import write_world
-from bench.processes import processor, resident
+from bench.processes import processor, processor_of_ended, resident
 from bench.report import Figure, parser, report
 from e2e.support.processes import Child, free_ports
 from e2e.support.server import BIN
@@ -58,6 +58,7 @@ def _start(home: Path, what: str, mode: Mode) -> list[Figure]:
         return [
             Figure(f"{what}: first proxy served", served, "s", BAR),
             Figure(f"{what}: server CPU", processor(server.pid), "s"),
+            Figure(f"{what}: CPU of the process that reads ahead", processor_of_ended(server.pid), "s"),
             Figure(f"{what}: server memory", resident(server.pid) / 1e6, "MB"),
         ]
 

@@ -54,12 +54,13 @@ class Ahead:
     """What another process has read of a folder. A context manager; `close` ends that process if it still runs."""
 
     def __init__(self, folder: Path) -> None:
-        self._said = os.memfd_create("xds-server")
+        self._said = -1
         self._places: dict[bytes, tuple[int, int]] = {}
         self._end = 0
         self._process: subprocess.Popen[bytes] | None = None
         if is_worth_it(folder):
             with suppress(OSError):  # then everything is read here
+                self._said = os.memfd_create("xds-server")
                 self._process = subprocess.Popen(  # noqa: S603 - this same program
                     (sys.executable, "-P", "-m", WORKER, folder),
                     stdin=subprocess.DEVNULL,
