@@ -44,21 +44,23 @@ class InForce:
     def take(self, key: Key, document: Document, now: datetime) -> None:
         """What the document says is in force from now on."""
         assert document.record is not None
-        entry = self.get(key)
-        self.put(key, Entry(document.record, document.content, entry.first_accepted if entry else now))
+        before = self.get(key)
+        self._put(key, before, Entry(document.record, document.content, before.first_accepted if before else now))
 
     def put(self, key: Key, entry: Entry) -> None:
-        self._replace(key, entry)
+        self._put(key, self.get(key), entry)
+
+    def _put(self, key: Key, before: Entry | None, entry: Entry) -> None:
+        self._replace(key, before, entry)
         self._entries[key] = entry
         if isinstance(entry.record, Build):
             self._placing[build_id(entry.record)].append(entry.record)
 
     def remove(self, key: Key) -> None:
-        self._replace(key, None)
+        self._replace(key, self.get(key), None)
         self._entries.remove(key)
 
-    def _replace(self, key: Key, after: Entry | None) -> None:
-        before = self.get(key)
+    def _replace(self, key: Key, before: Entry | None, after: Entry | None) -> None:
         old, new = before.record if before else None, after.record if after else None
         self._edits.append((old, new))
         if key.kind == "Release":

@@ -202,11 +202,11 @@ class Turn:
 
     def _refused(self, key: Key, document: Document, findings: Iterable[checks.Finding]) -> bool:
         """Hold the record back because of what was found; nothing found: it is not refused."""
-        found = tuple(
-            Problem(document.locate(each.path), each.reason, each.what, each.fix, str(key)) for each in findings
-        )
+        found = list(findings)
         if found:
-            self._held[key] = found
+            self._held[key] = tuple(
+                Problem(document.locate(each.path), each.reason, each.what, each.fix, str(key)) for each in found
+            )
         return bool(found)
 
     def _releases(self, keys: list[Key]) -> bool:
