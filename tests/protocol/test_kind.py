@@ -22,9 +22,11 @@ from tests.protocol.fake_envoy import SLOW, DeltaEnvoy, FakeEnvoy, SotwEnvoy, wr
 from tests.protocol.test_stream import ENDPOINTS_OF, Content
 from tests.protocol.worlds import CDS, EDS, LDS, RDS, resource, snapshot_of, world
 from xds_server.domain.versions import OLDEST
+from xds_server.protocol.canary import LIMIT, STEP
 from xds_server.protocol.delta import DeltaStream
 from xds_server.protocol.events import DeltaRequest, Effect, End, Quarantined, Send, Stuck, Untried, Wake
-from xds_server.protocol.kind import LIMIT, STEP, Kind, Member, Told
+from xds_server.protocol.kind import Kind, Told
+from xds_server.protocol.members import Member
 from xds_server.protocol.outlook import Outlook
 from xds_server.protocol.plan import INTRODUCTION
 from xds_server.protocol.retries import PREFIX as RETRY
@@ -609,7 +611,6 @@ def test_a_port_in_use_is_put_to_one_second_member() -> None:
     assert room.has_mail() == ["", "", "l=2", "l=2"]
     for number in (2, 3):
         room.accepts(number)
-    assert room.members[0].unfit
 
     room.offer(clusters=["web=2"])
     assert room.has_mail()[0] == "", "who refused what others accept is not first again"
@@ -649,5 +650,5 @@ def test_a_stream_that_is_gone_leaves_no_trace_in_the_indexes() -> None:
     room = Room(3, FIRST)
     for number in range(3):
         room.leaves(number)
-    for index in room.kind._indexes.values():
+    for index in room.kind._members.indexes.values():
         assert (index.everything, index.names(-1)) == (0, [])

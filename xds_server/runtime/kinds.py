@@ -10,7 +10,8 @@ from typing_extensions import override
 from xds_server.domain.versions import Minor
 from xds_server.ports import Seat
 from xds_server.protocol.events import Effect, Send
-from xds_server.protocol.kind import Changed, Kind, Member, Told
+from xds_server.protocol.kind import Changed, Kind, Told
+from xds_server.protocol.members import Member
 from xds_server.protocol.stream import Request, Stream
 from xds_server.snapshot import Snapshot, TypeUrl
 
