@@ -1,6 +1,7 @@
 """Several proxies of one kind: laws that hold for whatever they do, and the stories of the first of them."""
 
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
@@ -18,9 +19,11 @@ from immutables import Map
 from typing_extensions import override
 
 from tests.protocol.dialogue import NODE
-from tests.protocol.fake_envoy import SLOW, DeltaEnvoy, FakeEnvoy, SotwEnvoy, written
+from tests.protocol.fake_envoy import SLOW, DeltaEnvoy, FakeEnvoy, OnDemandEnvoy, SotwEnvoy, written
+from tests.protocol.test_on_demand import host
 from tests.protocol.test_stream import ENDPOINTS_OF, Content
-from tests.protocol.worlds import CDS, EDS, LDS, RDS, resource, snapshot_of, world
+from tests.protocol.worlds import CDS, EDS, LDS, RDS, VHDS, resource, snapshot_of, world
+from xds_server.domain.names import wildcards_over
 from xds_server.domain.versions import OLDEST
 from xds_server.protocol.canary import LIMIT, STEP
 from xds_server.protocol.delta import DeltaStream
@@ -32,6 +35,7 @@ from xds_server.protocol.plan import INTRODUCTION
 from xds_server.protocol.retries import PREFIX as RETRY
 from xds_server.protocol.sotw import SotwStream
 from xds_server.protocol.stream import Stream
+from xds_server.protocol.virtual_hosts import without_port
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
 
 BAD = "bad"
@@ -79,47 +83,57 @@ class Proxies(RuleBasedStateMachine):
 
     @initialize(content=GOOD, count=st.integers(1, 4), data=st.data())
     def begin(self, content: Content, count: int, data: st.DataObject) -> None:
-        self.kind = Kind(OLDEST)
-        self.now = 0.0
-        self.dialled = 0
-        self.world = snapshot_of(content)
-        self.proxies: dict[Member, Proxy] = {}
-        self.sent_to: dict[Subject, set[Member]] = {}
-        self.excused: set[Subject] = set()
-        self.hear(self.kind.offer(self.world, self.now))
+        self.start(snapshot_of(content))
         for _ in range(count):
             self.connects(data.draw(st.booleans()), data.draw(st.booleans()))
         self.deliver()
 
+    def start(self, world: Snapshot) -> None:
+        self.kind = Kind(OLDEST)
+        self.now = 0.0
+        self.dialled = 0
+        self.world = world
+        self.proxies: dict[Member, Proxy] = {}
+        self.sent_to: dict[Subject, set[Member]] = {}
+        self.excused: set[Subject] = set()
+        self.hear(self.kind.offer(self.world, self.now))
+
     @rule(sotw=st.booleans(), busy=st.booleans())
     @precondition(lambda self: len(self.proxies) < 5)
     def connects(self, sotw: bool, busy: bool) -> None:
+        self.dial(SotwEnvoy() if sotw else DeltaEnvoy(), busy=busy, remembers=False)
+
+    def dial(self, envoy: FakeEnvoy, *, busy: bool, remembers: bool) -> None:
         self.dialled += 1
-        stream: Stream[Any] = SotwStream(name=f"{self.dialled}-") if sotw else DeltaStream(name=f"{self.dialled}-")
+        name = f"{self.dialled}-"
+        stream: Stream[Any] = SotwStream(name=name) if isinstance(envoy, SotwEnvoy) else DeltaStream(name=name)
         stream.node = NODE
         member, told = self.kind.join(stream, self.now)
-        proxy = Proxy(SotwEnvoy() if sotw else DeltaEnvoy(), member, busy)
-        self.proxies[member] = proxy
-        proxy.envoy.connect(remembers=False)
+        self.proxies[member] = Proxy(envoy, member, busy)
+        envoy.connect(remembers=remembers)
         self.hear(told)
 
     @rule(data=st.data())
     @precondition(lambda self: len(self.proxies) > 1)
     def disconnects(self, data: st.DataObject) -> None:
-        proxy = self.any_of(data, list(self.proxies.values()))
+        self.hang_up(self.any_of(data, list(self.proxies.values())))
+
+    def hang_up(self, proxy: Proxy) -> None:
         del self.proxies[proxy.member]
         self.excused |= self.on_trial()
         self.hear(self.kind.leave(proxy.member, self.now))
 
     @rule(content=contents(), follows=st.booleans())
     def offer(self, content: Content, follows: bool) -> None:
-        before, self.world = self.world, snapshot_of(content, self.world if follows else None)
+        self.proceed(content, follows)
+
+    def proceed(self, content: Content, follows: bool) -> None:
+        before, self.world = self.world, self.snapshot(content, self.world if follows else None)
         if not follows:
-            self.world = Snapshot(self.world.resources, serial=before.serial + 1000)
-        here = self.contents(self.world)
-        for subject in self.sent_to.keys() - here:
+            self.world = replace(self.world, serial=before.serial + 1000)
+        for subject in [subject for subject in self.sent_to if not self.is_in(self.world, subject)]:
             del self.sent_to[subject]
-        self.excused &= here
+        self.excused = {subject for subject in self.excused if self.is_in(self.world, subject)}
         self.hear(self.kind.offer(self.world, self.now))
 
     @rule(data=st.data())
@@ -172,7 +186,7 @@ class Proxies(RuleBasedStateMachine):
     def no_route_names_a_cluster_that_is_not_held(self) -> None:
         for proxy in self.proxies.values():
             held = proxy.envoy.held
-            named = {name for item in held[RDS].values() for name in item.references}
+            named = {name for kind in (RDS, VHDS) for item in held[kind].values() for name in item.references}
             assert named - held[CDS].keys() <= proxy.excused
 
     @invariant()
@@ -202,7 +216,15 @@ class Proxies(RuleBasedStateMachine):
 
     @staticmethod
     def contents(snapshot: Snapshot) -> set[Subject]:
-        return {(kind, name, each.version) for kind in (CDS, EDS, LDS, RDS) for name, each in snapshot.of(kind).items()}
+        return {(kind, name, each.version) for kind in TypeUrl for name, each in snapshot.of(kind).items()}
+
+    def snapshot(self, content: Content, after: Snapshot | None) -> Snapshot:
+        return snapshot_of(content, after)
+
+    def is_in(self, world: Snapshot, subject: Subject) -> bool:
+        kind, name, version = subject
+        found = world.of(TypeUrl(kind)).get(name)
+        return found is not None and found.version == version
 
     def any_of(self, data: st.DataObject, proxies: list[Proxy]) -> Proxy:
         return proxies[data.draw(st.integers(0, len(proxies) - 1))]
@@ -269,7 +291,7 @@ class Proxies(RuleBasedStateMachine):
             self.sent_to.setdefault((type_url, resource.name, resource.version), set()).add(member)
             settled = self.kind.settled
             assert settled is not None
-            if settled.of(TypeUrl(type_url)).get(resource.name) == resource:
+            if self.is_in(settled, (type_url, resource.name, resource.version)):
                 # Nobody wanted it when it was settled, or nobody answered in time.
                 self.excused.add((type_url, resource.name, resource.version))
         else:
@@ -280,9 +302,119 @@ def is_unsound(version: str) -> bool:
     return version.startswith((BAD, TAKEN))
 
 
-def test_laws() -> None:
+HOSTS = ["x.t", "y.t", "*.t", "d.p"]
+REQUESTED = ["x.t", "y.t", "z.t", "d.p", "q.p", "n", "x.t:80", "*.t"]
+HOST = ["", "", "1", "1a", "1ab", "2b", "2", "bad", "bada"]
+"""Nothing, or a version and the first letters of the clusters that it names, if they exist."""
+
+
+@st.composite
+def hosts(draw: st.DrawFn, unsound: bool = True) -> Content:
+    """A consistent world on demand. `*` and `*.p` refuse, and `c` is for every proxy."""
+    some = "1 2 bad" if unsound else "1 2"
+    clusters = draw(st.dictionaries(st.sampled_from("abc"), st.sampled_from(some.split()), min_size=1))
+    written_hosts = {name: draw(st.sampled_from(HOST if unsound else HOST[:-2])) for name in HOSTS}
+    refusal = draw(st.sampled_from("12"))
+    needs = {name: (*ENDPOINTS_OF[name],) for name in clusters}
+    return {
+        CDS: tuple(written(name, version, needs[name], needs[name]) for name, version in clusters.items()),
+        EDS: tuple(written(name, "1") for name in draw(st.sets(st.sampled_from("xy")))),
+        LDS: (written("l", draw(st.sampled_from(some.split())), ["e/l"], ["e/l"]),),
+        RDS: (written("e/l", draw(st.sampled_from("1112"))),),
+        VHDS: (
+            *(
+                host(f"e/l/{name}", each.rstrip("abc") if not each.startswith(BAD) else BAD, targets(each, clusters))
+                for name, each in written_hosts.items()
+                if each
+            ),
+            host("e/l/-", "1", ()),
+            *(host(f"e/l/{wildcard}", refusal, (), refuses=True) for wildcard in ("*", "*.p")),
+        ),
+    }
+
+
+def targets(host: str, clusters: Collection[str]) -> Sequence[str]:
+    return [name for name in clusters if name in host.removeprefix(BAD)]
+
+
+class OnDemandProxies(Proxies):
+    """Clients that ask for hosts, lose their connections, and remember what they have."""
+
+    @override
+    @initialize(content=hosts(unsound=False), count=st.integers(1, 4))
+    def begin(self, content: Content, count: int) -> None:
+        self.start(self.snapshot(content, None))
+        for _ in range(count):
+            self.connects(sotw=False, busy=False)
+        self.deliver()
+
+    @override
+    @rule(sotw=st.just(False), busy=st.just(False))
+    @precondition(lambda self: len(self.proxies) < 5)
+    def connects(self, sotw: bool, busy: bool) -> None:
+        self.dial(OnDemandEnvoy(), busy=busy, remembers=False)
+
+    @rule(data=st.data())
+    def reconnects(self, data: st.DataObject) -> None:
+        proxy = self.any_of(data, list(self.proxies.values()))
+        self.hang_up(proxy)
+        self.dial(proxy.envoy, busy=False, remembers=True)
+
+    @override
+    @rule(content=hosts(), follows=st.booleans())
+    def offer(self, content: Content, follows: bool) -> None:
+        self.proceed(content, follows)
+
+    @rule(names=st.lists(st.sampled_from(REQUESTED), min_size=1, max_size=4), data=st.data())
+    def client_needs_hosts(self, names: list[str], data: st.DataObject) -> None:
+        envoy = self.any_of(data, list(self.proxies.values())).envoy
+        assert isinstance(envoy, OnDemandEnvoy)
+        for name in names if "e/l" in envoy.held[RDS] else ():
+            envoy.ask(VHDS, f"e/l/{name}")
+
+    @override
+    def snapshot(self, content: Content, after: Snapshot | None) -> Snapshot:
+        always = {VHDS: frozenset({"e/l/-"}), CDS: frozenset("c")}
+        return replace(super().snapshot(content, after), on_demand=True, always=always)
+
+    @override
+    def is_in(self, world: Snapshot, subject: Subject) -> bool:
+        kind, name, version = subject
+        found = served(world, name) if kind == VHDS else world.of(TypeUrl(kind)).get(name)
+        return found is not None and found.version == version
+
+    @override
+    def check_quiet(self, proxy: Proxy, settled: Snapshot) -> None:
+        """What is loaded is what is settled, and what was asked for and is there is loaded."""
+        envoy, member = proxy.envoy, proxy.member
+        assert isinstance(envoy, OnDemandEnvoy)
+        if member.tries or self.is_spoilt(settled):
+            return
+        asked = {without_port(name) for name in envoy.asked[VHDS]}
+        there = {name for name in asked if (found := world_has(settled, name)) is not None and not found.refuses}
+        for name in {*envoy.held[VHDS], *(there if "e/l" in envoy.held[RDS] else ())}:
+            content, held = served(settled, name), envoy.held[VHDS].get(name)
+            assert content is not None
+            assert held is not None, name
+            assert held.version == content.version, name
+        assert not {name for name in envoy.waiting if "e/l" in envoy.held[RDS]}
+
+
+def world_has(world: Snapshot, name: str) -> Resource | None:
+    found = world.of(VHDS)
+    over = (name, *wildcards_over(name), "e/l/*")
+    return None if "*" in name else next((found[each] for each in over if each in found), None)
+
+
+def served(world: Snapshot, name: str) -> Resource | None:
+    found = world_has(world, name)
+    return found if found is None or found.exact is None else found.exact(name)
+
+
+@pytest.mark.parametrize("machine", [Proxies, OnDemandProxies])
+def test_laws(machine: type[Proxies]) -> None:
     run_state_machine_as_test(
-        Proxies,
+        machine,
         settings=settings(
             max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
         ),
