@@ -258,3 +258,26 @@ async def test_a_cluster_of_which_there_is_last_good_holds_nothing_back(worlds: 
 
     assert worlds.quarantined(EDGE, CDS, "pods", "2")
     assert not worlds.holds_back(EDGE, Delivery.FULL, CDS, "pods", "2")
+
+
+async def test_what_is_told_after_it_was_tried_counts_as_a_fan_out() -> None:
+    now = [100.0]
+    worlds = GatewayWorlds(lambda: now[0])
+    before = world(clusters=["pods=1"])
+    worlds.publish(EDGE, both(before))
+    proxies = [Proxy(worlds, node(), wants=CDS) for _ in range(100)]
+    for proxy in proxies:
+        proxy.accepts()
+    tried = world(clusters=["pods=2"], after=before)
+    worlds.publish(EDGE, both(tried))
+    now[0] += 1.0
+    [first] = [proxy for proxy in proxies if proxy.versions == ["1", "2"]]
+    first.accepts()
+    for proxy in proxies:
+        assert proxy.versions == ["1", "2"]
+        if proxy is not first:
+            proxy.accepts()
+
+    worlds.publish(EDGE, both(world(clusters=["pods=3"], after=tried)))
+
+    assert all(proxy.versions == ["1", "2"] for proxy in proxies), "as much time as that took is left to all else"

@@ -19,14 +19,21 @@ Hear = Callable[[list[Effect]], None]
 
 
 class ServedKind:
-    """The streams of one kind while they are served. `empty` is called when the last of them is gone.
+    """The streams of one kind while they are served. `empty` is called when the last of them is gone; `fanned_out` when
+    others were told because of what one said, or did not: how many responses that were, and since when.
 
     A fan-out is one loop that appends to what sessions have to write: no proxy waits for another.
     """
 
-    def __init__(self, envoy: Minor, empty: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        envoy: Minor,
+        empty: Callable[[], None] = lambda: None,
+        fanned_out: Callable[[int, float], None] = lambda _responses, _began: None,
+    ) -> None:
         self._kind = Kind(envoy)
         self._empty = empty
+        self._fanned_out = fanned_out
         self._hear: dict[Member, Hear] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -69,11 +76,20 @@ class ServedKind:
         """There is a newer world: how many responses that makes."""
         told = self._kind.offer(snapshot, monotonic(), changed)
         self.deliver(told)
-        return sum(isinstance(effect, Send) for effects in told.values() for effect in effects)
+        return _responses(told)
+
+    def receive(self, member: Member, request: Request) -> None:
+        began = monotonic()
+        self._deliver_to_others(self._kind.receive(member, request, began), began)
+
+    def elapsed(self, member: Member, token: str) -> None:
+        began = monotonic()
+        self._deliver_to_others(self._kind.elapsed(member, token, began), began)
 
     def leave(self, member: Member) -> None:
         self._hear.pop(member, None)
-        self.deliver(self._kind.leave(member, monotonic()))
+        began = monotonic()
+        self._deliver_to_others(self._kind.leave(member, began), began)
         if not self._hear:
             self._empty()
 
@@ -92,7 +108,14 @@ class ServedKind:
             self._timer = asyncio.get_running_loop().call_later(max(0.0, wake_at - monotonic()), self._wake)
 
     def _wake(self) -> None:
-        self.deliver(self._kind.wake(monotonic()))
+        began = monotonic()
+        self._deliver_to_others(self._kind.wake(began), began)
+
+    def _deliver_to_others(self, told: Told, began: float) -> None:
+        """A stream that goes on with what is its own is no fan-out."""
+        self.deliver(told)
+        if len(told) > 1:
+            self._fanned_out(_responses(told), began)
 
 
 class _Seat(Seat):
@@ -105,11 +128,11 @@ class _Seat(Seat):
 
     @override
     def receive(self, request: Request) -> None:
-        self._served.deliver(self._kind.receive(self._member, request, monotonic()))
+        self._served.receive(self._member, request)
 
     @override
     def elapsed(self, token: str) -> None:
-        self._served.deliver(self._kind.elapsed(self._member, token, monotonic()))
+        self._served.elapsed(self._member, token)
 
     @override
     def quarantined(self, type_url: str, name: str, version: str) -> bool:
@@ -118,3 +141,7 @@ class _Seat(Seat):
     @override
     def leave(self) -> None:
         self._served.leave(self._member)
+
+
+def _responses(told: Told) -> int:
+    return sum(isinstance(effect, Send) for effects in told.values() for effect in effects)

@@ -25,4 +25,4 @@ class Pacing:
         rest = written + (written - began)
         self._endpoints_from = max(self._endpoints_from, rest)
         if not endpoints_alone:
-            self._others_from = rest
+            self._others_from = max(self._others_from, rest)

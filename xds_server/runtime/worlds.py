@@ -148,11 +148,16 @@ class GatewayWorlds(Worlds):
     def _kind(self, of: KindOf) -> ServedKind:
         kind = self._kinds.get(of)
         if kind is None:
-            kind = self._kinds[of] = ServedKind(of.envoy, lambda: self._drop_if_idle(of))
+            kind = self._kinds[of] = ServedKind(of.envoy, lambda: self._drop_if_idle(of), self._fanned_out)
             told = self.told(of.gateway, of.delivery)
             if told is not None:
                 kind.offer(told)
         return kind
+
+    def _fanned_out(self, responses: int, began: float) -> None:
+        """What one has tried was told to others. It was no change of endpoints: those are told at once."""
+        now = self._clock()
+        self._pacing.took(now - (monotonic() - began), now, responses, endpoints_alone=False)
 
     def _drop_if_idle(self, of: KindOf) -> None:
         if of in self._kinds and self._kinds[of].idle:
