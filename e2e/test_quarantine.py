@@ -1,8 +1,9 @@
-"""Twenty Envoys of one gateway: what the first of them refuses reaches no other, and silence holds nobody up."""
+"""Envoys of one gateway: what the first of them refuses reaches no other, and silence holds nobody up."""
 
 import copy
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from e2e.support.client import Client
 from e2e.support.envoy import Envoy, EnvoyVersion
 from e2e.support.gateways import wait_served
 from e2e.support.processes import free_ports, wait_until
+from e2e.support.relay import Relay, relay
 from e2e.support.server import Mode
 from e2e.support.world import GATEWAY, V1, V2, App, World
 from e2e.support.world import world as new_world
@@ -127,3 +129,92 @@ def test_who_is_silent_holds_nobody_up(crowd: Crowd) -> None:
             os.kill(envoy.child.pid, signal.SIGCONT)
     crowd.wait_listeners(2)
     assert crowd.problems() == []
+
+
+UNTRIED = "xds_server_untried_total"
+
+
+@dataclass
+class Wired(Crowd):
+    """All but the first of its Envoys have a relay before their server."""
+
+    relays: list[Relay]
+
+
+@pytest.fixture(params=list(Mode))
+def wired(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wired]:
+    options = ("--extension", f"e2e.support.extensions:{EXTENSION}")
+    directory = tmp_path_factory.mktemp("wired")
+    with new_world(request.param, EnvoyVersion.CURRENT, directory, *options) as world, ExitStack() as stack:
+        relays = [stack.enter_context(relay(world.server.xds)) for _ in range(2)]
+        envoys = [stack.enter_context(behind(world, wire, number)) for number, wire in enumerate(relays, 2)]
+        for envoy in envoys:
+            envoy.wait_ready()
+        app = world.app("wired")
+        app.released(app.deploy("v1", V1))
+        yield Wired(world, [world.envoy, *envoys], app, relays)
+
+
+def behind(world: World, wire: Relay, number: int) -> Envoy:
+    (admin,) = free_ports(1)
+    bootstrap = world.server.bootstrap(GATEWAY, world.mode, admin, f"{GATEWAY}-{number}")
+    [cluster] = [each for each in bootstrap["static_resources"]["clusters"] if each["name"] == "xds-server"]
+    [locality] = cluster["load_assignment"]["endpoints"]
+    [server] = locality["lb_endpoints"]
+    server["endpoint"]["address"]["socket_address"]["port_value"] = wire.port
+    return Envoy(world.version, bootstrap, world.directory)
+
+
+def test_who_answers_late_holds_nobody_up(wired: Wired) -> None:
+    ports = free_ports(2)
+    for wire in wired.relays:
+        wire.requests.delay = 0.4
+    for count in (1, 2):
+        wired.listen(*ports[:count])
+        wired.wait_listeners(1 + count)
+    assert wired.world.server.metrics()[UNTRIED] == 0, "somebody has answered"
+    assert wired.refusals() == 0
+    assert wired.problems() == []
+
+
+def test_everybody_is_told_what_nobody_answers(wired: Wired) -> None:
+    (port,) = free_ports(1)
+    wired.world.envoy.close()
+    wired.envoys.pop(0)
+    wait_until(lambda: wired.world.server.metrics()["xds_server_streams"] == len(wired.envoys), "it is gone")
+    for wire in wired.relays:
+        wire.requests.hold()
+
+    wired.listen(port)
+
+    wired.wait_listeners(2)
+    wait_until(lambda: wired.world.server.metrics()[UNTRIED] == 1, "that is told")
+    for wire in wired.relays:
+        wire.requests.go_on()
+    wait_until(lambda: wired.world.server.metrics()["xds_server_trials"] == 0, "nothing is on trial")
+    assert wired.refusals() == 0
+
+
+def test_a_port_that_one_host_lacks_is_asked_of_another_and_that_host_of_no_more(wired: Wired) -> None:
+    first, *others = wired.envoys
+    warm, port = free_ports(2)
+    for wire in wired.relays:
+        wire.requests.delay = 0.05
+    wired.listen(warm)
+    wired.wait_listeners(2)
+    wait_until(lambda: wired.world.server.metrics()["xds_server_trials"] == 0, "all have answered")
+    for wire in wired.relays:
+        wire.responses.hold()
+    with socket.create_server(("127.0.0.1", port)):
+        wired.listen(warm, port)
+        first.wait_stat(REFUSED, 1)
+    for wire in wired.relays:
+        wire.responses.go_on()
+    wired.wait_listeners(3)
+    assert wired.refusals() == 1, "it was free at who was asked then"
+
+    wired.listen(warm, port, **{"unheard-of": "yes"})
+
+    wait_until(lambda: any("nobody.knows.This" in each["what"] for each in wired.problems()), "it is a problem")
+    assert sum(envoy.stat(REFUSED) for envoy in others) == 1, "not the first, which is the fastest"
+    assert wired.refusals() == 2

@@ -719,6 +719,22 @@ def test_if_the_first_leaves_another_is_told() -> None:
     assert room.has_mail() == ["", "web=2", ""]
 
 
+def test_if_the_first_does_not_want_it_any_more_another_is_told_at_once() -> None:
+    room = Room(3, FIRST)
+    room.offer(routes=["r=2"])
+    assert room.has_mail() == ["r=2", "", ""]
+    room.hear(room.kind.receive(room.members[0], DeltaRequest(RDS, unsubscribe=("r",)), room.now))
+    assert room.has_mail()[1:] == ["r=2", ""]
+
+
+def test_who_can_be_told_at_once_is_first() -> None:
+    room = Room(2, FIRST)
+    room.offer(clusters=["web=2"])
+    assert room.has_mail() == ["web=2", ""]
+    room.offer(clusters=["cart=2"])
+    assert room.has_mail() == ["web=2", "cart=2"], "not who has yet to answer about clusters"
+
+
 def test_a_newer_content_takes_the_place_of_one_on_trial_and_what_was_accepted_is_told_all() -> None:
     room = Room(2, FIRST)
     room.offer(routes=["r=2"])
