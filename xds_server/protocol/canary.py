@@ -401,9 +401,10 @@ class Canary:
             self.trials.stir(trial)
         if not trial.open:
             return
-        # Who tries what names it must not be without it. Where it has an older content, that will do.
-        new = trial.key.name not in settled.of(trial.key.kind)
-        users = [user for user in self.trials.users(trial, settled) if user.told] if new else []
+        # Who tries what names it must not be without it. If there is an older content that will do, but if nobody wants
+        # it alone it has to go along.
+        along = not wanting or trial.key.name not in settled.of(trial.key.kind)
+        users = [user for user in self.trials.users(trial, settled) if user.told] if along else []
         told = reduce(or_, (user.told for user in users), 0)
         member = self._members.fittest(told, trial.key.kind, self._chosen) if told else self._choose(trial, wanting)
         if member is not None:
