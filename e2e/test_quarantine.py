@@ -132,6 +132,7 @@ def test_who_is_silent_holds_nobody_up(crowd: Crowd) -> None:
 
 
 UNTRIED = "xds_server_untried_total"
+MOVED = "listener_manager.listener_modified"
 
 
 @dataclass
@@ -139,6 +140,12 @@ class Wired(Crowd):
     """All but the first of its Envoys have a relay before their server."""
 
     relays: list[Relay]
+
+    def move(self, port: int) -> None:
+        """The gateway listens at its port, and at this one."""
+        said = [("http", self.world.port), ("more", port)]
+        listeners = [{"name": name, "address": "127.0.0.1", "port": port} for name, port in said]
+        self.world.folder.write("gateway-edge.yaml", records.gateway(GATEWAY, self.world.port, listeners=listeners))
 
 
 @pytest.fixture(params=list(Mode))
@@ -178,20 +185,25 @@ def test_who_answers_late_holds_nobody_up(wired: Wired) -> None:
 
 
 def test_everybody_is_told_what_nobody_answers(wired: Wired) -> None:
-    (port,) = free_ports(1)
-    wired.world.envoy.close()
-    wired.envoys.pop(0)
-    wait_until(lambda: wired.world.server.metrics()["xds_server_streams"] == len(wired.envoys), "it is gone")
+    """A listener moves: that needs no new subscription, which would be held up, too."""
+    silent, *others = wired.envoys
+    one, two = free_ports(2)
+    wired.move(one)
+    wired.wait_listeners(2)
+    wait_until(lambda: wired.world.server.metrics()["xds_server_trials"] == 0, "all have answered")
+    os.kill(silent.child.pid, signal.SIGSTOP)
     for wire in wired.relays:
         wire.requests.hold()
-
-    wired.listen(port)
-
-    wired.wait_listeners(2)
-    wait_until(lambda: wired.world.server.metrics()[UNTRIED] == 1, "that is told")
+    try:
+        wired.move(two)
+        for envoy in others:
+            envoy.wait_stat(MOVED, 1)
+        wait_until(lambda: wired.world.server.metrics()[UNTRIED] == 1, "that is told")
+    finally:
+        os.kill(silent.child.pid, signal.SIGCONT)
     for wire in wired.relays:
         wire.requests.go_on()
-    wait_until(lambda: wired.world.server.metrics()["xds_server_trials"] == 0, "nothing is on trial")
+    silent.wait_stat(MOVED, 1)
     assert wired.refusals() == 0
 
 
@@ -213,6 +225,8 @@ def test_a_port_that_one_host_lacks_is_asked_of_another_and_that_host_of_no_more
     wired.wait_listeners(3)
     assert wired.refusals() == 1, "it was free at who was asked then"
 
+    for wire in wired.relays:
+        wire.requests.delay = 0.0
     wired.listen(warm, port, **{"unheard-of": "yes"})
 
     wait_until(lambda: any("nobody.knows.This" in each["what"] for each in wired.problems()), "it is a problem")
