@@ -22,7 +22,7 @@ from tests.protocol.dialogue import NODE
 from tests.protocol.fake_envoy import SLOW, DeltaEnvoy, FakeEnvoy, OnDemandEnvoy, SotwEnvoy, written
 from tests.protocol.test_on_demand import host
 from tests.protocol.test_stream import ENDPOINTS_OF, Content
-from tests.protocol.worlds import CDS, EDS, LDS, RDS, VHDS, resource, snapshot_of, world
+from tests.protocol.worlds import CDS, EDS, LDS, RDS, VHDS, on_demand, resource, snapshot_of, world
 from xds_server.domain.names import wildcards_over
 from xds_server.domain.versions import OLDEST
 from xds_server.protocol.canary import LIMIT, STEP
@@ -36,7 +36,7 @@ from xds_server.protocol.retries import PREFIX as RETRY
 from xds_server.protocol.sotw import SotwStream
 from xds_server.protocol.stream import Stream
 from xds_server.protocol.virtual_hosts import without_port
-from xds_server.snapshot import Resource, Snapshot, TypeUrl
+from xds_server.snapshot import Resource, Serving, Snapshot, TypeUrl
 
 BAD = "bad"
 """How the version of a content begins that every client refuses."""
@@ -800,3 +800,31 @@ def test_a_stream_that_is_gone_leaves_no_trace_in_the_indexes() -> None:
         room.leaves(number)
     for index in room.kind._members.indexes.values():
         assert (index.everything, index.names(-1)) == (0, [])
+
+
+def test_a_host_that_everybody_gets_is_tried_though_its_cluster_was_on_trial_before_it() -> None:
+    def there(clusters: list[str], hosts: list[str], after: Snapshot | None = None) -> Snapshot:
+        made = on_demand(clusters, [], hosts, after=after)
+        return replace(made, always={**made.always, VHDS: Serving(made.of(VHDS))})
+
+    def sent(told: Told) -> list[Send]:
+        return [effect for effect in told.get(member, ()) if isinstance(effect, Send)]
+
+    def accept(send: Send) -> list[Send]:
+        return sent(kind.receive(member, DeltaRequest(send.type_url, nonce=send.nonce), 0.0))
+
+    kind, stream, first = Kind(OLDEST), DeltaStream(), there([], [])
+    stream.receive(DeltaRequest(CDS, node=NODE))
+    stream.receive(DeltaRequest(RDS, ("e/h",)))
+    stream.receive(DeltaRequest(VHDS))
+    kind.offer(first, 0.0)
+    member, told = kind.join(stream, 0.0)
+    inbox = sent(told)
+    while inbox:
+        inbox += accept(inbox.pop(0))
+    deployed = there(["a"], ["v1>a"], after=first)
+    [cluster] = sent(kind.offer(deployed, 0.0))
+    assert sent(kind.offer(there(["a"], ["v1>a", "shop>a"], after=deployed), 0.0)) == []
+
+    [hosts] = accept(cluster)
+    assert [each.name for each in hosts.resources] == ["e/h/shop", "e/h/v1"]

@@ -191,7 +191,7 @@ class Kind:
         changes = {
             key: member.tries[key] if key in member.tries else settled.of(key.kind).get(key.name) for key in keys
         }
-        member.own = Outlook(_followed(before, changes, settled))
+        member.own = Outlook(_followed(before, changes, self._canary.offered or settled))
         return member.own
 
     def _share(self, member: Member) -> None:
