@@ -154,7 +154,7 @@ class VirtualHosts(Channel):
 
     def aliases(self, name: str) -> tuple[str, ...]:
         """By which names the client has asked for it."""
-        return (name, *sorted(self._aliases[name])) if name in self._aliases else (name,)
+        return (name, *sorted(self._aliases[name] - {name})) if name in self._aliases else (name,)
 
     @override
     def denials(self) -> Collection[str]:
@@ -267,7 +267,7 @@ class VirtualHosts(Channel):
     def _look_at_unknown(self, name: str) -> None:
         if name in self._asked:
             self._asked.discard(name)
-            for asked in (name, *self._aliases.pop(name, ())):
+            for asked in sorted(self._aliases.pop(name, {name})):
                 self._deny(asked)
         elif name in self._wanted.names and not self._loaded(name):
             self._wanted.miss(name)
@@ -280,10 +280,8 @@ class VirtualHosts(Channel):
             self._remember_alias(name)
 
     def _remember_alias(self, name: str) -> None:
-        """Until it is answered, it is one of the names of its host."""
-        host = without_port(name)
-        if host != name:
-            self._aliases.setdefault(host, set()).add(name)
+        """Until it is answered, it is one of the names by which its host was asked for."""
+        self._aliases.setdefault(without_port(name), set()).add(name)
 
     def _drop_alias(self, name: str) -> None:
         host = without_port(name)
