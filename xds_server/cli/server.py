@@ -277,6 +277,16 @@ def bootstrap_sidecar(
     component: Annotated[str, typer.Option(help="The component whose instance the Envoy is beside.")],
     build: Annotated[str, typer.Option(help="The content hash of that instance.")],
     xds: Xds,
+    outbound: Annotated[
+        int, typer.Option(min=1, max=65535, help="Where its application sends its calls, on 127.0.0.1.")
+    ] = 15001,
+    inbound: Annotated[
+        int, typer.Option(min=1, max=65535, help="Where callers reach it: the address that Build records give.")
+    ] = 15006,
+    application: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Where its application listens, on 127.0.0.1. Absent: nobody calls it."),
+    ] = None,
     mode: ModeOption = Mode.DELTA,
     admin_port: AdminPort = None,
     node_id: NodeId = "",
@@ -285,15 +295,19 @@ def bootstrap_sidecar(
     xds_client_cert: XdsClientCert = "",
     xds_client_key: XdsClientKey = "",
 ) -> None:
-    """Print the bootstrap of an Envoy beside one build. It connects, and is told nothing yet.
+    """Print the bootstrap of an Envoy beside one build; write it to a file that ends in .json.
 
     Exit code 0: it is printed; 2: wrong use.
+
+    Example: xds-server bootstrap sidecar --app shop --component web --build 9f1c2d7e --xds 127.0.0.1:18000
+    --application 8080 --id web-1 > web-1.json
     """
+    from xds_server.domain.sidecars import Ports
     from xds_server.resources.bootstrap import ProxyNode
 
-    typer.echo("xds-server: sidecars are told nothing yet; the gateway works", err=True)
     tls = _tls(xds, xds_ca, xds_name, xds_client_cert, xds_client_key)
-    node = ProxyNode.of_sidecar(f"{app_name}/{component}", build, xds)
+    ports = Ports(outbound, inbound, application)
+    node = ProxyNode.of_sidecar(f"{app_name}/{component}", build, xds, ports)
     _print(replace(node, mode=mode.value, id=node_id, admin_port=admin_port, tls=tls))
 
 

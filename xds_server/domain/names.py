@@ -22,6 +22,14 @@ SENTINEL = "xds-server.invalid"
 
 EXPLICIT_RULE = "explicit"
 DEFAULT_RULE = "default"
+CONTEXT_RULE = "context"
+"""A call inside the mesh that names its deployment."""
+OWNER_RULE = "owner"
+"""A call without a context from a build of one deployment."""
+NO_CONTEXT_RULE = "no-context"
+"""A call without a context from a build that several deployments share."""
+PROBE_RULE = "probe"
+"""A path of an instance that is asked for without a context."""
 
 
 class Ref(NamedTuple):
@@ -77,6 +85,21 @@ def owner(name: str) -> tuple[Ref, str]:
     """Of the name of a cluster, a listener or a gateway's secret: whose it is, and which of theirs."""
     word, _, own = name.partition("/")
     return ref(word), own.removesuffix(HTTP3)
+
+
+def outbound(build: str) -> str:
+    """The listener beside a build for what it calls, and its route configuration. `build` is its EDS name."""
+    return f"{build}/outbound"
+
+
+def inbound(build: str) -> str:
+    """The listener beside a build for who calls it, and its route configuration."""
+    return f"{build}/inbound"
+
+
+def application(build: str) -> str:
+    """The cluster of the one instance that a sidecar is beside."""
+    return f"{build}/application"
 
 
 def secret(gateway: Ref, name: str) -> str:

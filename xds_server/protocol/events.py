@@ -17,6 +17,8 @@ class Node:
     """Who a proxy says it is. `version` is Envoy's (`1.40.0`), empty for other clients.
 
     `stream` is the server's number of the stream on which it does: several may say the same.
+    `ports` is where a sidecar is to listen for calls of its application, and for callers, and where the application
+    does; 0: not said.
     """
 
     id: str
@@ -25,6 +27,7 @@ class Node:
     build: str = ""
     version: str = ""
     stream: int = field(default=0, compare=False)
+    ports: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def envoy(self) -> Minor:

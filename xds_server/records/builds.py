@@ -200,6 +200,14 @@ class BuildSpec(Model):
             "Cluster.health_checks",
         ),
     ] = Field(default=None, alias="healthCheck")
+    probes: Annotated[
+        tuple[Path, ...],
+        means(
+            "Paths that its sidecar lets through without a context, besides that of `healthCheck`: scrapes, probes.",
+            ["/metrics"],
+            "Matcher.matcher_list",
+        ),
+    ] = ()
     tls: Annotated[
         UpstreamTls | None,
         means("TLS to the instances. Absent: none.", {"serverName": "web.internal"}, "Cluster.transport_socket"),

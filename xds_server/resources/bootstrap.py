@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Self
 
 from xds_server.domain.addresses import Address, is_ip
+from xds_server.domain.sidecars import PORTS, Ports
 from xds_server.messages.codec import encode, pack, to_json, type_url
 from xds_server.messages.envoy import Address as EnvoyAddress
 from xds_server.messages.envoy import (
@@ -93,9 +94,13 @@ class ProxyNode:
         return cls(name, (("role", "gateway"),), xds, limits=Limits())
 
     @classmethod
-    def of_sidecar(cls, component: str, build: str, xds: Address) -> Self:
+    def of_sidecar(cls, component: str, build: str, xds: Address, ports: Ports = PORTS) -> Self:
         """An Envoy beside one build; `component` is `app/component`."""
-        return cls(component, (("role", "sidecar"), ("build", build)), xds)
+        said = [("outbound", ports.outbound)]
+        if ports.application is not None:
+            said += [("inbound", ports.inbound), ("application", ports.application)]
+        where = tuple((name, str(port)) for name, port in said)
+        return cls(component, (("role", "sidecar"), ("build", build), *where), xds)
 
 
 def bootstrap(node: ProxyNode) -> dict[str, object]:

@@ -42,14 +42,15 @@ def lookup(header: str, branches: Mapping[str, Branch], otherwise: Branch) -> Br
     return _matcher(message_field(2, tree), otherwise)
 
 
-def virtual_host(domain: str, then: Branch, stripped: str = "", retries: bytes = b"") -> bytes:
+def virtual_host(domain: str, then: Branch, stripped: str = "", retries: bytes = b"", *others: str) -> bytes:
     """An encoded `VirtualHost` but for its name, which is field 1 and comes before what this gives.
 
-    `stripped` is the header that its applications do not get to see. `retries` is an encoded `RetryPolicy`, for the
-    routes that have none.
+    `others` are more of its domains. `stripped` is the header that its applications do not get to see. `retries` is an
+    encoded `RetryPolicy`, for the routes that have none.
     """
     again = message_field(16, retries) if retries else b""
-    return domain_field(domain) + text_field(13, stripped) + again + message_field(21, message_field(3, then))
+    domains = b"".join(map(domain_field, (domain, *others)))
+    return domains + text_field(13, stripped) + again + message_field(21, message_field(3, then))
 
 
 def domain_field(domain: str) -> bytes:

@@ -74,10 +74,10 @@ EDS = encode(ClusterEdsClusterConfig(eds_config=FROM_ADS))
 
 def clusters(deployment: AppDeployment, upstreams: Mapping[BuildId, Upstream]) -> tuple[Resource, ...]:
     """A cluster for each component that a gateway may send requests to."""
-    return tuple(_cluster(deployment, component, upstreams) for component in deployment.spec.entries)
+    return tuple(cluster(deployment, component, upstreams) for component in deployment.spec.entries)
 
 
-def _cluster(deployment: AppDeployment, name: str, upstreams: Mapping[BuildId, Upstream]) -> Resource:
+def cluster(deployment: AppDeployment, name: str, upstreams: Mapping[BuildId, Upstream]) -> Resource:
     component = deployment.spec.components[name]
     build = BuildId(deployment.refer(deployment.spec.app), name, component.build)
     upstream = upstreams.get(build, UNPLACED)

@@ -1,24 +1,13 @@
 -- Runs on every request that has a route, before the router filter, at a gateway.
 --
--- A route's name is <rule>/<deployment>/<route>: what the control plane chose for this request; `-` is none.
 -- 1. Takes the selector's parameter out of the query. Every other byte of the path stays as it came.
--- 2. Takes every `xds.deployment` member out of every baggage line and puts ours in front. Every other member stays
---    byte for byte. Ours and theirs are one line, or two where one would pass 8192 bytes, the limit of W3C Baggage
---    beyond which libraries drop a line whole.
--- 3. Puts the deployment into the context header, in place of any that came.
--- 4. Tells the access log which rule and deployment it was, and the listener why nobody's application answers.
--- 5. Tells the client where the answer came from, where the gateway's record says so (`reveal`).
+-- 2. Stamps the context into baggage, and into the context header, in place of any that came.
+-- 3. Tells the access log which rule and deployment it was, and the listener why nobody's application answers.
+-- 4. Tells the client where the answer came from, where the gateway's record says so (`reveal`).
 
 local QUERY = "{{query}}"
 local REVEAL_DEPLOYMENT = {{reveal_deployment}}
 local REVEAL_RULE = {{reveal_rule}}
-local CONTEXT = "x-deployment"
-local KEY = "xds.deployment"
-local LINE_LIMIT = 8192
-
-local function decoded(text)
-  return (text:gsub("%%(%x%x)", function(hex) return string.char(tonumber(hex, 16)) end))
-end
 
 local function without_selector(path)
   local question = path:find("?", 1, true)
@@ -36,57 +25,9 @@ local function without_selector(path)
   return path:sub(1, question) .. table.concat(kept, "&")
 end
 
-local function is_ours(member)
-  local key = decoded((member:match("^[^=;]*"):gsub("+", " ")))
-  return key:match("^%s*(.-)%s*$") == KEY
-end
-
-local function without_context(line)
-  local kept, dropped = {}, false
-  for member in (line .. ","):gmatch("([^,]*),") do
-    if is_ours(member) then
-      dropped = true
-    else
-      kept[#kept + 1] = member
-    end
-  end
-  if not dropped then return line end
-  return table.concat(kept, ",")
-end
-
-local function stamp(headers, deployment)
-  local ours = KEY .. "=" .. deployment
-  local lines = {}
-  for index = 0, headers:getNumValues("baggage") - 1 do
-    local line = without_context(headers:getAtIndex("baggage", index))
-    if line:find("%S") then lines[#lines + 1] = line end
-  end
-  if #lines == 0 then
-    headers:replace("baggage", ours)
-    return
-  end
-  local theirs = table.concat(lines, ",")
-  if #ours + 1 + #theirs <= LINE_LIMIT then
-    headers:replace("baggage", ours .. "," .. theirs)
-  else
-    headers:replace("baggage", ours)
-    headers:add("baggage", theirs)
-  end
-end
-
-local function chosen(handle)
-  return handle:streamInfo():routeName():match("^([^/]+)/([^/]+)/(.*)$")
-end
-
 function envoy_on_request(handle)
-  local rule, deployment, route = chosen(handle)
-  if not rule then return end
-  local said = handle:streamInfo():dynamicMetadata()
-  if rule ~= "-" then said:set("xds-server", "rule", rule) end
-  -- A refusal is a word; a route of an application is <component>.<place>.
-  if not route:find(".", 1, true) then said:set("xds-server", "reason", route) end
-  if deployment == "-" then return end
-  said:set("xds-server", "deployment", deployment)
+  local deployment = tell(handle)
+  if not deployment then return end
   local headers = handle:headers()
   headers:replace(CONTEXT, deployment)
   if QUERY ~= "" then

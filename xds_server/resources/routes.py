@@ -32,6 +32,8 @@ NAME = 14
 """The field number of `Route.name`, and its last field here: what comes before it is the same under every rule."""
 ROUTES = 1
 """The field number of `RouteList.routes`."""
+STAT_PREFIX = 19
+"""The field number of `Route.stat_prefix`."""
 MATCH, ROUTE, REQUEST_HEADERS_TO_ADD, RESPONSE_HEADERS_TO_ADD = 1, 2, 9, 10
 """Field numbers of `Route`."""
 CLUSTER = 1
@@ -104,9 +106,18 @@ def route_list(rule: str, listed: EncodedRoutes, set_cookie: bytes = b"") -> byt
     return b"".join(fields)
 
 
-def refusals(refusal: Refusal, rule: str = "-") -> bytes:
+def call_list(rule: str, listed: EncodedRoutes, counted_as: str = "") -> bytes:
+    """Of routes that match everything. `counted_as`: Envoy counts them under this, besides."""
+    counted = text_field(STAT_PREFIX, counted_as) if counted_as else b""
+    return b"".join(
+        message_field(ROUTES, fields + text_field(NAME, names.route(rule, listed.deployment, route_id)) + counted)
+        for route_id, fields in listed.routes
+    )
+
+
+def refusals(refusal: Refusal, rule: str = "-", deployment: str = "-") -> bytes:
     """A list that answers everything with the refusal."""
-    return message_field(ROUTES, refusal_route(refusal, rule))
+    return message_field(ROUTES, refusal_route(refusal, rule, deployment))
 
 
 def refusal_route(refusal: Refusal, rule: str, deployment: str = "-") -> bytes:

@@ -1,4 +1,4 @@
-"""How a request's selector is read before it is routed, and what becomes of selector and context after it."""
+"""How selector and context are read before a request is routed, and what becomes of them after it."""
 
 import re
 from importlib.resources import files
@@ -18,7 +18,13 @@ from xds_server.records.models import Gateway
 from xds_server.resources.headers import OVERWRITE
 from xds_server.traffic.style import INTERNAL_SELECTOR, style_of
 
-LUA = files("xds_server.resources").joinpath("gateway.lua").read_text("utf-8")
+
+def _lua(name: str) -> str:
+    return files("xds_server.resources").joinpath(f"{name}.lua").read_text("utf-8")
+
+
+CONTEXT, GATEWAY = _lua("context"), _lua("gateway")
+READS, STAMPS = (f"{CONTEXT}\n{_lua(name)}" for name in ("sidecar_reads", "sidecar_stamps"))
 
 
 def selector_first(gateway: Gateway) -> list[TypedExtensionConfig]:
@@ -43,8 +49,21 @@ def lua_filter(gateway: Gateway) -> HttpFilter:
 
     What it takes off a request must not change what the request was given: the route is chosen once.
     """
-    lua = Lua(default_source_code=DataSource(inline_string=lua_source(gateway)), clear_route_cache=False)
-    return HttpFilter(name="envoy.filters.http.lua", typed_config=pack(lua))
+    return _filter("envoy.filters.http.lua", lua_source(gateway), routes_again=False)
+
+
+def sidecar_filters() -> list[HttpFilter]:
+    """A context that comes in baggage alone chooses the route, too; what was chosen is stamped after that."""
+    return [
+        _filter("context", READS, routes_again=True),
+        _filter("stamp", STAMPS, routes_again=False),
+    ]
+
+
+def _filter(name: str, source: str, *, routes_again: bool) -> HttpFilter:
+    """`routes_again`: where it changes headers, the route is chosen anew."""
+    lua = Lua(default_source_code=DataSource(inline_string=source), clear_route_cache=routes_again)
+    return HttpFilter(name=name, typed_config=pack(lua))
 
 
 def lua_source(gateway: Gateway) -> str:
@@ -55,4 +74,4 @@ def lua_source(gateway: Gateway) -> str:
         "reveal_deployment": "true" if reveal.deployment else "false",
         "reveal_rule": "true" if reveal.rule else "false",
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: said[found[1]], LUA)
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: said[found[1]], f"{CONTEXT}\n{GATEWAY}")

@@ -8,10 +8,9 @@
 Bodies are encoded without the virtual host's name, which differs by listener and is put in front of them (`named`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import NamedTuple
 
 from xds_server.domain import names
 from xds_server.domain.names import DEFAULT_RULE, EXPLICIT_RULE, Ref
@@ -22,9 +21,9 @@ from xds_server.records.models import AppDeployment, Release, Retries, Sticky
 from xds_server.resources import branches, predicates
 from xds_server.resources.actions import usual_policy
 from xds_server.resources.branches import Branch, Try
+from xds_server.resources.draws import Choice, draw
 from xds_server.resources.headers import APPEND
 from xds_server.resources.routes import EncodedRoutes, encoded_routes, refusals, route_list
-from xds_server.traffic import expressions
 from xds_server.traffic.intents import (
     DEPLOYMENT_UNKNOWN,
     EXPLICIT_DENIED,
@@ -36,7 +35,7 @@ from xds_server.traffic.intents import (
     ReleasedHost,
 )
 from xds_server.traffic.routes import deployment_routes
-from xds_server.traffic.slots import SlotRange, hash_seed, rest_of
+from xds_server.traffic.slots import SlotRange
 from xds_server.traffic.style import Style
 
 
@@ -58,13 +57,6 @@ class StyledDeployment:
 
 
 Deployments = Mapping[Ref, StyledDeployment]
-
-
-class Choice(NamedTuple):
-    """The first of `tries` that holds, else `last`. Put into one list: Envoy pays for every matcher inside another."""
-
-    tries: list[Try]
-    last: Branch
 
 
 def styled_deployment(
@@ -169,58 +161,17 @@ def _otherwise(app: Deployments, intent: DefaultIntent | Refusal) -> Choice:
     if isinstance(intent, Refusal):
         return Choice([], _refuse(intent, DEFAULT_RULE))
     plain = {each.deployment: _default(app, each) for each in intent.ranges}
-    if len(intent.ranges) == 1 and (intent.sticky is None or intent.sticky.cookie is None):
-        return Choice([], plain[intent.ranges[0].deployment])
-    if intent.sticky is not None and intent.sticky.cookie is not None:
-        return _by_cookie(app, intent, plain)
-    drawn = _by_regex(intent.ranges, plain, "x-request-id", expressions.request_slot)
-    if intent.sticky is None or intent.sticky.header is None:
-        return drawn
-    hashed = branches.choice(*_by_hash(intent, intent.sticky.header, plain))
-    named = predicates.header_regex(intent.sticky.header, predicates.ANYTHING), hashed
-    return Choice([named, *drawn.tries], drawn.last)
+    if intent.sticky is None or intent.sticky.cookie is None:
+        return draw(intent, plain)
+    line = _set_cookie(intent.sticky.cookie, intent.sticky)
+    return draw(intent, plain, {each.deployment: _default(app, each, line) for each in intent.ranges})
 
 
 def _default(app: Deployments, owner: SlotRange, set_cookie: bytes = b"") -> Branch:
     return branches.routes(route_list(DEFAULT_RULE, app[owner.deployment].routes, set_cookie))
 
 
-def _by_cookie(app: Deployments, intent: DefaultIntent, plain: Mapping[Ref, Branch]) -> Choice:
-    """Who has no cookie is drawn, and only there it is set; its id is then this request's."""
-    assert intent.sticky is not None
-    assert intent.sticky.cookie is not None
-    cookie = intent.sticky.cookie
-    known = _by_regex(intent.ranges, plain, "cookie", lambda digits: expressions.cookie_user(cookie, digits))
-    line = _set_cookie(cookie, intent.sticky)
-    new = {each.deployment: _default(app, each, line) for each in intent.ranges}
-    drawn = _by_regex(intent.ranges, new, "x-request-id", expressions.request_slot)
-    rest = predicates.header_regex("cookie", expressions.cookie_user(cookie)), known.last
-    return Choice([*known.tries, rest, *drawn.tries], drawn.last)
-
-
 def _set_cookie(name: str, sticky: Sticky) -> bytes:
     seconds = int(sticky.max_age.total_seconds())
     line = f"{name.replace('%', '%%')}=%REQ(x-request-id)%; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax"
     return encode(HeaderValueOption(header=HeaderValue(key="set-cookie", value=line), append_action=APPEND))
-
-
-def _by_regex(
-    ranges: tuple[SlotRange, ...], owners: Mapping[Ref, Branch], header: str, expression: Callable[[str], str]
-) -> Choice:
-    rest = rest_of(ranges)
-    tries = [
-        (predicates.header_regex(header, expression(expressions.slots(each.low, each.high))), owners[each.deployment])
-        for each in ranges
-        if each is not rest
-    ]
-    return Choice(tries, owners[rest.deployment])
-
-
-def _by_hash(intent: DefaultIntent, header: str, owners: Mapping[Ref, Branch]) -> Choice:
-    seed = hash_seed(intent.app)
-    tries = [
-        (predicates.hash_at_least(header, each.low, seed), owners[each.deployment])
-        for each in reversed(intent.ranges)
-        if each.low
-    ]
-    return Choice(tries, owners[intent.ranges[0].deployment])

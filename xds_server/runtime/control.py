@@ -16,6 +16,7 @@ from xds_server.graph import distil, shift
 from xds_server.ledger.carrier import versions_of
 from xds_server.ledger.content import content_of
 from xds_server.ledger.ledger import Change, Published
+from xds_server.mesh import NO_MESH, compile_mesh
 from xds_server.pipeline import EMPTY, Compilation, compile_world
 from xds_server.ports import Observer
 from xds_server.records.admission import admit, restore, tick, unreadable
@@ -69,6 +70,7 @@ class Control(Caller):
         self._store = store
         self._metrics = metrics
         self._compilation = EMPTY
+        self._mesh = NO_MESH
         self._told = Admission()
         self._heard = perf_counter()
         self._extending = Extending(extender or Extender())
@@ -79,6 +81,7 @@ class Control(Caller):
         self.connections = Connections()
         standing = StandingRefusals(self._refusals, self.connections, self.worlds.holds_back, lambda: self._admission)
         self.books = Bookkeeping(store, self.connections, clock, standing)
+        self.worlds.follow_sidecars(lambda: self._tell_sidecars(()))
         self._late: frozenset[Ref] = frozenset()
         self._found: frozenset[Problem] = frozenset()
         self._problems_changed: Callable[[Set[Problem], Set[Problem]], None] = lambda _before, _after: None
@@ -163,9 +166,23 @@ class Control(Caller):
     def _publish(self, compiled: Compilation) -> list[Ref]:
         """Tell who it concerns, and say who that was. Before the first complete read nobody is told (R7)."""
         self._compilation = compiled
+        self._tell_sidecars(self._admission.touched if self._mesh is not NO_MESH else ())
         for gone in self.worlds.forget(set(compiled.gateways)):
             self._metrics.gone(gone)
         return [ref for ref, parts in compiled.gateways.items() if self._tell(ref, parts)]
+
+    def _tell_sidecars(self, touched: Iterable[Ref]) -> None:
+        """Before the first complete read nobody is told (R7)."""
+        if self._compilation is EMPTY:
+            return
+        secrets = self._compilation.secrets[None]
+        before = self._mesh
+        self._mesh = compile_mesh(self._compilation.world, secrets, before, touched, self.worlds.sidecars)
+        if self._mesh is before:
+            return
+        for kind, snapshot in self._mesh.snapshots.items():
+            if before.snapshots.get(kind) is not snapshot:
+                self.worlds.publish(kind, dict.fromkeys(Delivery, snapshot))
 
     def _enter(self, before: World, apps: frozenset[Ref] | None = None) -> None:
         """Into the ledger: which releases differ from those of a world, and what their proxies are told."""

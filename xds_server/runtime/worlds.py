@@ -1,4 +1,6 @@
-"""Which snapshot a proxy follows: that of the gateway it says it serves, in the delivery that it is able to take."""
+"""Which snapshot a proxy follows: that of the gateway it says it serves, in the delivery that it is able to take; or
+that of the build which it says it is beside.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -7,7 +9,9 @@ from typing import Any, NamedTuple
 
 from typing_extensions import override
 
+from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref, ref
+from xds_server.domain.sidecars import PORTS, Ports, Sidecar
 from xds_server.domain.versions import OLDEST, Minor, written
 from xds_server.ports import Seat, Worlds
 from xds_server.protocol.events import Node
@@ -17,19 +21,26 @@ from xds_server.runtime.pacing import Pacing
 from xds_server.snapshot import Delivery, Snapshot, TypeUrl
 
 GATEWAY_ROLES = ("gateway", "")
+SIDECAR = "sidecar"
+
+Fleet = Ref | Sidecar
+"""Proxies that follow the same world: those of a gateway, or those beside a build."""
 ON_DEMAND_SINCE: Minor = (1, 37)
 """Envoys before refuse virtual hosts on demand over an aggregated stream, or lose first requests."""
 
 
 def delivery_of(node: Node, mode: str) -> Delivery:
     """What this proxy is able to take: on demand exists in the delta dialect only (R38, R39)."""
-    return Delivery.ON_DEMAND if mode == "delta" and node.envoy >= ON_DEMAND_SINCE else Delivery.FULL
+    able = mode == "delta" and node.envoy >= ON_DEMAND_SINCE and node.role != SIDECAR
+    return Delivery.ON_DEMAND if able else Delivery.FULL
 
 
 def _never(node: Node) -> str:
     """Why this proxy is told nothing, whatever the records say."""
-    if node.role not in GATEWAY_ROLES:
-        return f"role {node.role!r} is not served: only gateways are"
+    if node.role not in (*GATEWAY_ROLES, SIDECAR):
+        return f"role {node.role!r} is not served: only gateways and sidecars are"
+    if node.role == SIDECAR and sidecar_of(node) is None:
+        return "a sidecar says what it is beside: node.cluster APP/COMPONENT, and build in node.metadata"
     if node.envoy < OLDEST:
         return (
             f"Envoy {node.version} would drop fields that decide who gets what: {written(OLDEST)} is the oldest served"
@@ -37,9 +48,25 @@ def _never(node: Node) -> str:
     return ""
 
 
+def sidecar_of(node: Node) -> Sidecar | None:
+    """Beside what it is; None if it does not say."""
+    app, slash, component = node.cluster.partition("/")
+    if not (slash and app and component and node.build):
+        return None
+    outbound, inbound, application = node.ports
+    ports = Ports(outbound or PORTS.outbound, inbound or PORTS.inbound, application or None)
+    return Sidecar(BuildId(ref(app), component, node.build), ports)
+
+
 def fleet_of(node: Node, mode: str) -> tuple[Ref, Delivery] | None:
-    """Whose snapshot a proxy follows, and in which delivery; None if it is never told anything."""
-    return None if _never(node) else (ref(node.cluster), delivery_of(node, mode))
+    """Which gateway's snapshot a proxy follows, and in which delivery; None if it follows none."""
+    if _never(node) or node.role == SIDECAR:
+        return None
+    return ref(node.cluster), delivery_of(node, mode)
+
+
+def _fleet(node: Node) -> Fleet:
+    return sidecar_of(node) or ref(node.cluster) if node.role == SIDECAR else ref(node.cluster)
 
 
 class Due:
@@ -66,7 +93,7 @@ class Due:
 class KindOf(NamedTuple):
     """Which proxies are told the same. Whatever name it has for its role, a gateway is a gateway."""
 
-    gateway: Ref
+    fleet: Fleet
     delivery: Delivery
     envoy: Minor
 
@@ -79,77 +106,93 @@ class GatewayWorlds(Worlds):
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        self._told: dict[Ref, dict[Delivery, Snapshot]] = {}
+        self._told: dict[Fleet, dict[Delivery, Snapshot]] = {}
         self._kinds: dict[KindOf, ServedKind] = {}
-        self._due: dict[tuple[Ref, Delivery], Due] = {}
+        self._due: dict[tuple[Fleet, Delivery], Due] = {}
         self._pacing = Pacing()
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
+        self._sidecars_changed: Callable[[], None] = lambda: None
 
     @override
     def objection(self, node: Node) -> str:
         never = _never(node)
-        known = ref(node.cluster) in self._told
+        known = node.role == SIDECAR or ref(node.cluster) in self._told
         return never or ("" if known else f"there is no Gateway {node.cluster!r} yet (its node.cluster)")
 
     @override
     def join(self, node: Node, mode: str, stream: Stream[Any], hear: Hear) -> Seat:
         if _never(node):
             return ServedKind(node.envoy).join(stream, hear)
-        return self._kind(KindOf(ref(node.cluster), delivery_of(node, mode), node.envoy)).join(stream, hear)
+        return self._kind(KindOf(_fleet(node), delivery_of(node, mode), node.envoy)).join(stream, hear)
 
     @property
     def trials(self) -> int:
         """Contents that somebody tries now."""
         return sum(kind.running for kind in self._kinds.values())
 
-    def expect(self, gateway: Ref) -> None:
-        """There is such a gateway; its proxies wait for what they will be told."""
-        self._told.setdefault(gateway, {})
+    @property
+    def sidecars(self) -> frozenset[Sidecar]:
+        """The kinds of sidecars that are connected."""
+        return frozenset(of.fleet for of in self._kinds if isinstance(of.fleet, Sidecar))
 
-    def publish(self, gateway: Ref, snapshots: Mapping[Delivery, Snapshot]) -> bool:
-        """Tell the gateway's proxies, unless they have been told; whether there was anything to tell."""
-        self.expect(gateway)
-        told = self._told[gateway]
+    def follow_sidecars(self, changed: Callable[[], None]) -> None:
+        """`changed` is called when there are others than before; it publishes what they are told."""
+        self._sidecars_changed = changed
+
+    def expect(self, fleet: Fleet) -> None:
+        """There is such a gateway; its proxies wait for what they will be told."""
+        self._told.setdefault(fleet, {})
+
+    def publish(self, fleet: Fleet, snapshots: Mapping[Delivery, Snapshot]) -> bool:
+        """Tell its proxies, unless they have been told; whether there was anything to tell."""
+        self.expect(fleet)
+        told = self._told[fleet]
         news = [delivery for delivery in Delivery if told.get(delivery) is not snapshots[delivery]]
         for delivery in news:
             before, told[delivery] = told.get(delivery), snapshots[delivery]
-            if any((each.gateway, each.delivery) == (gateway, delivery) for each in self._kinds):
-                self._due.setdefault((gateway, delivery), Due()).add(before, snapshots[delivery])
+            if any((each.fleet, each.delivery) == (fleet, delivery) for each in self._kinds):
+                self._due.setdefault((fleet, delivery), Due()).add(before, snapshots[delivery])
         self._tell_in_time()
         return bool(news)
 
-    def told(self, gateway: Ref, delivery: Delivery = Delivery.FULL) -> Snapshot | None:
-        """What the gateway's proxies should have, if there is such a gateway."""
-        return self._told.get(gateway, {}).get(delivery)
+    def told(self, fleet: Fleet, delivery: Delivery = Delivery.FULL) -> Snapshot | None:
+        """What its proxies should have, if there is such a gateway, or a sidecar beside such a build."""
+        return self._told.get(fleet, {}).get(delivery)
 
-    def quarantined(self, gateway: Ref, type_url: TypeUrl, name: str, version: str) -> bool:
-        """Some proxies of the gateway are not told this, because one of them refused it."""
-        kinds = (kind for of, kind in self._kinds.items() if of.gateway == gateway)
+    def quarantined(self, fleet: Fleet, type_url: TypeUrl, name: str, version: str) -> bool:
+        """Some of its proxies are not told this, because one of them refused it."""
+        kinds = (kind for of, kind in self._kinds.items() if of.fleet == fleet)
         return any(kind.quarantined(type_url, name, version) for kind in kinds)
 
-    def holds_back(self, gateway: Ref, delivery: Delivery, type_url: TypeUrl, name: str, version: str) -> bool:
-        """Some proxies of the gateway are not told this, nor what needs it: of those that are connected, if any is."""
-        kinds = [kind for of, kind in self._kinds.items() if (of.gateway, of.delivery) == (gateway, delivery)]
+    def holds_back(self, fleet: Fleet, delivery: Delivery, type_url: TypeUrl, name: str, version: str) -> bool:
+        """Some of its proxies are not told this, nor what needs it: of those that are connected, if any is."""
+        kinds = [kind for of, kind in self._kinds.items() if (of.fleet, of.delivery) == (fleet, delivery)]
         asked = [kind for kind in kinds if kind.served] or kinds
         return any(kind.holds_back(type_url, name, version) for kind in asked)
 
     def forget(self, gateways: set[Ref]) -> set[Ref]:
         """Only these are left: say which are gone. Their proxies keep what they were told."""
-        gone = self._told.keys() - gateways
+        gone = {each for each in self._told if not isinstance(each, Sidecar)} - gateways
         for gateway in gone:
-            del self._told[gateway]
-            for delivery in Delivery:
-                self._due.pop((gateway, delivery), None)
-        for of in [of for of, kind in self._kinds.items() if of.gateway in gone]:
+            self._forget(gateway)
+        for of in [of for of, kind in self._kinds.items() if of.fleet in gone]:
             self._drop_if_idle(of)
         return gone
+
+    def _forget(self, fleet: Fleet) -> None:
+        self._told.pop(fleet, None)
+        for delivery in Delivery:
+            self._due.pop((fleet, delivery), None)
 
     def _kind(self, of: KindOf) -> ServedKind:
         kind = self._kinds.get(of)
         if kind is None:
             kind = self._kinds[of] = ServedKind(of.envoy, lambda: self._drop_if_idle(of), self._fanned_out)
-            told = self.told(of.gateway, of.delivery)
+            if isinstance(of.fleet, Sidecar) and of.fleet not in self._told:
+                self._sidecars_changed()
+                return kind  # and it is told with others that there is news for
+            told = self.told(of.fleet, of.delivery)
             if told is not None:
                 kind.offer(told)
         return kind
@@ -162,6 +205,9 @@ class GatewayWorlds(Worlds):
     def _drop_if_idle(self, of: KindOf) -> None:
         if of in self._kinds and self._kinds[of].idle:
             del self._kinds[of]
+            if isinstance(of.fleet, Sidecar) and of.fleet not in self.sidecars:
+                self._forget(of.fleet)
+                self._sidecars_changed()
 
     def _tell_in_time(self) -> None:
         """Tell what is due at once, or once it may be told."""
@@ -185,7 +231,7 @@ class GatewayWorlds(Worlds):
         ahead, self._due = self._due, {}
         responses = 0
         for of, kind in list(self._kinds.items()):
-            due, newest = ahead.get((of.gateway, of.delivery)), self.told(of.gateway, of.delivery)
+            due, newest = ahead.get((of.fleet, of.delivery)), self.told(of.fleet, of.delivery)
             if due is not None and newest is not None:
                 responses += kind.offer(newest, due.changed)
         self._pacing.took(began, self._clock(), responses, endpoints_alone=endpoints_alone)

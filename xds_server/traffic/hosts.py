@@ -20,7 +20,7 @@ def _released_host(app: AppWorld, release: Release, host: str) -> ReleasedHost:
     here = [audience for audience in release.spec.audiences if not audience.hosts or host in audience.hosts]
     live = [audience for audience in here if (release.ref, audience.name) not in app.expired]
     if host in release.spec.hosts:
-        return ReleasedHost(host, app.app, _intents(release, live), _default(app.app, release))
+        return ReleasedHost(host, app.app, _intents(release, live), default_of(app.app, release))
     if not any(audience.hosts for audience in live):
         return ReleasedHost(host, app.app, (), _ended(here))
     return ReleasedHost(host, app.app, _intents(release, live), NOBODY_ELSE)
@@ -30,7 +30,8 @@ def _intents(release: Release, audiences: list[Audience]) -> tuple[AudienceInten
     return tuple(AudienceIntent(each.name, each.match, release.refer(each.deployment)) for each in audiences)
 
 
-def _default(app: Ref, release: Release) -> DefaultIntent:
+def default_of(app: Ref, release: Release) -> DefaultIntent:
+    """Who is in no audience."""
     shares = tuple((release.refer(deployment), weight) for deployment, weight in release.spec.shares)
     return DefaultIntent(app, slot_ranges(shares), release.spec.sticky)
 

@@ -20,6 +20,12 @@ class RefusalReason(StrEnum):
     AUDIENCE_EXPIRED = "AudienceExpired"
     WITHHELD = "Withheld"
     PROXY_TOO_OLD = "ProxyTooOld"
+    COMPONENT_UNKNOWN = "ComponentUnknown"
+    COMPONENT_ABSENT = "ComponentAbsent"
+    CALL_UNDECLARED = "CallUndeclared"
+    CONTEXT_UNKNOWN = "ContextUnknown"
+    NO_CONTEXT = "NoContext"
+    NOT_RELEASED = "NotReleased"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,32 @@ TOO_OLD = Refusal(
     RefusalReason.PROXY_TOO_OLD, "this proxy is too old for what an extension made of this host", status=503
 )
 NO_ROUTE = Refusal(RefusalReason.NO_ROUTE, "no route of this deployment matches")
+
+
+COMPONENT_UNKNOWN = Refusal(
+    RefusalReason.COMPONENT_UNKNOWN,
+    "no component that the calling build may reach has this name; another app is reached by its gateway's host",
+    status=502,
+)
+COMPONENT_ABSENT = Refusal(
+    RefusalReason.COMPONENT_ABSENT, "the deployment of this request has no such component", status=502
+)
+CALL_UNDECLARED = Refusal(
+    RefusalReason.CALL_UNDECLARED, "the calling component does not declare this call in `calls`", status=502
+)
+CONTEXT_UNKNOWN = Refusal(
+    RefusalReason.CONTEXT_UNKNOWN,
+    "this build is in no deployment of the name that the request carries (x-deployment, or xds.deployment in baggage)",
+    status=502,
+)
+NO_CONTEXT = Refusal(
+    RefusalReason.NO_CONTEXT, "a request to or from a build that deployments share must carry its context", status=400
+)
+NOT_RELEASED = Refusal(
+    RefusalReason.NOT_RELEASED,
+    "the request carries no context, and no release gives it this build's deployment",
+    status=502,
+)
 
 
 @dataclass(frozen=True, slots=True)

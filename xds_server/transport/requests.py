@@ -66,7 +66,16 @@ def _node(request: Any) -> Node | None:
         role=metadata["role"].string_value if "role" in metadata else "",
         build=metadata["build"].string_value if "build" in metadata else "",
         version=_envoy_version(node),
+        ports=(_port(metadata, "outbound"), _port(metadata, "inbound"), _port(metadata, "application")),
     )
+
+
+def _port(metadata: Any, name: str) -> int:
+    """Written as a string, or as a number; 0 if it is no port."""
+    if name not in metadata:
+        return 0
+    said = metadata[name].string_value or str(int(metadata[name].number_value))
+    return int(said) if said.isascii() and said.isdigit() and int(said) < 1 << 16 else 0
 
 
 def _envoy_version(node: Any) -> str:

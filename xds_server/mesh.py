@@ -1,0 +1,97 @@
+"""What sidecars could be told: those that are connected, and nobody else. The way from what is in force to them.
+
+`compile_mesh` is a pure function. Given the last mesh it does again only what the touched apps need; what concerns
+another app changes nothing for a sidecar, and nothing is made for builds beside which there is none.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from immutables import Map
+
+from xds_server.domain.names import Ref
+from xds_server.domain.sidecars import Sidecar
+from xds_server.records.world import World
+from xds_server.resources.apps import AppParts, app_parts
+from xds_server.resources.sidecars import SidecarParts, probes, sidecar_parts
+from xds_server.snapshot import NOTHING, Resources, Snapshot, TypeUrl
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mesh:
+    """`apps`: those beside whose builds there are sidecars. `snapshots`: what each kind of sidecar could be told."""
+
+    apps: Map[Ref, AppParts] = field(default_factory=Map)
+    sidecars: Map[Ref, frozenset[Sidecar]] = field(default_factory=Map)
+    parts: Map[Sidecar, SidecarParts] = field(default_factory=Map)
+    snapshots: Map[Sidecar, Snapshot] = field(default_factory=Map)
+    serial: int = 0
+
+
+NO_MESH = Mesh()
+
+
+def compile_mesh(
+    world: World, secrets: Resources, before: Mesh, touched: Iterable[Ref], wanted: Iterable[Sidecar]
+) -> Mesh:
+    """`touched`: the apps that may differ from `before`. `wanted`: the kinds of sidecars that are connected."""
+    by_app = _by_app(wanted)
+    again = {app for app in touched if app in by_app} | {
+        app for app, kinds in by_app.items() if before.sidecars.get(app) != kinds
+    }
+    gone = before.sidecars.keys() - by_app.keys()
+    if not (again or gone):
+        return before
+    apps, sidecars = before.apps.mutate(), before.sidecars.mutate()
+    parts, snapshots = before.parts.mutate(), before.snapshots.mutate()
+    for app in sorted({*again, *gone}):
+        kept = by_app.get(app, frozenset())
+        for kind in before.sidecars.get(app, frozenset()) - kept:
+            del parts[kind], snapshots[kind]
+        if not kept:
+            del apps[app], sidecars[app]
+            continue
+        found = apps[app] = app_parts(world.app(app), before.apps.get(app))
+        sidecars[app] = kept
+        for kind in sorted(kept):
+            made = parts[kind] = _parts(found, kind, before)
+            snapshots[kind] = _snapshot(found, made, secrets, before.snapshots.get(kind), before.serial + 1)
+    return Mesh(apps.finish(), sidecars.finish(), parts.finish(), snapshots.finish(), before.serial + 1)
+
+
+def _by_app(wanted: Iterable[Sidecar]) -> Mapping[Ref, frozenset[Sidecar]]:
+    found: defaultdict[Ref, set[Sidecar]] = defaultdict(set)
+    for each in wanted:
+        found[each.build.app].add(each)
+    return {app: frozenset(kinds) for app, kinds in found.items()}
+
+
+def _parts(app: AppParts, kind: Sidecar, before: Mesh) -> SidecarParts:
+    """The same object as before if only endpoints differ: they are all that changes every second."""
+    kept, old = before.parts.get(kind), before.apps.get(app.world.app)
+    same = kept is not None and old is not None and _same_routing(old, app)
+    return kept if kept is not None and same and kept.probes == probes(app, kind.build) else sidecar_parts(app, kind)
+
+
+def _same_routing(one: AppParts, two: AppParts) -> bool:
+    same = one.world.deployments is two.world.deployments and one.world.releases is two.world.releases
+    return same and one.world.settings is two.world.settings and one.upstreams == two.upstreams
+
+
+def _snapshot(app: AppParts, parts: SidecarParts, secrets: Resources, before: Snapshot | None, serial: int) -> Snapshot:
+    """The endpoints are those that its clusters need."""
+    needs = {need for each in parts.resources[TypeUrl.CLUSTER].values() for need in each.needs}
+    endpoints = NOTHING.update({need: app.endpoints[need] for need in needs if need in app.endpoints})
+    resources = {**parts.resources, TypeUrl.ENDPOINTS: endpoints, TypeUrl.SECRET: secrets}
+    if before is None:
+        every = {kind: frozenset(found) for kind, found in resources.items()}
+        return Snapshot({}, serial=-1).followed_by(resources, serial, every)
+    changed = {kind: _difference(before.of(kind), found) for kind, found in resources.items()}
+    return before.followed_by(resources, serial, changed) if any(changed.values()) else before
+
+
+def _difference(before: Resources, after: Resources) -> frozenset[str]:
+    if before is after:
+        return frozenset()
+    return frozenset(name for name in {*before, *after} if before.get(name) != after.get(name))

@@ -1,0 +1,56 @@
+"""What a sidecar listens on: for its application's calls, on loopback; and for callers, in front of its application."""
+
+from datetime import timedelta
+
+from xds_server.domain import names
+from xds_server.domain.builds import BuildId
+from xds_server.domain.sidecars import Ports
+from xds_server.messages.codec import pack
+from xds_server.messages.envoy import Address, Filter, FilterChain, SocketAddress
+from xds_server.messages.envoy import Listener as EnvoyListener
+from xds_server.messages.extensions import (
+    HttpConnectionManager,
+    HttpConnectionManagerCodecType,
+    HttpConnectionManagerUpgradeConfig,
+    Rds,
+)
+from xds_server.resources.actions import WEBSOCKET
+from xds_server.resources.connection_managers import NOBODY, ROUTER
+from xds_server.resources.content import resource
+from xds_server.resources.local_replies import local_replies
+from xds_server.resources.selectors import sidecar_filters
+from xds_server.resources.sources import FROM_ADS
+from xds_server.snapshot import Resource
+
+LOOPBACK, EVERYWHERE = "127.0.0.1", "0.0.0.0"  # noqa: S104 - callers come from other machines
+STREAM_IDLE_TIMEOUT = timedelta(minutes=5)
+
+
+def sidecar_listeners(build: BuildId, ports: Ports) -> list[Resource]:
+    found = [_listener(names.outbound(build.word), LOOPBACK, ports.outbound)]
+    if ports.application is not None:
+        found.append(_listener(names.inbound(build.word), EVERYWHERE, ports.inbound))
+    return found
+
+
+def _listener(name: str, address: str, port: int) -> Resource:
+    manager = HttpConnectionManager(
+        stat_prefix=names.cluster_stat(name),
+        rds=Rds(route_config_name=name, config_source=FROM_ADS),
+        http_filters=[*sidecar_filters(), ROUTER],
+        local_reply_config=local_replies(),
+        upgrade_configs=[HttpConnectionManagerUpgradeConfig(upgrade_type=WEBSOCKET)],
+        preserve_external_request_id=True,
+        internal_address_config=NOBODY,
+        codec_type=HttpConnectionManagerCodecType.AUTO,
+        stream_idle_timeout=STREAM_IDLE_TIMEOUT,
+    )
+    chain = FilterChain(
+        filters=[Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))]
+    )
+    message = EnvoyListener(
+        name=name,
+        address=Address(socket_address=SocketAddress(address=address, port_value=port)),
+        filter_chains=[chain],
+    )
+    return resource(name, message, needs=(name,), occupies=(f"tcp/{address}/{port}",))

@@ -1,0 +1,226 @@
+"""What the Envoy beside one build is told: how its calls find their deployment, and who may call it.
+
+    outbound   a virtual host for each component that the build may name; in it one lookup of the context, however many
+               deployments there are
+    inbound    the same lookup, in front of the application: nobody reaches it in a deployment that does not contain it
+
+What a call gets is decided in `traffic.calls`; a request that nothing is for is answered with the reason.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from xds_server.domain import names
+from xds_server.domain.builds import BuildId
+from xds_server.domain.names import CONTEXT_HEADER, CONTEXT_RULE, NO_CONTEXT_RULE, OWNER_RULE, PROBE_RULE, Ref
+from xds_server.domain.sidecars import Sidecar
+from xds_server.messages.codec import decode, encode
+from xds_server.messages.envoy import (
+    Cluster,
+    ClusterDiscoveryType,
+    ClusterLoadAssignment,
+    Endpoint,
+    LbEndpoint,
+    LocalityLbEndpoints,
+    Route,
+    RouteAction,
+    RouteActionUpgradeConfig,
+    RouteConfiguration,
+    RouteMatch,
+)
+from xds_server.messages.fields import message_field
+from xds_server.records.matches import RouteRule
+from xds_server.records.models import Protocol
+from xds_server.resources import branches, predicates
+from xds_server.resources.actions import WEBSOCKET, usual_policy, usual_retries
+from xds_server.resources.apps import AppParts
+from xds_server.resources.branches import Branch, Try
+from xds_server.resources.clusters import HTTP2, HTTP_OPTIONS, cluster
+from xds_server.resources.content import resource
+from xds_server.resources.draws import Choice, draw
+from xds_server.resources.endpoints import socket_address
+from xds_server.resources.routes import EncodedRoutes, call_list, encoded_routes, refusals
+from xds_server.resources.sidecar_listeners import sidecar_listeners
+from xds_server.resources.virtual_hosts import named
+from xds_server.snapshot import NOTHING, Resource, Resources, TypeUrl
+from xds_server.traffic.calls import Callee, Calls, Target, calls_of
+from xds_server.traffic.intents import (
+    COMPONENT_UNKNOWN,
+    CONTEXT_UNKNOWN,
+    NOT_RELEASED,
+    DefaultIntent,
+    DeploymentRoutes,
+    Refusal,
+    RouteIntent,
+)
+
+EVERYTHING = RouteRule()
+NO_TIMEOUT = timedelta(0)
+APPLICATION_CONNECTS_WITHIN = timedelta(seconds=1)
+VIRTUAL_HOSTS = 2
+"""The field number of `RouteConfiguration.virtual_hosts`."""
+GRPC_HEALTH = "/grpc.health.v1.Health/Check"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SidecarParts:
+    """All that is told to the sidecars of one kind but the endpoints; `probes` is what it asks of `Build` records."""
+
+    probes: tuple[str, ...]
+    resources: Mapping[TypeUrl, Resources]
+
+
+def sidecar_parts(app: AppParts, sidecar: Sidecar) -> SidecarParts:
+    calls = calls_of(app.world, sidecar.build)
+    listeners = sidecar_listeners(sidecar.build, sidecar.ports)
+    routes = [_outbound(app, calls)]
+    clusters = [*_called(app, calls)]
+    if sidecar.ports.application is not None:
+        routes.append(_inbound(app, calls))
+        clusters.append(_application(app, sidecar))
+    found = {TypeUrl.CLUSTER: clusters, TypeUrl.LISTENER: listeners, TypeUrl.ROUTES: routes}
+    asked = probes(app, sidecar.build)
+    return SidecarParts(asked, {kind: NOTHING.update({each.name: each for each in of}) for kind, of in found.items()})
+
+
+def _called(app: AppParts, calls: Calls) -> Iterable[Resource]:
+    """The clusters of what may be called, and of nothing else."""
+    for callee in calls.callees:
+        for target in callee.contexts.values():
+            if isinstance(target, Target):
+                yield cluster(app.world.deployments[target.deployment], target.component, app.upstreams)
+
+
+def _outbound(app: AppParts, calls: Calls) -> Resource:
+    name = names.outbound(calls.build.word)
+    hosts = [_callee_host(app, calls, name, callee) for callee in calls.callees]
+    nobody = branches.virtual_host("*", branches.routes(refusals(COMPONENT_UNKNOWN)))
+    return _configuration(name, [*hosts, named(names.virtual_host(name, "*"), nobody)])
+
+
+def _callee_host(app: AppParts, calls: Calls, configuration: str, callee: Callee) -> bytes:
+    targets = [target for target in callee.contexts.values() if isinstance(target, Target)]
+    usual = usual_retries(target.policy for target in targets)
+    encoded = {target.deployment: encoded_routes(_to(target), _grpc(app, target), usual) for target in targets}
+
+    def branch(rule: str, deployment: Ref) -> Branch:
+        found = callee.contexts.get(deployment, NOT_RELEASED)
+        if isinstance(found, Refusal):
+            return branches.routes(refusals(found, rule, deployment.word))
+        return branches.routes(call_list(rule, encoded[deployment], rule if rule == NO_CONTEXT_RULE else ""))
+
+    then = _by_context(calls, branch)
+    first, *others = callee.hosts
+    again = encode(usual_policy(usual)) if usual is not None else b""
+    return named(
+        names.virtual_host(configuration, callee.component), branches.virtual_host(first, then, "", again, *others)
+    )
+
+
+def _to(target: Target) -> DeploymentRoutes:
+    intent = RouteIntent(f"{target.component}.0", EVERYTHING, target.component, target.policy)
+    return DeploymentRoutes(target.deployment, (intent,))
+
+
+def _grpc(app: AppParts, target: Target) -> tuple[str, ...]:
+    build = app.world.deployments[target.deployment].spec.components[target.component].build
+    spoken = BuildId(app.world.app, target.component, build)
+    return (target.component,) if spoken in app.grpc else ()
+
+
+def _by_context(calls: Calls, branch: Callable[[str, Ref], Branch], probes: Iterable[Try] = ()) -> Branch:
+    """`branch`: what a request sees that is given a deployment under a rule."""
+    known = {ref.word: branch(CONTEXT_RULE, ref) for ref in calls.contexts}
+    unknown = branches.routes(refusals(CONTEXT_UNKNOWN, CONTEXT_RULE))
+    found = branches.lookup(CONTEXT_HEADER, known, unknown) if known else unknown
+    carries = predicates.header_regex(CONTEXT_HEADER, predicates.ANYTHING), found
+    tries, last = _without(calls.without, branch)
+    return branches.choice([carries, *probes, *tries], last)
+
+
+def _without(given: Ref | DefaultIntent | Refusal, branch: Callable[[str, Ref], Branch]) -> Choice:
+    match given:
+        case Refusal():
+            return Choice([], branches.routes(refusals(given, NO_CONTEXT_RULE)))
+        case DefaultIntent():
+            return draw(given, {each.deployment: branch(NO_CONTEXT_RULE, each.deployment) for each in given.ranges})
+        case _:
+            return Choice([], branch(OWNER_RULE, given))
+
+
+def _inbound(app: AppParts, calls: Calls) -> Resource:
+    name = names.inbound(calls.build.word)
+    route = encode(
+        Route(
+            match=RouteMatch(prefix="/"),
+            route=RouteAction(
+                cluster=names.application(calls.build.word),
+                timeout=NO_TIMEOUT,
+                upgrade_configs=[RouteActionUpgradeConfig(upgrade_type=each) for each in _upgrades(app, calls)],
+            ),
+        )
+    )
+    own = f"{calls.build.component}.0"
+
+    def branch(rule: str, deployment: Ref) -> Branch:
+        if deployment not in calls.contexts:
+            return branches.routes(refusals(NOT_RELEASED, rule))
+        listed = EncodedRoutes(deployment, ((own, route),))
+        return branches.routes(call_list(rule, listed, rule if rule == NO_CONTEXT_RULE else ""))
+
+    probed = branches.routes(call_list(PROBE_RULE, EncodedRoutes(Ref("default", "-"), ((own, route),))))
+    paths = probes(app, calls.build)
+    asks = [(predicates.header_regex(":path", _any_of(paths)), probed)] if paths else []
+    then = _by_context(calls, branch, asks)
+    return _configuration(name, [named(names.virtual_host(name, "*"), branches.virtual_host("*", then))])
+
+
+def _upgrades(app: AppParts, calls: Calls) -> list[str]:
+    """What callers may switch to, besides WebSockets, in any deployment of the build."""
+    records = (app.world.deployments[ref] for ref in calls.contexts)
+    allowed = {each for record in records for each in record.spec.components[calls.build.component].policy.upgrades}
+    return sorted(allowed - {WEBSOCKET})
+
+
+def probes(app: AppParts, build: BuildId) -> tuple[str, ...]:
+    """Paths that are answered without a context: how the records that place the build ask for its health, and more."""
+    found: set[str] = set()
+    for record in app.placed.get(build, ()):
+        found.update(record.spec.probes)
+        check = record.spec.health_check
+        if check is not None:
+            found.add(GRPC_HEALTH if record.spec.protocol is Protocol.GRPC else check.path)
+    return tuple(sorted(found))
+
+
+def _any_of(paths: Iterable[str]) -> str:
+    return f"(?:{'|'.join(map(re.escape, paths))})(?:\\?\\C*)?"
+
+
+def _application(app: AppParts, sidecar: Sidecar) -> Resource:
+    """The instance beside which it is. It is asked for nothing: whether it is well is the callers' question."""
+    name = names.application(sidecar.build.word)
+    member = LbEndpoint(endpoint=Endpoint(address=socket_address(f"127.0.0.1:{sidecar.ports.application}")))
+    http2 = sidecar.build in app.upstreams and app.upstreams[sidecar.build].http2
+    return resource(
+        name,
+        Cluster(
+            name=name,
+            type=ClusterDiscoveryType.STATIC,
+            connect_timeout=APPLICATION_CONNECTS_WITHIN,
+            load_assignment=ClusterLoadAssignment(
+                cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=[member])]
+            ),
+            alt_stat_name=names.cluster_stat(name),
+            typed_extension_protocol_options={HTTP_OPTIONS: HTTP2} if http2 else {},
+        ),
+    )
+
+
+def _configuration(name: str, hosts: Iterable[bytes]) -> Resource:
+    """A port in a request's host says nothing: a component is found by its name."""
+    begins = encode(RouteConfiguration(name=name, ignore_port_in_host_matching=True))
+    body = begins + b"".join(message_field(VIRTUAL_HOSTS, host) for host in hosts)
+    return resource(name, decode(RouteConfiguration, body))

@@ -1,0 +1,111 @@
+"""What calls inside the mesh get: beside the build that calls, and beside the one that is called.
+
+A call that carries a context, the name of its deployment, goes to the component of that deployment, or nowhere: the
+deployment must contain the build, have the component, and declare the call. A call that carries none begins a chain of
+its own (a timer, a background job). From a build of one deployment it is that one's; from a build that several share,
+it is what the record `App` says in `withoutContext`: the release's default by weight, or a refusal. It is never given a
+deployment that does not contain the build.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from xds_server.domain.builds import BuildId
+from xds_server.domain.names import DEFAULT_NAMESPACE, Ref
+from xds_server.graph import builds_of
+from xds_server.records.models import AppDeployment, Release, TrafficPolicy, WithoutContext
+from xds_server.records.world import AppWorld
+from xds_server.traffic.hosts import default_of
+from xds_server.traffic.intents import (
+    CALL_UNDECLARED,
+    COMPONENT_ABSENT,
+    NO_CONTEXT,
+    NOT_RELEASED,
+    DefaultIntent,
+    Refusal,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A component of a deployment, and how requests are carried to it."""
+
+    deployment: Ref
+    component: str
+    policy: TrafficPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """A component that a build may name. `hosts`: what it may call it. `contexts`: what that is in each deployment that
+    contains the build.
+    """
+
+    component: str
+    hosts: tuple[str, ...]
+    contexts: Mapping[Ref, Target | Refusal]
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What the instances of one build call, and are called by. `contexts`: the deployments that contain it.
+
+    `without`: which of them a request has that names none; a `DefaultIntent` may give it one that is none of them.
+    """
+
+    build: BuildId
+    contexts: tuple[Ref, ...]
+    callees: tuple[Callee, ...]
+    without: Ref | DefaultIntent | Refusal
+
+
+def calls_of(app: AppWorld, build: BuildId) -> Calls:
+    """A build that no deployment contains calls nobody."""
+    users = {ref: each for ref, each in sorted(app.deployments.items()) if build in builds_of(each)}
+    names = sorted({name for each in users.values() for name in each.spec.components})
+    callees = tuple(_callee(build, name, users) for name in names)
+    return Calls(build, tuple(users), callees, without_context(app, tuple(users)))
+
+
+def without_context(app: AppWorld, users: tuple[Ref, ...]) -> Ref | DefaultIntent | Refusal:
+    """What a request gets that carries no context, from or at a build of these deployments."""
+    if len(users) == 1:
+        return users[0]
+    said = app.settings.spec.without_context if app.settings is not None else WithoutContext.RELEASED
+    if said is WithoutContext.REFUSE or not users:
+        return NO_CONTEXT
+    release = _release(app)
+    if release is None:
+        return NO_CONTEXT if len(app.releases) > 1 else NOT_RELEASED
+    return default_of(app.app, release)
+
+
+def _release(app: AppWorld) -> Release | None:
+    """The one that the record names, else the only one."""
+    settings = app.settings
+    if settings is not None and not isinstance(settings.spec.without_context, WithoutContext):
+        return app.releases.get(settings.refer(settings.spec.without_context.release))
+    return next(iter(app.releases.values())) if len(app.releases) == 1 else None
+
+
+def _callee(build: BuildId, component: str, users: Mapping[Ref, AppDeployment]) -> Callee:
+    found = {ref: _target(build.component, component, each) for ref, each in users.items()}
+    return Callee(component, tuple(_hosts(build.app, component)), found)
+
+
+def _target(caller: str, callee: str, deployment: AppDeployment) -> Target | Refusal:
+    components = deployment.spec.components
+    if callee not in components:
+        return COMPONENT_ABSENT
+    declared = components[caller].calls
+    if declared is not None and callee not in declared:
+        return CALL_UNDECLARED
+    return Target(deployment.ref, callee, components[callee].policy)
+
+
+def _hosts(app: Ref, component: str) -> Iterator[str]:
+    """`cart` and `cart.shop`; in another namespace than `default`, `cart.shop.prod` too."""
+    yield component
+    yield f"{component}.{app.name}"
+    if app.namespace != DEFAULT_NAMESPACE:
+        yield f"{component}.{app.name}.{app.namespace}"
