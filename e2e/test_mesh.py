@@ -1,0 +1,83 @@
+"""A request stays in its version, whatever shared instances it passes."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from e2e.support.envoy import EnvoyVersion
+from e2e.support.mesh import V1, V2, V3, Mesh, hops, mesh
+from e2e.support.processes import wait_until
+from e2e.support.server import Mode
+
+
+@pytest.fixture(scope="module")
+def order(pair: tuple[Mode, EnvoyVersion], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    mode, version = pair
+    with mesh(mode, version, tmp_path_factory.mktemp("mesh")) as ready:
+        ready.deploy("order-v1", V1)
+        ready.deploy("order-v2", V2)
+        ready.deploy("order-v3", V3)
+        ready.release(order_v1=100)
+        for name in ("order-v1", "order-v2", "order-v3"):
+            ready.serves(name)
+        yield ready
+
+
+@pytest.mark.parametrize(
+    ("deployment", "api"), [("order-v1", "api@a1"), ("order-v2", "api@a2"), ("order-v3", "api@a2")]
+)
+def test_a_shared_worker_calls_the_api_of_the_request(order: Mesh, deployment: str, api: str) -> None:
+    reply = order.get("/worker/api", deployment)
+    assert hops(reply.json) == [("worker@w1", deployment), (api, deployment)]
+
+
+def test_a_new_version_passes_its_own_builds(order: Mesh) -> None:
+    reply = order.get("/api/review", "order-v3")
+    assert hops(reply.json) == [("ui@u2", "order-v3"), ("api@a2", "order-v3"), ("review@r1", "order-v3")]
+
+
+def test_the_default_stays_in_its_version(order: Mesh) -> None:
+    assert hops(order.get("/api/worker").json) == [
+        (f"{name}@{V1[name]}", "order-v1") for name in ("ui", "api", "worker")
+    ]
+
+
+def test_what_a_deployment_lacks_is_refused(order: Mesh) -> None:
+    reply = order.get("/api/review", "order-v2").json
+    assert reply["build"] == "ui@u1"
+    assert reply["then"]["build"] == "api@a2"
+    assert reply["then"]["status"] == 502
+    assert reply["then"]["then"]["reason"] == "ComponentAbsent"
+
+
+def test_what_is_no_component_is_refused(order: Mesh) -> None:
+    reply = order.call("worker@w1", "/nobody")
+    assert (reply.status, reply.json["reason"]) == (502, "ComponentUnknown")
+
+
+def test_without_a_context_a_shared_build_gets_the_release(order: Mesh) -> None:
+    reply = order.call("worker@w1", "/api")
+    assert hops(reply.json) == [("api@a1", "order-v1")]
+    wait_until(
+        lambda: order.sidecars["worker@w1"].total(r"vhost[.].*[.]route[.]no-context[.]upstream_rq_total"),
+        "it is counted",
+    )
+
+
+def test_without_a_context_a_build_of_one_deployment_gets_that(order: Mesh) -> None:
+    assert hops(order.call("ui@u2", "/api").json) == [("api@a2", "order-v3")]
+
+
+def test_the_port_and_the_app_in_a_host_change_nothing(order: Mesh) -> None:
+    reply = order.call("ui@u2", "/api", host="api.order:8080")
+    assert hops(reply.json) == [("api@a2", "order-v3")]
+
+
+def test_a_request_for_another_deployment_does_not_reach_a_build(order: Mesh) -> None:
+    from e2e.support.client import Client
+
+    with Client(order.places["api@a1"].inbound) as client:
+        reply = client.get("api", "/", [("x-deployment", "order-v2")])
+        probe = client.get("api", "/healthz?deep=1")
+    assert (reply.status, reply.json["reason"]) == (502, "ContextUnknown")
+    assert probe.status == 200
