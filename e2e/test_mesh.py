@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from e2e.support.client import Client
 from e2e.support.envoy import EnvoyVersion
 from e2e.support.mesh import V1, V2, V3, Mesh, hops, mesh
 from e2e.support.processes import wait_until
@@ -74,8 +75,6 @@ def test_the_port_and_the_app_in_a_host_change_nothing(order: Mesh) -> None:
 
 
 def test_a_request_for_another_deployment_does_not_reach_a_build(order: Mesh) -> None:
-    from e2e.support.client import Client
-
     with Client(order.places["api@a1"].inbound) as client:
         reply = client.get("api", "/", [("x-deployment", "order-v2")])
         probe = client.get("api", "/healthz?deep=1")
