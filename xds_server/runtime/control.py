@@ -32,6 +32,7 @@ from xds_server.runtime.connected import Connected
 from xds_server.runtime.extending import Extending
 from xds_server.runtime.extensions import Caller, Extender
 from xds_server.runtime.metrics import Metrics
+from xds_server.runtime.ordering import Ordering
 from xds_server.runtime.refusals import Refusals, StandingRefusals
 from xds_server.runtime.worlds import GatewayWorlds
 from xds_server.snapshot import Delivery, TypeUrl
@@ -81,6 +82,7 @@ class Control(Caller):
         self.connections = Connections()
         standing = StandingRefusals(self._refusals, self.connections, self.worlds.holds_back, lambda: self._admission)
         self.books = Bookkeeping(store, self.connections, clock, standing)
+        self._ordering = Ordering(self.worlds, self.connections, self._reorder)
         self.worlds.follow_sidecars(lambda: self._tell_sidecars(()))
         self._late: frozenset[Ref] = frozenset()
         self._found: frozenset[Problem] = frozenset()
@@ -108,7 +110,7 @@ class Control(Caller):
     @property
     def observers(self) -> tuple[Observer, ...]:
         """Who must hear what happens on streams."""
-        return self._refusals, self._connected, self.books
+        return self._refusals, self._connected, self.books, self._ordering
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -144,7 +146,7 @@ class Control(Caller):
         self._count(before)
         if compile_it:
             self._follow(compiled)
-            told = self._publish(compiled)
+            told = self._publish(compiled, after.touched)
             self._enter(World() if self.waiting_for is not None else before.world)
             self.waiting_for = None
             self._log(before.world, told)
@@ -160,13 +162,16 @@ class Control(Caller):
 
     def _compile(self, after: Admission) -> Compilation:
         with self._metrics.compilation.time():
-            touched = None if self._compilation is EMPTY else after.touched
-            return compile_world(after.world, self._compilation, touched, self._extending.known)
+            if self._compilation is EMPTY:
+                return compile_world(after.world, EMPTY, None, self._extending.known)
+            self._ordering.accept(self._admission.world, after.world, after.touched)
+            world = self._ordering.outside(after.world)
+            return compile_world(world, self._compilation, after.touched, self._extending.known)
 
-    def _publish(self, compiled: Compilation) -> list[Ref]:
+    def _publish(self, compiled: Compilation, apps: Iterable[Ref]) -> list[Ref]:
         """Tell who it concerns, and say who that was. Before the first complete read nobody is told (R7)."""
         self._compilation = compiled
-        self._tell_sidecars(self._admission.touched if self._mesh is not NO_MESH else ())
+        self._tell_sidecars(apps)
         for gone in self.worlds.forget(set(compiled.gateways)):
             self._metrics.gone(gone)
         return [ref for ref, parts in compiled.gateways.items() if self._tell(ref, parts)]
@@ -177,7 +182,8 @@ class Control(Caller):
             return
         secrets = self._compilation.secrets[None]
         before = self._mesh
-        self._mesh = compile_mesh(self._compilation.world, secrets, before, touched, self.worlds.sidecars)
+        world = self._ordering.inside(self._admission.world)
+        self._mesh = compile_mesh(world, secrets, before, touched, self.worlds.sidecars)
         if self._mesh is before:
             return
         for kind, snapshot in self._mesh.snapshots.items():
@@ -189,7 +195,7 @@ class Control(Caller):
         admission, compiled = self._admission, self._compilation
         first = self.waiting_for is not None
         touched = frozenset(admission.world.apps) if first else admission.touched if apps is None else apps
-        self._late = self._late - touched | {app for app in touched if self._extending.is_late(app)}
+        self._late = self._late - touched | {app for app in touched if self._is_late(app)}
         told = {
             (gateway, delivery): snapshot
             for gateway, parts in compiled.gateways.items()
@@ -198,6 +204,10 @@ class Control(Caller):
         late = frozenset(release for app in self._late for release in admission.world.app(app).releases)
         changes = () if apps is not None else release_changes(before, admission, touched)
         self.books.publish(Published(compiled.serial, changes, told, late, complete=first))
+
+    def _is_late(self, app: Ref) -> bool:
+        """What is told of its releases is not yet all that their records say."""
+        return self._extending.is_late(app) or self._ordering.holds_back(app)
 
     def _log(self, before: World, concerned: list[Ref]) -> None:
         touched = self._admission.touched
@@ -241,13 +251,25 @@ class Control(Caller):
         if made is not None:
             self._store.save([extended_row(call.slot, made, clock())], ())
         apps = frozenset[Ref]() if call.app is None else frozenset([call.app])
-        compiled = compile_world(self._admission.world, self._compilation, apps, self._extending.known)
-        self._extending.follow(compiled, apps)
-        concerned = self._publish(compiled)
-        self._enter(self._admission.world, apps)
+        concerned = self._again(apps)
         if concerned:
             log.info("extended", resource=call.slot.name, gateways=_few(frozenset(concerned)))
+
+    def _reorder(self, apps: frozenset[Ref]) -> None:
+        """Proxies have accepted what others waited for."""
+        self._heard = perf_counter()
+        concerned = self._again(apps)
+        log.info("next in order", apps=_few(apps), gateways=_few(frozenset(concerned)))
+
+    def _again(self, apps: frozenset[Ref]) -> list[Ref]:
+        """The records are the same, and something else differs of these apps: which gateways are told so."""
+        world = self._ordering.outside(self._admission.world)
+        compiled = compile_world(world, self._compilation, apps, self._extending.known)
+        self._extending.follow(compiled, apps)
+        concerned = self._publish(compiled, apps)
+        self._enter(self._admission.world, apps)
         self._report_soon()
+        return concerned
 
     def _wanted(self, gateway: Ref, type_url: TypeUrl, name: str, version: str) -> bool:
         """Proxies of the gateway should have this content, in one delivery or another."""
