@@ -7,7 +7,7 @@ from pathlib import Path
 from xds_server.domain.addresses import Address
 from xds_server.records.models import API_VERSION, Gateway
 from xds_server.resources.bootstrap import ProxyNode, bootstrap
-from xds_server.resources.selectors import lua_source
+from xds_server.resources.selectors import READS, STAMPS, lua_source
 
 FOLDER = Path(__file__).parent.parent / "envoy"
 XDS = Address("127.0.0.1", 18000)
@@ -33,6 +33,8 @@ def test_the_folder_is_what_is_generated(update_golden: bool):
         "gateway.sotw.json": json.dumps(bootstrap(replace(gateway, mode="sotw")), indent=2) + "\n",
         "sidecar.delta.json": json.dumps(bootstrap(sidecar), indent=2) + "\n",
         "gateway.lua": lua_source(GATEWAY),
+        "sidecar.reads.lua": READS,
+        "sidecar.stamps.lua": STAMPS,
     }
     if update_golden:
         for name, text in generated.items():

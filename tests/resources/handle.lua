@@ -1,4 +1,4 @@
--- What Envoy gives to a Lua filter, as far as the gateway's filter asks for it: one direction of one request.
+-- What Envoy gives to a Lua filter, as far as our filters ask for it: one direction of one request.
 -- A header map is a list of {name, value}; names are in lower case, and one name may be on any number of lines.
 
 local Headers = {}
@@ -30,12 +30,16 @@ function Headers:add(name, value)
 end
 
 function Headers:replace(name, value)
+  self:remove(name)
+  self:add(name, value)
+end
+
+function Headers:remove(name)
   local kept = {}
   for _, line in ipairs(self.lines) do
     if line[1] ~= name then kept[#kept + 1] = line end
   end
   self.lines = kept
-  self:add(name, value)
 end
 
 function run(hook, route, lines)

@@ -1,4 +1,4 @@
-"""The gateway's Lua filter in LuaJIT, as Envoy runs it, with a model of what Envoy gives to it (`handle.lua`)."""
+"""Our Lua filters in LuaJIT, as Envoy runs them, with a model of what Envoy gives to it (`handle.lua`)."""
 
 from pathlib import Path
 

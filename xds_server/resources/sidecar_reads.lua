@@ -4,7 +4,7 @@
 local function context_in(line)
   for member in (line .. ","):gmatch("([^,]*),") do
     if is_ours(member) then
-      local value = member:match("^[^=]*=([^;]*)")
+      local value = member:match("^[^=;]*=([^;]*)")
       if value then return decoded(value:match("^%s*(.-)%s*$")) end
     end
   end

@@ -75,9 +75,9 @@ def without_context(app: AppWorld, users: tuple[Ref, ...]) -> Ref | DefaultInten
     if said is WithoutContext.REFUSE or not users:
         return NO_CONTEXT
     release = _release(app)
-    if release is None:
-        return NO_CONTEXT if len(app.releases) > 1 else NOT_RELEASED
-    return default_of(app.app, release)
+    if release is not None:
+        return default_of(app.app, release)
+    return NO_CONTEXT if said is WithoutContext.RELEASED and app.releases else NOT_RELEASED
 
 
 def _release(app: AppWorld) -> Release | None:

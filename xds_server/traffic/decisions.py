@@ -35,7 +35,7 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a gateway says itself, so that no application is reached. `location` is where a redirect leads.
+    """What a proxy says itself, so that no application is reached. `location` is where a redirect leads.
 
     `status` is 0 where there is no connection.
     """
@@ -67,9 +67,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a gateway does with a request, and why: `steps` in the order in which they are decided, then outcomes.
+    """What a proxy does with a request, and why: `steps` in the order in which they are decided, then outcomes.
 
-    There are several outcomes where chance decides. `release` and `app` are empty where the host is of none.
+    `caller` is the build whose sidecar it is, with its app; empty: it is a gateway, and `gateway`, `listener` and
+    `address` say which. There are several outcomes where chance decides. `release` and `app` are empty where the host is of none.
     `problems` are those of the records that decided: what they say now may not be what is in force.
     """
 
@@ -83,6 +84,7 @@ class Decision:
     steps: tuple[Step, ...]
     outcomes: tuple[Outcome, ...]
     problems: tuple[str, ...] = ()
+    caller: str = ""
 
     @property
     def arrives(self) -> bool:

@@ -8,8 +8,9 @@ from xds_server.domain.names import Ref
 from xds_server.records.models import AppDeployment, Build
 from xds_server.records.world import AppWorld
 from xds_server.traffic import conditions
+from xds_server.traffic.calls import Target
 from xds_server.traffic.decisions import Answer, Destination, Instance, Outcome, Step
-from xds_server.traffic.intents import NO_ROUTE, Refusal, RouteIntent
+from xds_server.traffic.intents import NO_ROUTE, Refusal
 from xds_server.traffic.requests import Seen
 from xds_server.traffic.routes import deployment_routes
 
@@ -23,11 +24,21 @@ def bound(app: AppWorld, rule: str, given: Ref, request: Seen) -> Outcome:
         verdict = conditions.route_rule(intent.rule, request)
         tried.append(Step(f"route {intent.id}", verdict.holds, verdict.because))
         if verdict.holds:
-            destination = _destination(app, record, rule, intent)
-            # Where all of them drain, Envoy still sends requests: none would be worse.
-            answer = None if destination.endpoints else NO_ENDPOINT
-            return Outcome(100.0, rule, given.word, tuple(tried), destination, answer)
+            return _reached(rule, record, _destination(app, record, rule, (intent.id, intent.component)), tuple(tried))
     return refused(rule, NO_ROUTE, given.word, tuple(tried))
+
+
+def called(app: AppWorld, rule: str, target: Target) -> Outcome:
+    """A call inside the mesh: its deployment has been asked for the component, and every path leads there."""
+    record = app.deployments[target.deployment]
+    place = f"{target.component}.0", target.component
+    return _reached(rule, record, _destination(app, record, rule, place))
+
+
+def _reached(rule: str, record: AppDeployment, destination: Destination, tried: tuple[Step, ...] = ()) -> Outcome:
+    """Where all instances drain, Envoy still sends requests: none would be worse."""
+    answer = None if destination.endpoints else NO_ENDPOINT
+    return Outcome(100.0, rule, record.ref.word, tried, destination, answer)
 
 
 def refused(rule: str, refusal: Refusal, deployment: str = "-", routes: tuple[Step, ...] = ()) -> Outcome:
@@ -35,14 +46,16 @@ def refused(rule: str, refusal: Refusal, deployment: str = "-", routes: tuple[St
     return Outcome(100.0, rule, deployment, routes, answer=answer)
 
 
-def _destination(app: AppWorld, record: AppDeployment, rule: str, intent: RouteIntent) -> Destination:
-    build = record.spec.components[intent.component].build
+def _destination(app: AppWorld, record: AppDeployment, rule: str, place: tuple[str, str]) -> Destination:
+    """`place`: a route, and the component that it leads to."""
+    route, component = place
+    build = record.spec.components[component].build
     return Destination(
-        route=names.route(rule, record.ref, intent.id),
-        component=intent.component,
-        cluster=names.cluster(record.ref, intent.component),
-        build=BuildId(app.app, intent.component, build).word,
-        endpoints=_instances(app, intent.component, build),
+        route=names.route(rule, record.ref, route),
+        component=component,
+        cluster=names.cluster(record.ref, component),
+        build=BuildId(app.app, component, build).word,
+        endpoints=_instances(app, component, build),
     )
 
 

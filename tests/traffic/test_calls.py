@@ -1,0 +1,176 @@
+"""Design, section 4: what a call gets at a sidecar, cell by cell."""
+
+import pytest
+
+from tests.records.folder import Content
+from tests.records.order import V1, V2, V3, build_of, order, order_release, settings, version
+from xds_server.domain.names import Ref
+from xds_server.records.world import AppWorld
+from xds_server.traffic.calls import Calls, Target, calls_of
+from xds_server.traffic.intents import (
+    CALL_UNDECLARED,
+    COMPONENT_ABSENT,
+    NO_CONTEXT,
+    NOT_RELEASED,
+    DefaultIntent,
+    Refusal,
+)
+
+REF = {name: Ref("default", name) for name in ("v1", "v2", "v3")}
+RELEASED = settings("released")
+REFUSE = settings("refuse")
+
+
+def calls(build: str, **edits: Content) -> Calls:
+    return calls_of(order(**edits), build_of(build))
+
+
+def gets(found: Calls, component: str, deployment: str) -> str | Refusal:
+    """A call to `component` that carries the context `deployment`: the cluster that it goes to, or why to none."""
+    [callee] = [each for each in found.callees if each.component == component]
+    given = callee.contexts[REF[deployment]]
+    return f"{given.deployment.word}/{given.component}" if isinstance(given, Target) else given
+
+
+# --- a context that contains the build
+
+
+@pytest.mark.parametrize("deployment", ["v1", "v2", "v3"])
+def test_a_call_goes_to_the_component_of_its_own_deployment(deployment: str):
+    worker = calls("worker@w1")
+
+    assert worker.contexts == tuple(REF.values())
+    assert gets(worker, "api", deployment) == f"{deployment}/api"
+
+
+def test_a_component_that_the_deployment_lacks_is_reached_in_no_other():
+    worker = calls("worker@w1")
+
+    assert gets(worker, "review", "v3") == "v3/review"
+    assert gets(worker, "review", "v2") == COMPONENT_ABSENT
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        pytest.param({}, "v1/api", id="absent: every component"),
+        pytest.param({"worker": []}, CALL_UNDECLARED, id="none"),
+        pytest.param({"worker": ["ui"]}, CALL_UNDECLARED, id="another"),
+        pytest.param({"worker": ["ui", "api"]}, "v1/api", id="listed"),
+    ],
+)
+def test_only_declared_calls_are_made(declared: dict[str, list[str]], expected: str | Refusal):
+    assert gets(calls("worker@w1", v1=version("v1", V1, **declared)), "api", "v1") == expected
+
+
+def test_each_deployment_declares_for_itself():
+    worker = calls("worker@w1", v1=version("v1", V1, worker=[]))
+
+    assert gets(worker, "api", "v1") == CALL_UNDECLARED
+    assert gets(worker, "api", "v2") == "v2/api"
+
+
+def test_what_a_deployment_lacks_is_absent_whether_the_call_is_declared_or_not():
+    assert gets(calls("worker@w1", v2=version("v2", V2, worker=[])), "review", "v2") == COMPONENT_ABSENT
+
+
+def test_a_component_may_call_itself():
+    assert gets(calls("worker@w1"), "worker", "v2") == "v2/worker"
+
+
+# --- a context that does not
+
+
+def test_a_build_knows_the_deployments_that_contain_it_and_no_other():
+    assert calls("api@a1").contexts == (REF["v1"],)
+    assert calls("api@a2").contexts == (REF["v2"], REF["v3"])
+    assert all(set(each.contexts) == {REF["v2"], REF["v3"]} for each in calls("api@a2").callees)
+
+
+def test_a_build_that_no_deployment_contains_calls_nobody():
+    gone = calls("api@a9")
+
+    assert (gone.contexts, gone.callees, gone.without) == ((), (), NO_CONTEXT)
+
+
+def test_what_no_deployment_of_the_build_has_is_no_name_for_it():
+    assert "review" not in {each.component for each in calls("api@a1").callees}
+
+
+# --- names
+
+
+def test_a_component_has_its_name_and_one_with_its_app():
+    [api] = [each for each in calls("worker@w1").callees if each.component == "api"]
+
+    assert api.hosts == ("api", "api.order")
+
+
+def test_in_another_namespace_it_has_one_with_that_too():
+    elsewhere = Ref("prod", "order")
+    records = {Ref("prod", ref.name): each for ref, each in order().deployments.items()}
+    moved = {
+        ref: each.model_copy(update={"metadata": each.metadata.model_copy(update={"namespace": "prod"})})
+        for ref, each in records.items()
+    }
+    world = AppWorld(elsewhere, deployments=order().deployments.update(moved))
+
+    [api] = [
+        each
+        for each in calls_of(world, build_of("worker@w1")._replace(app=elsewhere)).callees
+        if each.component == "api"
+    ]
+    assert api.hosts == ("api", "api.order", "api.order.prod")
+    assert set(api.contexts) == set(moved)
+
+
+# --- no context
+
+
+@pytest.mark.parametrize("said", [None, RELEASED, REFUSE, settings({"release": "order"})])
+def test_a_build_of_one_deployment_says_whose_its_calls_are(said: Content):
+    assert calls("api@a1", app=said).without == REF["v1"]
+
+
+def shares(given: Ref | DefaultIntent | Refusal) -> dict[str, int]:
+    assert isinstance(given, DefaultIntent)
+    return {each.deployment.word: each.high - each.low for each in given.ranges}
+
+
+@pytest.mark.parametrize("said", [None, RELEASED])
+def test_from_a_shared_build_the_release_gives_it_a_deployment_by_weight(said: Content):
+    worker = calls("worker@w1", app=said, release=order_release(v1=75, v2=25))
+
+    assert shares(worker.without) == {"v1": 3 << 14, "v2": 1 << 14}
+
+
+def test_or_it_is_refused():
+    assert calls("worker@w1", app=REFUSE).without == NO_CONTEXT
+
+
+def test_of_several_releases_none_is_meant_until_one_is_named():
+    two = {"two": order_release("two", v2=100)}
+
+    assert calls("worker@w1", **two).without == NO_CONTEXT
+    assert shares(calls("worker@w1", **two, app=settings({"release": "two"})).without) == {"v2": 1 << 16}
+
+
+def test_without_a_release_there_is_nothing_to_give():
+    assert calls("worker@w1", release=None).without == NOT_RELEASED
+
+
+@pytest.mark.parametrize("two", [None, order_release("two", v2=100)])
+def test_a_release_that_is_named_and_is_none_gives_nothing(two: Content):
+    assert calls("worker@w1", two=two, app=settings({"release": "gone"})).without == NOT_RELEASED
+
+
+def test_a_release_may_give_a_deployment_that_lacks_the_build():
+    """What happens then is said where the routes are made: no call leaves its deployment."""
+    api = calls("api@a2", release=order_release(v1=100))
+
+    assert shares(api.without) == {"v1": 1 << 16}
+    assert all(REF["v1"] not in each.contexts for each in api.callees)
+
+
+def test_what_another_app_does_changes_no_value():
+    assert calls("worker@w1") == calls("worker@w1", other=version("other", V3).replace('"order"', '"another"'))
