@@ -74,8 +74,9 @@ end
 local function context_in(line)
   for member in (line .. ","):gmatch("([^,]*),") do
     if is_ours(member) then
-      local value = member:match("^[^=]*=([^;]*)")
-      if value then return decoded(value:match("^%s*(.-)%s*$")) end
+      local value = member:match("^[^=;]*=([^;]*)")
+      local deployment = value and decoded(value:match("^%s*(.-)%s*$")) or ""
+      if deployment ~= "" then return deployment end
     end
   end
 end
@@ -86,7 +87,7 @@ function envoy_on_request(handle)
   if named and named ~= "" then return end
   for index = 0, headers:getNumValues("baggage") - 1 do
     local deployment = context_in(headers:getAtIndex("baggage", index))
-    if deployment and deployment ~= "" then
+    if deployment then
       headers:replace(CONTEXT, deployment)
       return
     end

@@ -9,10 +9,14 @@ from tests.certificates import self_signed
 from xds_server.cli.difference_data import difference_data
 from xds_server.cli.reports import builds_data, problems_data, rendered
 from xds_server.difference import Served, difference
+from xds_server.domain.sidecars import Ports, Sidecar
+from xds_server.graph import distil
+from xds_server.mesh import NO_MESH, compile_mesh
 from xds_server.pipeline import EMPTY, Compilation, compile_world
 from xds_server.records.admission import admit, restore
 from xds_server.records.admitted import Admission
 from xds_server.records.reading import Batch, Readable
+from xds_server.traffic.calling import decide_call
 from xds_server.traffic.decide import decide
 from xds_server.traffic.decisions import Decision
 from xds_server.traffic.requests import read_request
@@ -40,6 +44,7 @@ def travelled(admission: Admission) -> Compilation:
         json.dumps(rendered(parts.snapshot))
     json.dumps([problems_data(admission.problems), builds_data(admission.world)]).encode()
     "".join(map(str, admission.problems)).encode()
+    _mesh(admission, compilation)
     found = difference(Served(Admission(), EMPTY), Served(admission, compilation))
     json.dumps(difference_data(found)).encode()
     _explain(admission)
@@ -54,3 +59,15 @@ def _explain(admission: Admission) -> None:
         for host in hosts[:5]:
             request = read_request("GET", f"http://{host}{QUERY}", LINES)
             DECISION.dump_json(decide(admission.world, gateway, gateway.spec.listeners[0], request))
+
+
+def _mesh(admission: Admission, compilation: Compilation) -> None:
+    """A sidecar beside every build: what it is told, and what a call gets."""
+    world = admission.world
+    builds = [build for app in world.apps.values() for build in distil(app.deployments.values())]
+    kinds = [Sidecar(build, Ports(application=8080)) for build in builds]
+    mesh = compile_mesh(world, compilation.secrets[None], NO_MESH, (), kinds)
+    for kind in kinds:
+        json.dumps(rendered(mesh.snapshots[kind]))
+        request = read_request("GET", f"http://{kind.build.component}{QUERY}", LINES)
+        DECISION.dump_json(decide_call(world, kind.build, request))

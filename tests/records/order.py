@@ -16,7 +16,7 @@ V3 = {**V2, "ui": "u2", "review": "r1"}
 
 def version(name: str, components: Mapping[str, str], **calls: list[str]) -> str:
     """`calls`: what a component declares; those that are not named declare nothing."""
-    said = {
+    said: dict[str, dict[str, Any]] = {
         component: {"build": hash_, **({"calls": calls[component]} if component in calls else {})}
         for component, hash_ in components.items()
     }
@@ -53,9 +53,10 @@ FILES: dict[str, Content] = {
 
 def server(**edits: Content) -> Server:
     """With these files in place of those; None: gone. All of it holds together."""
-    found = Server({f"{name}.yaml": text for name, text in edits.items() if text is not None} | {
-        name: text for name, text in FILES.items() if name.removesuffix(".yaml") not in edits
-    })
+    found = Server(
+        {f"{name}.yaml": text for name, text in edits.items() if text is not None}
+        | {name: text for name, text in FILES.items() if name.removesuffix(".yaml") not in edits}
+    )
     assert found.errors == []
     return found
 

@@ -6,12 +6,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.resources.edge import gateway, unpacked
-from tests.resources.lua import Filter
+from tests.resources.lua import Filter, Line
 from xds_server.records.models import Gateway
-from xds_server.resources.selectors import lua_source, selector_first
+from xds_server.resources.selectors import READS, STAMPS, lua_source, selector_first
 
 LUA = Filter(lua_source(gateway(reveal={"deployment": True, "rule": True})))
 QUIET = Filter(lua_source(gateway(explicit=None)))
+READ, STAMP = Filter(READS), Filter(STAMPS)
 ROUTE = "default/shop-v2/web.0"
 
 
@@ -192,3 +193,95 @@ def test_a_selector_by_query_becomes_one_by_header_before_routing() -> None:
 
     assert mutations(gateway(explicit={"header": "x-v"})) == [context]
     assert mutations(gateway(explicit=None)) == [context]
+
+
+# --- at a sidecar: the context is read before routing
+
+
+def context(*lines: Line) -> list[str]:
+    """What the request is routed by."""
+    return READ.request("", *lines).of("x-deployment")
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        pytest.param([], [], id="none"),
+        pytest.param(["xds.deployment=v2"], ["v2"], id="in baggage"),
+        pytest.param(["a=b,xds.deployment=v2,c=d"], ["v2"], id="in between"),
+        pytest.param(["a=b", "c=d", "xds.deployment=v2"], ["v2"], id="on a later line"),
+        pytest.param(["xds.deployment=v2,xds.deployment=v1"], ["v2"], id="the first of several"),
+        pytest.param(["xds.deployment=v2", "xds.deployment=v1"], ["v2"], id="on the first line"),
+        pytest.param(["xds.deployment=,xds.deployment=v1"], ["v1"], id="an empty one names nothing"),
+        pytest.param(["\txds.deployment = v2 ;p=1;q"], ["v2"], id="blanks and properties"),
+        pytest.param(["xds%2Edeployment=prod%2ev%32"], ["prod.v2"], id="encoded"),
+        pytest.param(["xds.deployment;p=v2"], [], id="a property is no value"),
+        pytest.param(["XDS.deployment=v2,a=xds.deployment=v2"], [], id="other keys"),
+        pytest.param(["", ",,", "=", ";"], [], id="nothing at all"),
+        pytest.param(["a=" + "x" * 8192, "xds.deployment=v2,b=" + "y" * 8192], ["v2"], id="8 KiB and more"),
+    ],
+)
+def test_a_sidecar_finds_the_context_in_baggage(lines: list[str], expected: list[str]) -> None:
+    assert context(*(("baggage", line) for line in lines)) == expected
+
+
+def test_the_context_header_wins_unless_it_is_empty() -> None:
+    member = ("baggage", "xds.deployment=v2")
+
+    assert context(("x-deployment", "v1"), member) == ["v1"]
+    assert context(("x-deployment", "v1"), ("x-deployment", "v3"), member) == ["v1", "v3"], (
+        "and is no deployment's name"
+    )
+    assert context(("x-deployment", ""), member) == ["v2"]
+    assert context(("x-deployment", "")) == [], "an empty one is none"
+
+
+@given(st.lists(st.lists(MEMBER | FORGED, min_size=1, max_size=5).map(",".join), max_size=4))
+def test_reading_the_context_changes_no_other_byte(lines: list[str]) -> None:
+    found = READ.request("", *(("baggage", line) for line in lines))
+
+    assert found.of("baggage") == lines
+    assert {name for name, _ in found.lines} <= {"baggage", "x-deployment"}
+
+
+@given(st.lists(st.lists(MEMBER, min_size=1, max_size=5).map(",".join), max_size=4), st.sampled_from(["v1", "prod.v2"]))
+def test_what_was_stamped_is_what_the_next_hop_reads(lines: list[str], deployment: str) -> None:
+    stamped = STAMP.request(f"context/{deployment}/web.0", *(("baggage", line) for line in lines))
+
+    assert context(*(line for line in stamped.lines if line[0] == "baggage")) == [deployment]
+
+
+# --- and stamped once
+
+
+def test_a_sidecar_stamps_the_deployment_that_it_chose() -> None:
+    found = STAMP.request("owner/v3/api.0", ("baggage", "a=b,xds.deployment=v1"))
+
+    assert found.of("x-deployment") == ["v3"]
+    assert found.of("baggage") == ["xds.deployment=v3,a=b"]
+    assert found.said == {"rule": "owner", "deployment": "v3"}
+
+
+def test_stamping_again_changes_nothing() -> None:
+    once = STAMP.request("context/v3/api.0", ("baggage", "a=b"), ("x-deployment", "v3"))
+
+    assert sorted(STAMP.request("context/v3/api.0", *once.lines).lines) == sorted(once.lines)
+
+
+@pytest.mark.parametrize(
+    ("route", "said"),
+    [
+        ("probe/-/api.0", {"rule": "probe"}),
+        ("context/-/ContextUnknown", {"rule": "context", "reason": "ContextUnknown"}),
+        ("-/-/ComponentUnknown", {"reason": "ComponentUnknown"}),
+    ],
+)
+def test_what_is_in_no_deployment_is_stamped_nothing(route: str, said: dict[str, str]) -> None:
+    lines = [("baggage", "xds.deployment=v1"), ("x-deployment", "v1")]
+    found = STAMP.request(route, *lines)
+
+    assert (found.lines, found.said) == (lines, said)
+
+
+def test_a_sidecars_answers_reveal_nothing() -> None:
+    assert not any(each.answers for each in (READ, STAMP))

@@ -1,17 +1,20 @@
 """Which world a proxy is told of, and when."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from tests.protocol.worlds import CDS, EDS, RDS, world
+from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
+from xds_server.domain.sidecars import Ports, Sidecar
 from xds_server.ports import Seat
 from xds_server.protocol.delta import DeltaStream
 from xds_server.protocol.events import DeltaRequest, Effect, End, Nacked, Node, Send, SotwRequest
 from xds_server.protocol.sotw import SotwStream
 from xds_server.protocol.stream import Stream
-from xds_server.runtime.worlds import GatewayWorlds
+from xds_server.runtime.worlds import GatewayWorlds, delivery_of, fleet_of, sidecar_of
 from xds_server.snapshot import Delivery, Snapshot
 
 EDGE = Ref("default", "edge")
@@ -125,6 +128,81 @@ async def test_what_is_no_gateway_is_told_nothing_of_one(worlds: GatewayWorlds) 
     assert Proxy(worlds, node(role="sidecar")).versions == []
     assert not worlds.objection(node(role=""))
     assert Proxy(worlds, node(role="")).versions == ["1"]
+
+
+BESIDE = Node("web-1-1", "shop/web", "sidecar", "b1", ports=(15001, 0, 8080))
+WEB = Sidecar(BuildId(Ref("default", "shop"), "web", "b1"), Ports(15001, 15006, 8080))
+
+
+def tell(worlds: GatewayWorlds, fleet: Sidecar) -> None:
+    worlds.publish(fleet, both(TWO))
+
+
+@pytest.mark.parametrize("mode", ["delta", "sotw"])
+async def test_a_sidecars_kind_is_known_while_it_is_connected(worlds: GatewayWorlds, mode: str) -> None:
+    known: list[frozenset[Sidecar]] = []
+    worlds.follow_sidecars(lambda: known.append(worlds.sidecars))
+
+    one, two = Proxy(worlds, BESIDE, mode), Proxy(worlds, replace(BESIDE, id="web-1-2"), mode)
+    assert known == [{WEB}], "who is beside the same build is no news"
+    one.seat.leave()
+    assert known == [{WEB}]
+    two.seat.leave()
+    assert known == [{WEB}, frozenset()]
+    assert worlds.told(WEB) is None
+
+
+async def test_a_sidecar_is_told_what_its_build_is_and_nothing_else(worlds: GatewayWorlds) -> None:
+    worlds.publish(EDGE, both(ONE))
+    worlds.follow_sidecars(lambda: tell(worlds, WEB))
+    proxy = Proxy(worlds, BESIDE)
+    await proxy.told.wait()
+
+    assert not worlds.objection(BESIDE)
+    assert proxy.versions == ["2"]
+    worlds.publish(EDGE, both(pods(3)))
+    assert proxy.versions == ["2"]
+
+
+async def test_other_ports_or_another_envoy_are_another_kind(worlds: GatewayWorlds) -> None:
+    for node in (BESIDE, replace(BESIDE, ports=(1, 0, 8080)), replace(BESIDE, version="1.40.0")):
+        Proxy(worlds, node)
+
+    assert worlds.sidecars == {WEB, WEB._replace(ports=Ports(1, 15006, 8080))}
+
+
+async def test_gateways_that_go_leave_sidecars_as_they_are(worlds: GatewayWorlds) -> None:
+    worlds.follow_sidecars(lambda: tell(worlds, WEB))
+    Proxy(worlds, BESIDE)
+    worlds.publish(EDGE, both(ONE))
+
+    assert worlds.forget(set()) == {EDGE}
+    assert worlds.told(WEB) is TWO
+
+
+@pytest.mark.parametrize(
+    ("cluster", "build", "expected"),
+    [
+        ("shop/web", "b1", WEB._replace(ports=Ports())),
+        ("prod.shop/web", "b1", Sidecar(BuildId(Ref("prod", "shop"), "web", "b1"))),
+        ("shop/web", "", None),
+        ("shop", "b1", None),
+        ("/web", "b1", None),
+        ("shop/", "b1", None),
+    ],
+)
+async def test_what_a_sidecar_says_that_it_is_beside(
+    worlds: GatewayWorlds, cluster: str, build: str, expected: Sidecar | None
+) -> None:
+    said = Node("web-1-1", cluster, "sidecar", build)
+
+    assert sidecar_of(said) == expected
+    assert bool(worlds.objection(said)) is (expected is None)
+    assert fleet_of(said, "delta") is None, "it holds no release's host"
+
+
+async def test_a_sidecar_is_told_everything_whatever_it_is_able_to_take() -> None:
+    assert delivery_of(replace(BESIDE, version="1.40.0"), "delta") is Delivery.FULL
 
 
 async def test_an_envoy_that_would_understand_half_of_it_is_told_nothing(worlds: GatewayWorlds) -> None:

@@ -100,7 +100,9 @@ def test_the_id_that_a_request_has_decides_its_draw(request_id: str, expected: s
 
 
 def test_the_user_of_a_sticky_release_keeps_their_deployment_and_nobody_gets_a_cookie():
-    sticky = order_release(v1=75, v2=25).replace('"default"', '"sticky": {"cookie": "user", "maxAge": "1d"}, "default"', 1)
+    sticky = order_release(v1=75, v2=25).replace(
+        '"default"', '"sticky": {"cookie": "user", "maxAge": "1d"}, "default"', 1
+    )
     known = call("worker@w1", "http://api/", "cookie: user=ffff0000-1111-4222-8333-444455556666", release=sticky)
     new = call("worker@w1", "http://api/", release=sticky)
 

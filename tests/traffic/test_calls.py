@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.records.folder import Content
+from tests.records.folder import Content, record
 from tests.records.order import V1, V2, V3, build_of, order, order_release, settings, version
 from xds_server.domain.names import Ref
 from xds_server.records.world import AppWorld
@@ -162,6 +162,12 @@ def test_without_a_release_there_is_nothing_to_give():
 @pytest.mark.parametrize("two", [None, order_release("two", v2=100)])
 def test_a_release_that_is_named_and_is_none_gives_nothing(two: Content):
     assert calls("worker@w1", two=two, app=settings({"release": "gone"})).without == NOT_RELEASED
+
+
+def test_a_release_that_is_for_its_audiences_only_gives_nothing():
+    only = {"app": "order", "gateways": ["edge"], "audiences": [{"name": "a", "hosts": ["a.test"], "deployment": "v1"}]}
+
+    assert calls("worker@w1", release=record("Release", "order", only)).without == NOT_RELEASED
 
 
 def test_a_release_may_give_a_deployment_that_lacks_the_build():

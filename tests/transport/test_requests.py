@@ -52,3 +52,25 @@ def test_a_node_without_an_id_is_nobody() -> None:  # R2
 def test_what_is_no_request_is_the_fault_of_the_client(read: type) -> None:
     with pytest.raises(PeerMisbehaved):
         read(b"\xff\xff")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({}, (0, 0, 0)),
+        ({"outbound": "15001"}, (15001, 0, 0)),
+        ({"outbound": "1", "inbound": "2", "application": "3"}, (1, 2, 3)),
+        ({"outbound": 15001.0, "application": 8080.0}, (15001, 0, 8080)),
+        ({"outbound": "", "inbound": "web", "application": "65536"}, (0, 0, 0)),
+        ({"outbound": "-1", "inbound": "\u0661", "application": "65535"}, (0, 0, 65535)),
+        ({"outbound": "9" * 5000}, (0, 0, 0)),
+        ({"outbound": -1.0, "inbound": 1e300, "application": float("nan")}, (0, 0, 0)),
+    ],
+)
+def test_where_a_sidecar_is_to_listen(metadata: dict[str, str | float], expected: tuple[int, int, int]) -> None:
+    request = upb_class(DiscoveryRequest)(type_url=CDS, node={"id": "web-1", "cluster": "shop/web"})
+    request.node.metadata.update(metadata)
+
+    found = sotw_request(request.SerializeToString()).node
+    assert found is not None
+    assert found.ports == expected

@@ -112,7 +112,9 @@ def _without(calls: Calls, request: Seen, where: str) -> tuple[Step, list[Choice
             drawn = any(each.sets_cookie for each in choices)
             because = "no cookie of the release's user: it is drawn" if drawn else step.because
             why = f"{where}; {_sharing(calls)}, so the release decides: {because}"
-            return Step("context", False, why), [replace(each, rule=NO_CONTEXT_RULE, sets_cookie="") for each in choices]
+            return Step("context", False, why), [
+                replace(each, rule=NO_CONTEXT_RULE, sets_cookie="") for each in choices
+            ]
         case owner:
             why = f"{where}; the build is in {owner.word} alone"
             return Step("context", False, why), [Choice(OWNER_RULE, owner)]

@@ -75,9 +75,10 @@ def without_context(app: AppWorld, users: tuple[Ref, ...]) -> Ref | DefaultInten
     if said is WithoutContext.REFUSE or not users:
         return NO_CONTEXT
     release = _release(app)
-    if release is not None:
-        return default_of(app.app, release)
-    return NO_CONTEXT if said is WithoutContext.RELEASED and app.releases else NOT_RELEASED
+    if release is None:
+        return NO_CONTEXT if said is WithoutContext.RELEASED and app.releases else NOT_RELEASED
+    given = default_of(app.app, release)
+    return given if given.ranges else NOT_RELEASED  # a release may have audiences only
 
 
 def _release(app: AppWorld) -> Release | None:

@@ -70,8 +70,9 @@ class Decision:
     """What a proxy does with a request, and why: `steps` in the order in which they are decided, then outcomes.
 
     `caller` is the build whose sidecar it is, with its app; empty: it is a gateway, and `gateway`, `listener` and
-    `address` say which. There are several outcomes where chance decides. `release` and `app` are empty where the host is of none.
-    `problems` are those of the records that decided: what they say now may not be what is in force.
+    `address` say which. There are several outcomes where chance decides. `release` and `app` are empty where the host
+    is of none. `problems` are those of the records that decided: what they say now may not
+    be what is in force.
     """
 
     method: str

@@ -74,8 +74,9 @@ def _port(metadata: Any, name: str) -> int:
     """Written as a string, or as a number; 0 if it is no port."""
     if name not in metadata:
         return 0
-    said = metadata[name].string_value or str(int(metadata[name].number_value))
-    return int(said) if said.isascii() and said.isdigit() and int(said) < 1 << 16 else 0
+    said = metadata[name].string_value
+    number = float(said) if said.isascii() and said.isdigit() else metadata[name].number_value
+    return int(number) if 0 <= number < 1 << 16 else 0
 
 
 def _envoy_version(node: Any) -> str:

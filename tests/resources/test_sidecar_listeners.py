@@ -1,0 +1,51 @@
+from typing import Any
+
+from tests.records.order import build_of
+from tests.resources.edge import manager
+from xds_server.domain.sidecars import Ports
+from xds_server.messages.codec import to_json
+from xds_server.resources.sidecar_listeners import sidecar_listeners
+from xds_server.snapshot import TypeUrl
+
+
+def listeners(ports: Ports) -> dict[str, dict[str, Any]]:
+    return {each.name: to_json(TypeUrl.LISTENER, each.body) for each in sidecar_listeners(build_of("api@a1"), ports)}
+
+
+def places(ports: Ports) -> dict[str, tuple[str, int]]:
+    found = {name: each["address"]["socket_address"] for name, each in listeners(ports).items()}
+    return {name: (each["address"], each["port_value"]) for name, each in found.items()}
+
+
+def test_calls_come_by_loopback_and_callers_from_everywhere():
+    assert places(Ports(1501, 1506, 8080)) == {
+        "order/api@a1/outbound": ("127.0.0.1", 1501),
+        "order/api@a1/inbound": ("0.0.0.0", 1506),
+    }
+
+
+def test_an_application_that_nobody_calls_has_no_inbound_listener():
+    assert places(Ports()) == {"order/api@a1/outbound": ("127.0.0.1", 15001)}
+
+
+def test_two_at_one_place_cannot_both_be_had():
+    one, two = sidecar_listeners(build_of("api@a1"), Ports(application=8080))
+
+    assert (one.occupies, two.occupies) == (("tcp/127.0.0.1/15001",), ("tcp/0.0.0.0/15006",))
+
+
+def test_its_routes_have_its_name_and_come_before_it_is_used():
+    for listener in sidecar_listeners(build_of("api@a1"), Ports(application=8080)):
+        said = manager(to_json(TypeUrl.LISTENER, listener.body))
+
+        assert said["rds"]["route_config_name"] == listener.name
+        assert listener.needs == (listener.name,)
+
+
+def test_the_context_is_read_before_routing_and_stamped_after_it():
+    for listener in listeners(Ports(application=8080)).values():
+        reads, stamps, router = manager(listener)["http_filters"]
+
+        assert (reads["name"], stamps["name"], router["name"]) == ("context", "stamp", "envoy.filters.http.router")
+        assert reads["typed_config"]["clear_route_cache"], "who has it in baggage alone is routed by it"
+        assert stamps["typed_config"]["clear_route_cache"] is False

@@ -1,0 +1,253 @@
+"""What the Envoy beside a build is told, read by a model of Envoy: it agrees with what is decided of each call."""
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.records import order
+from tests.records.folder import Content, Server
+from tests.records.order import V1, V2, V3, build_of, order_release, placed, server, version
+from tests.resources.lua import Filter
+from tests.resources.matching import Json, routes_for
+from xds_server.domain.sidecars import Ports, Sidecar
+from xds_server.messages.codec import to_json
+from xds_server.resources.apps import app_parts
+from xds_server.resources.selectors import READS
+from xds_server.resources.sidecars import SidecarParts, sidecar_parts
+from xds_server.snapshot import TypeUrl
+from xds_server.traffic.calling import decide_call
+from xds_server.traffic.decisions import Outcome
+from xds_server.traffic.requests import Request
+
+PORTS = Ports(application=8080)
+CONTEXT_IN_HEADER = Filter(READS)
+
+
+def parts(of: Server, build: str, ports: Ports = PORTS) -> SidecarParts:
+    world = of.admission.world.app(order.ORDER)
+    return sidecar_parts(app_parts(world, None), Sidecar(build_of(build), ports))
+
+
+def hosts(of: Server, build: str, direction: str) -> dict[str, Json]:
+    """The virtual hosts of a listener's routes, by domain."""
+    resource = parts(of, build).resources[TypeUrl.ROUTES][f"order/{build}/{direction}"]
+    said = to_json(TypeUrl.ROUTES, resource.body)
+    assert said["ignore_port_in_host_matching"]
+    return {domain: each for each in said["virtual_hosts"] for domain in each["domains"]}
+
+
+def first(host: Json, path: str = "/", **headers: str) -> str:
+    """The name of the route that a request gets."""
+    name: str = _routes(host, path, {name.replace("_", "-"): value for name, value in headers.items()})[0]["name"]
+    return name
+
+
+def _routes(host: Json, path: str, headers: Mapping[str, str]) -> list[Json]:
+    return routes_for(host, {":path": path, "x-request-id": SLOT_0, **headers})
+
+
+SLOT_0 = "00000000-1111-4222-8333-444455556666"
+SLOT_LAST = "ffff0000-1111-4222-8333-444455556666"
+
+
+# --- outbound: the model of Envoy and the decision agree, whatever is deployed and whatever is asked
+
+VERSIONS = {"v1": V1, "v2": V2, "v3": V3}
+BUILDS = sorted({f"{component}@{hash_}" for of in VERSIONS.values() for component, hash_ in of.items()})
+COMPONENTS = ["worker", "api", "ui", "review"]
+SETTINGS = st.sampled_from([None, "released", "refuse", {"release": "order"}, {"release": "gone"}])
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> Server:
+    names = draw(st.sets(st.sampled_from(sorted(VERSIONS)), min_size=1))
+    edits: dict[str, Content] = dict.fromkeys(set(VERSIONS) - names)
+    for name in names:
+        declared = draw(st.dictionaries(st.sampled_from(sorted(VERSIONS[name])), st.sets(st.sampled_from(COMPONENTS))))
+        known = {caller: sorted(called & VERSIONS[name].keys()) for caller, called in declared.items()}
+        edits[name] = version(name, VERSIONS[name], **known)
+    releases = draw(st.integers(0, 2))
+    for release in ("release", "two")[:releases]:
+        low, *high = draw(st.lists(st.sampled_from(sorted(names)), min_size=1, max_size=2, unique=True))
+        edits[release] = order_release(release, **{low: 100 - 25 * len(high)}, **dict.fromkeys(high, 25))
+    if not releases:
+        edits["release"] = None
+    said = draw(SETTINGS)
+    return server(**edits, **({} if said is None else {"app": order.settings(said)}))
+
+
+HOSTS = st.sampled_from([*COMPONENTS, "api.order", "nobody", "api.shop"])
+CONTEXTS = st.sampled_from(["v1", "v2", "v3", "v9", ""])
+CARRIED = st.lists(
+    st.tuples(st.just("x-deployment"), CONTEXTS)
+    | st.tuples(st.just("baggage"), CONTEXTS.map("a=b, xds.deployment={} ;p=1".format))
+    | st.just(("baggage", "a=b")),
+    max_size=3,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60, deadline=None)
+@given(worlds(), st.sampled_from(BUILDS), HOSTS, CARRIED, st.sampled_from([SLOT_0, SLOT_LAST]))
+@example(server(), "worker@w1", "api", [("baggage", "xds.deployment=v2")], SLOT_0)
+@example(server(), "api@a2", "worker", [], SLOT_0)
+def test_what_envoy_does_with_a_call_is_what_is_decided(
+    of: Server, build: str, host: str, carried: list[tuple[str, str]], request_id: str
+) -> None:
+    domains = hosts(of, build, "outbound")
+    arrives = CONTEXT_IN_HEADER.request("", *carried)
+    headers = {name: ",".join(arrives.of(name)) for name, _ in arrives.lines}
+    [route, *_] = _routes(domains.get(host, domains["*"]), "/", {**headers, "x-request-id": request_id})
+
+    request = Request("GET", "http", host, "/", tuple(carried), request_id)
+    [outcome] = decide_call(of.admission.world, build_of(build), request).outcomes
+    assert route["name"] == name_of(outcome)
+    assert route.get("direct_response", {}).get("status") == refused_with(outcome)
+    if outcome.destination is not None:
+        assert route["route"]["cluster"] == outcome.destination.cluster
+        assert outcome.destination.cluster in parts(of, build).resources[TypeUrl.CLUSTER]
+
+
+def name_of(outcome: Outcome) -> str:
+    """As the route is called."""
+    if outcome.destination is not None:
+        return outcome.destination.route
+    assert outcome.answer is not None
+    return f"{outcome.rule}/{outcome.deployment}/{outcome.answer.reason}"
+
+
+def refused_with(outcome: Outcome) -> int | None:
+    return None if outcome.answer is None or outcome.destination is not None else outcome.answer.status
+
+
+def test_every_component_has_its_names_and_what_is_none_is_answered() -> None:
+    found = hosts(server(), "worker@w1", "outbound")
+
+    assert set(found) == {"*", *COMPONENTS, *(f"{each}.order" for each in COMPONENTS)}
+    assert first(found["*"], x_deployment="v1") == "-/-/ComponentUnknown"
+
+
+def test_a_call_without_a_context_is_counted_and_no_other_is() -> None:
+    api = hosts(server(), "worker@w1", "outbound")["api"]
+    [without] = _routes(api, "/", {})
+    [within] = _routes(api, "/", {"x-deployment": "v1"})
+
+    assert (without["name"], without["stat_prefix"]) == ("no-context/v1/api.0", "no-context")
+    assert "stat_prefix" not in within
+
+
+def test_refusals_say_why_in_json() -> None:
+    [route] = _routes(hosts(server(), "worker@w1", "outbound")["review"], "/", {"x-deployment": "v2"})
+
+    assert route["direct_response"]["status"] == 502
+    assert '"reason": "ComponentAbsent"' in route["direct_response"]["body"]["inline_string"]
+
+
+def test_a_sidecar_has_the_clusters_that_its_build_may_call_and_its_own_application() -> None:
+    declared = {"v1": version("v1", V1, worker=[]), "v2": version("v2", V2, worker=["api"]), "v3": None}
+    found = parts(server(**declared), "worker@w1").resources[TypeUrl.CLUSTER]
+
+    assert set(found) == {"v2/api", "order/worker@w1/application"}
+
+
+def test_grpc_has_no_usual_timeout_and_its_application_speaks_http2() -> None:
+    of = server(**{"api-a1": placed("api", "a1", protocol="grpc")})
+    [called] = _routes(hosts(of, "worker@w1", "outbound")["api"], "/", {"x-deployment": "v1"})
+    own = parts(of, "api@a1").resources[TypeUrl.CLUSTER]["order/api@a1/application"]
+
+    assert called["route"]["timeout"] == "0s"
+    assert "typed_extension_protocol_options" in to_json(TypeUrl.CLUSTER, own.body)
+
+
+# --- inbound
+
+
+def test_nobody_reaches_a_build_in_a_deployment_that_does_not_contain_it() -> None:
+    own = hosts(server(), "api@a2", "inbound")["*"]
+
+    assert first(own, x_deployment="v2") == "context/v2/api.0"
+    assert first(own, x_deployment="v1") == "context/-/ContextUnknown"
+
+
+@pytest.mark.parametrize(
+    ("build", "said", "expected"),
+    [
+        ("worker@w1", "released", "no-context/v1/worker.0"),
+        ("worker@w1", "refuse", "no-context/-/NoContext"),
+        ("api@a2", "released", "no-context/-/NotReleased"),
+        ("ui@u2", "refuse", "owner/v3/ui.0"),
+    ],
+)
+def test_who_comes_without_a_context_gets_what_a_call_does(build: str, said: str, expected: str) -> None:
+    assert first(hosts(server(app=order.settings(said)), build, "inbound")["*"]) == expected
+
+
+def test_whoever_it_comes_from_a_request_goes_to_the_application_beside_it() -> None:
+    own = hosts(server(), "api@a2", "inbound")["*"]
+    [route] = _routes(own, "/", {"x-deployment": "v2"})
+    cluster = to_json(
+        TypeUrl.CLUSTER, parts(server(), "api@a2").resources[TypeUrl.CLUSTER][route["route"]["cluster"]].body
+    )
+    [place] = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+
+    assert route["route"]["timeout"] == "0s", "the caller's timeout holds"
+    assert place["endpoint"]["address"]["socket_address"] == {"address": "127.0.0.1", "port_value": 8080}
+
+
+PROBED = {"probes": ["/metrics", "/live"], "healthCheck": {"path": "/health.z"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/health.z", "probe/-/api.0"),
+        ("/metrics?name=a", "probe/-/api.0"),
+        ("/live", "probe/-/api.0"),
+        ("/healthyz", "no-context/-/NoContext"),
+        ("/metrics/more", "no-context/-/NoContext"),
+        ("/", "no-context/-/NoContext"),
+    ],
+)
+def test_health_checks_and_scrapes_need_no_context(path: str, expected: str) -> None:
+    of = server(app=order.settings("refuse"), **{"api-a2": placed("api", "a2", **PROBED)})
+
+    assert first(hosts(of, "api@a2", "inbound")["*"], path) == expected
+
+
+def test_a_health_check_of_grpc_needs_none_either() -> None:
+    said = {"protocol": "grpc", "healthCheck": {"service": "api"}}
+    of = server(app=order.settings("refuse"), **{"api-a2": placed("api", "a2", **said)})
+
+    assert parts(of, "api@a2").probes == ("/grpc.health.v1.Health/Check",)
+
+
+def test_a_probe_that_names_a_deployment_is_told_whether_it_is_there() -> None:
+    of = server(**{"api-a2": placed("api", "a2", **PROBED)})
+
+    assert first(hosts(of, "api@a2", "inbound")["*"], "/live", x_deployment="v1") == "context/-/ContextUnknown"
+
+
+def test_callers_may_switch_to_what_any_deployment_allows() -> None:
+    upgrading = version("v2", V2).replace('"build": "a2"', '"build": "a2", "policy": {"upgrades": ["tunnel"]}')
+    [route] = _routes(hosts(server(v2=upgrading), "api@a2", "inbound")["*"], "/", {"x-deployment": "v3"})
+
+    assert [each["upgrade_type"] for each in route["route"]["upgrade_configs"]] == ["tunnel"]
+
+
+# --- both
+
+
+def test_without_an_application_nothing_is_inbound() -> None:
+    found = parts(server(), "worker@w1", Ports()).resources
+
+    assert set(found[TypeUrl.ROUTES]) == set(found[TypeUrl.LISTENER]) == {"order/worker@w1/outbound"}
+    assert not any(each.endswith("/application") for each in found[TypeUrl.CLUSTER])
+
+
+def test_a_build_that_no_deployment_contains_is_told_that_it_calls_nobody() -> None:
+    of = server(**{"api-a9": placed("api", "a9")})
+
+    assert set(hosts(of, "api@a9", "outbound")) == {"*"}
+    assert first(hosts(of, "api@a9", "inbound")["*"], x_deployment="v1") == "context/-/ContextUnknown"
+    assert first(hosts(of, "api@a9", "inbound")["*"]) == "no-context/-/NoContext"
