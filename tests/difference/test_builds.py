@@ -10,6 +10,8 @@ from xds_server.domain.names import Ref
 V1, V2, V3, V4 = (Ref("default", f"v{number}") for number in (1, 2, 3, 4))
 SHOP = Ref("default", "shop")
 V4_SHARES = {"v4.yaml": deployment("v4", "b1")}
+ACME = {"name": "acme", "hosts": ["acme.test"], "deployment": "v2"}
+AUDIENCES_ONLY = {"app": "shop", "gateways": ["edge"], "audiences": [ACME]}
 FROM_SHOP = Bound(release=SHOP)
 
 
@@ -46,15 +48,27 @@ def test_a_build_that_turns_owned_says_it_again():
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
-        pytest.param({"app.yaml": app("refuse")}, Bound(refused="withoutContext is refuse"), id="refuse"),
+        pytest.param({"app.yaml": app("refuse")}, Bound(refused="withoutContext is refuse", status=400), id="refuse"),
         pytest.param({"app.yaml": app({"release": "shop"})}, FROM_SHOP, id="a release by name"),
         pytest.param(
-            {"app.yaml": app({"release": "gone"})}, Bound(refused="there is no Release gone"), id="an unknown release"
+            {"app.yaml": app({"release": "gone"})},
+            Bound(refused="there is no Release gone", status=502),
+            id="an unknown release",
         ),
         pytest.param(
-            {"two.yaml": release("two", "two.test")}, Bound(refused="the app has several releases"), id="several"
+            {"two.yaml": release("two", "two.test")},
+            Bound(refused="the app has several releases", status=400),
+            id="several",
         ),
-        pytest.param({"shop.yaml": None}, Bound(refused="the app has no release"), id="no release"),
+        pytest.param(
+            {"shop.yaml": record("Release", "shop", AUDIENCES_ONLY)},
+            Bound(refused="Release shop is for its audiences only", status=502),
+            id="audiences only",
+        ),
+        pytest.param(
+            {"shop.yaml": shop(default=[{"deployment": "v2"}])}, Bound(release=SHOP, lacking=(V2,)), id="another's"
+        ),
+        pytest.param({"shop.yaml": None}, Bound(refused="the app has no release", status=502), id="no release"),
     ],
 )
 def test_what_calls_without_a_context_get_from_a_shared_build(files: dict[str, str | None], expected: Bound):
@@ -65,7 +79,7 @@ def test_a_second_release_changes_what_calls_without_a_context_get():
     change = only({"two.yaml": release("two", "two.test")}, {**FILES, **V4_SHARES})
 
     assert (change.turned, change.bound_before) == (Turned.CALLS, FROM_SHOP)
-    assert change.bound_after == Bound(refused="the app has several releases")
+    assert change.bound_after == Bound(refused="the app has several releases", status=400)
 
 
 def test_a_flip_touches_no_build():

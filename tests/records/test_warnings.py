@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.records.folder import SHOP, Server, build, deployment
+from tests.records import order
+from tests.records.folder import SHOP, Content, Server, build, deployment
 from xds_server.domain.problems import Reason
 
 ROUTES = [{"pathPrefix": "/"}]
@@ -48,3 +49,44 @@ def test_a_try_that_is_longer_than_the_usual_timeout() -> None:
 )
 def test_a_try_that_has_its_time(protocol: str, policy: dict[str, Any]) -> None:
     assert never_retried(protocol, **policy) == []
+
+
+# --- calls without a context
+
+
+def refused(**edits: Content) -> list[tuple[str, str]]:
+    found = [each for each in order.server(**edits).admission.problems if each.reason is Reason.NO_CALLS_RELEASE]
+    return [(f"{each.record} {each.where.path}", each.what) for each in found]
+
+
+def test_a_release_that_calls_are_to_get_and_that_is_none() -> None:
+    [(place, what)] = refused(app=order.settings({"release": "gone"}))
+
+    assert place == "App/default/order spec.withoutContext"
+    assert what == "calls without a context are refused: the app has no Release gone; it has: order"
+    assert refused(app=order.settings({"release": "order"})) == []
+
+
+TWO = order.order_release("two", v2=100)
+
+
+def test_several_releases_of_which_none_is_named() -> None:
+    [(place, what)] = refused(two=TWO)
+
+    assert place == "Release/default/two spec.app"
+    assert what == (
+        "calls without a context from api@a2, and from any other build that deployments share, are refused: "
+        "the app has several releases: order, two"
+    )
+    assert [place for place, _ in refused(two=TWO, app=order.settings("released"))] == [
+        "App/default/order spec.withoutContext"
+    ]
+
+
+@pytest.mark.parametrize("said", ["refuse", {"release": "two"}])
+def test_what_is_said_is_no_surprise(said: object) -> None:
+    assert refused(two=TWO, app=order.settings(said)) == []
+
+
+def test_where_nothing_is_shared_every_call_has_its_deployment() -> None:
+    assert refused(two=order.order_release("two", v1=100), v2=None, v3=None) == []

@@ -130,16 +130,16 @@ def check(
         raise typer.BadParameter(NOT_BOTH)
     if records is None and not server:
         raise typer.BadParameter("write a folder of records, or --server URL")
-    held = None
+    held = world = None
     problems: Sequence[Problem]
     if records is None:
         problems = _problems_at(server)
     else:
         admission = _admitted(records)
-        held = len(admission.in_force)
+        held, world = len(admission.in_force), admission.world
         problems = _extended(admission, extension, extension_timeout)[1] if extension else admission.problems
     if output is Report.TEXT:
-        reports.print_problems(problems, held)
+        reports.print_problems(problems, held, world)
     else:
         _echo(reports.problems_data(problems), output.value)
     raise typer.Exit(1 if any(each.severity is Severity.ERROR for each in problems) else 0)

@@ -1,5 +1,6 @@
 """What `xdsctl` prints: tables and colours on a terminal, plain text in a pipe, the same as data."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -8,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xds_server.api.problems import problem_report
-from xds_server.cli.words import count
+from xds_server.cli.words import count, few
 from xds_server.difference.builds import Bound, bound
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
@@ -18,15 +19,22 @@ from xds_server.messages.codec import to_json
 from xds_server.records.world import AppWorld, World
 from xds_server.snapshot import Snapshot, TypeUrl
 
+SHARED = 20
+"""Lines of shared builds that `check` prints; the rest are counted, and `builds` names all."""
 COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
 
 
-def print_problems(problems: Iterable[Problem], records: int | None = None) -> None:
-    """`records`: how many are in force, if that is known."""
+def print_problems(problems: Iterable[Problem], records: int | None = None, world: World | None = None) -> None:
+    """`records`: how many are in force, if that is known. `world`: that of which shared builds are named."""
     console = Console(soft_wrap=True, highlight=False)
     found = list(problems)
     for problem in found:
         console.print(problem_line(problem))
+    shared = list(_shared_builds(world)) if world is not None else []
+    for line in shared[:SHARED]:
+        console.print(line)
+    if len(shared) > SHARED:
+        console.print(f"and more builds of {len(shared) - SHARED} more apps")
     errors = sum(1 for each in found if each.severity is Severity.ERROR)
     warnings = len(found) - errors
     holding = "" if records is None else f"{count(records, 'record')} in force; "
@@ -89,33 +97,47 @@ def print_builds(world: World) -> None:
             table.add_row(*first, build.word, others or Text("only here: came with it, leaves with it", "green"))
     console = Console(soft_wrap=True, highlight=False)
     console.print(table)
-    for line in _calls_without_a_context(world):
-        console.print(line)
-
-
-def _calls_without_a_context(world: World) -> Iterator[str]:
-    """A build that several deployments share does not say whose a call is."""
     for _, app in sorted(world.apps.items()):
-        for build, users in distil(app.deployments.values()).items():
-            given = bound(app, users)
-            if given is not None and len(users) > 1:
-                yield f"calls without a context from {build.word} get {bound_words(given)}"
+        for build, given in _calls_without_a_context(app):
+            console.print(f"calls without a context from {build.word} get {bound_words(given)}")
+
+
+def _shared_builds(world: World) -> Iterator[str]:
+    """Those of an app to which the same happens are one line."""
+    for _, app in sorted(world.apps.items()):
+        alike: defaultdict[Bound, list[str]] = defaultdict(list)
+        for build, given in _calls_without_a_context(app):
+            alike[given].append(build.word)
+        for given, builds in alike.items():
+            yield f"{few(builds)}: shared, so calls without a context get {bound_words(given)}"
+
+
+def _calls_without_a_context(app: AppWorld) -> Iterator[tuple[BuildId, Bound]]:
+    """A build that several deployments share does not say whose a call is."""
+    for build, users in distil(app.deployments.values()).items():
+        given = bound(app, users)
+        if given is not None and len(users) > 1:
+            yield build, given
 
 
 def bound_words(bound: Bound) -> str:
     if bound.deployment is not None:
         return bound.deployment.word
     if bound.release is not None:
-        return f"what Release {bound.release.word} gives a user"
-    return f"400, because {bound.refused}"
+        lacking = f", and 502 where that is {_words(bound.lacking)}, which does not have it" if bound.lacking else ""
+        return f"what Release {bound.release.word} gives a user{lacking}"
+    return f"{bound.status}, because {bound.refused}"
 
 
-def bound_data(bound: Bound | None) -> dict[str, str] | None:
+def bound_data(bound: Bound | None) -> dict[str, Any] | None:
     if bound is None:
         return None
     if bound.deployment is not None:
         return {"deployment": bound.deployment.word}
-    return {"release": bound.release.word} if bound.release is not None else {"refused": bound.refused}
+    if bound.release is not None:
+        lacking = {"refusedIn": [each.word for each in bound.lacking]} if bound.lacking else {}
+        return {"release": bound.release.word, **lacking}
+    return {"refused": bound.refused}
 
 
 def _words(refs: Iterable[Ref]) -> str:

@@ -9,6 +9,8 @@ from xds_server.domain.names import Ref
 from xds_server.graph import distil
 from xds_server.records.apps import FromRelease, WithoutContext
 from xds_server.records.world import AppWorld, World
+from xds_server.traffic.calls import release_for_calls, without_context
+from xds_server.traffic.intents import DefaultIntent, Refusal
 
 
 class Turned(StrEnum):
@@ -23,11 +25,17 @@ class Turned(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a call without a context gets from a build: a deployment, what a release gives a user, or why nothing."""
+    """What a call without a context gets from a build: a deployment, what a release gives a user, or why nothing.
+
+    `lacking`: deployments that the release gives users, and that do not contain the build: a call is refused there.
+    `status` is that of the answer where it is `refused`.
+    """
 
     deployment: Ref | None = None
     release: Ref | None = None
     refused: str = ""
+    status: int = 0
+    lacking: tuple[Ref, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +84,25 @@ def bound(app: AppWorld, users: frozenset[Ref]) -> Bound | None:
     """What a call without a context gets from a build that these deployments name; None: nobody names it."""
     if not users:
         return None
-    if len(users) == 1:
-        return Bound(deployment=next(iter(users)))
+    match without_context(app, tuple(sorted(users))):
+        case DefaultIntent() as intent:
+            release = release_for_calls(app)
+            lacking = tuple(each.deployment for each in intent.ranges if each.deployment not in users)
+            return Bound(release=release.ref if release else None, lacking=lacking)
+        case Refusal() as refusal:
+            return Bound(refused=_why(app), status=refusal.status)
+        case owner:
+            return Bound(deployment=owner)
+
+
+def _why(app: AppWorld) -> str:
+    """Why nothing gives calls a deployment."""
     said = app.settings.spec.without_context if app.settings else WithoutContext.RELEASED
-    if isinstance(said, FromRelease):
-        release = app.settings.refer(said.release) if app.settings else Ref("", said.release)
-        return (
-            Bound(release=release) if release in app.releases else Bound(refused=f"there is no Release {release.word}")
-        )
     if said is WithoutContext.REFUSE:
-        return Bound(refused="withoutContext is refuse")
-    if len(app.releases) == 1:
-        return Bound(release=next(iter(app.releases)))
-    return Bound(refused="the app has several releases" if app.releases else "the app has no release")
+        return "withoutContext is refuse"
+    release = release_for_calls(app)
+    if release is not None:
+        return f"Release {release.ref.word} is for its audiences only"
+    if isinstance(said, FromRelease) and app.settings is not None:
+        return f"there is no Release {app.settings.refer(said.release).word}"
+    return "the app has several releases" if app.releases else "the app has no release"

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     OLD_ENVOY = "OldEnvoy"
     NEWER_ENVOY = "NewerEnvoy"
     EXTENSION_UNUSED = "ExtensionUnused"
+    NO_CALLS_RELEASE = "NoCallsRelease"
     NEVER_RETRIED = "NeverRetried"
     CERTIFICATE = "Certificate"
     CERTIFICATE_EXPIRES = "CertificateExpires"

@@ -9,10 +9,9 @@ from xds_server.records.values import Model
 
 Later = tuple[tuple[str | int, ...], str]
 """The field's path, and what holds until then."""
-SIDECARS = "Nothing reads it until sidecars do"
 LATER: Mapping[type[Model], Mapping[str, str]] = {
-    AppSpec: dict.fromkeys(sorted(AppSpec.model_fields), SIDECARS),
-    Component: {"calls": SIDECARS, "image": "Place the build with a Build record"},
+    AppSpec: {"drain": "What goes is removed as soon as gateways have accepted that"},
+    Component: {"image": "Place the build with a Build record"},
     ReleaseSpec: {
         "rollout": "The record's weights are used",
         "policy": "A release is active as soon as it is accepted",

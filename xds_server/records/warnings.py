@@ -1,5 +1,6 @@
 """What holds together but will surprise somebody: shown beside the record, and nothing is held back."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Set
 from itertools import chain
 
@@ -7,6 +8,7 @@ from immutables import Map
 
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Place, Problem, Reason, Severity
+from xds_server.records.apps import FromRelease, WithoutContext
 from xds_server.records.checks import Finding, entries_without_endpoints
 from xds_server.records.documents import Key
 from xds_server.records.models import AppDeployment, Component, Gateway, Protocol, Release, Retries
@@ -15,6 +17,7 @@ from xds_server.records.shadows import never_given, never_routed
 from xds_server.records.world import AppWorld
 from xds_server.records.yaml import FieldPath
 
+WITHOUT_CONTEXT: FieldPath = ("spec", "withoutContext")
 PlaceOf = Callable[[Key, FieldPath], Place]
 
 
@@ -24,6 +27,7 @@ def app_warnings(app: AppWorld, gateways: Map[Ref, Gateway], place: PlaceOf) -> 
         yield from _unplaced(deployment, placed, place)
         key = Key("AppDeployment", deployment.ref)
         yield from _found(key, chain(_tries(deployment, app), never_routed(deployment)), place)
+    yield from _calls_of_nobody(app, place)
     for _, release in sorted(app.releases.items()):
         for name in release.spec.deployments:
             yield from _released(release, app.deployments[release.refer(name)], app, place)
@@ -77,6 +81,37 @@ def _no_late_try(name: str, component: Component, retries: Retries, app: AppWorl
             f"{TIMEOUT.total_seconds():.9g} s, because it has no timeout: no late try is tried again",
             "Write policy.timeout, longer than retries.perTryTimeout",
         )
+
+
+def _calls_of_nobody(app: AppWorld, place: PlaceOf) -> Iterator[Problem]:
+    """A call without a context, from a build that deployments share, is to get what is released; but what is that?"""
+    settings, known = app.settings, ", ".join(ref.word for ref in sorted(app.releases)) or "none"
+    said = settings.spec.without_context if settings else WithoutContext.RELEASED
+    if said is WithoutContext.RELEASED and len(app.releases) > 1 and _shared(app):
+        where = Key("App", settings.ref) if settings else Key("Release", max(app.releases))
+        yield from _found(where, [_no_release_named(app, known)], place)
+    elif settings and isinstance(said, FromRelease) and settings.refer(said.release) not in app.releases:
+        what = f"calls without a context are refused: the app has no Release {said.release}; it has: {known}"
+        finding = Finding(WITHOUT_CONTEXT, Reason.NO_CALLS_RELEASE, what, "Name one that it has")
+        yield from _found(Key("App", settings.ref), [finding], place)
+
+
+def _no_release_named(app: AppWorld, known: str) -> Finding:
+    component, build = _shared(app)[0]
+    what = (
+        f"calls without a context from {component}@{build}, and from any other build that deployments share, are "
+        f"refused: the app has several releases: {known}"
+    )
+    fix = f"Write withoutContext: {{release: NAME}}, or refuse, in an App record named {app.app.name}"
+    return Finding(WITHOUT_CONTEXT if app.settings else ("spec", "app"), Reason.NO_CALLS_RELEASE, what, fix)
+
+
+def _shared(app: AppWorld) -> list[tuple[str, str]]:
+    """Components at builds that several deployments name."""
+    named = Counter(
+        (name, component.build) for each in app.deployments.values() for name, component in each.spec.components.items()
+    )
+    return sorted(build for build, deployments in named.items() if deployments > 1)
 
 
 def _released(release: Release, deployment: AppDeployment, app: AppWorld, place: PlaceOf) -> Iterator[Problem]:

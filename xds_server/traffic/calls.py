@@ -74,15 +74,15 @@ def without_context(app: AppWorld, users: tuple[Ref, ...]) -> Ref | DefaultInten
     said = app.settings.spec.without_context if app.settings is not None else WithoutContext.RELEASED
     if said is WithoutContext.REFUSE or not users:
         return NO_CONTEXT
-    release = _release(app)
+    release = release_for_calls(app)
     if release is None:
         return NO_CONTEXT if said is WithoutContext.RELEASED and app.releases else NOT_RELEASED
     given = default_of(app.app, release)
     return given if given.ranges else NOT_RELEASED  # a release may have audiences only
 
 
-def _release(app: AppWorld) -> Release | None:
-    """The one that the record names, else the only one."""
+def release_for_calls(app: AppWorld) -> Release | None:
+    """What gives calls without a context a deployment: the release that the record names, else the only one."""
     settings = app.settings
     if settings is not None and not isinstance(settings.spec.without_context, WithoutContext):
         return app.releases.get(settings.refer(settings.spec.without_context.release))
