@@ -1,6 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
+from tests.records import order
 from tests.records.folder import SHOP, Server, release
 from xds_server.api.explain import Question, explained
 from xds_server.api.problems import Standing
@@ -37,3 +38,12 @@ def test_what_is_wrong_with_the_records_that_decided_is_said_beside_it() -> None
 def test_a_question_of_another_form_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Question.model_validate(wrong)
+
+
+def test_a_call_is_decided_at_its_sidecar_and_concerns_the_app() -> None:
+    server = order.server(app=order.settings({"release": "gone"}))
+    question = Question.model_validate({"url": "http://api/", "from": "worker@w1"})
+    decision = explained(standing(server), question)
+
+    assert (decision.caller, decision.arrives) == ("order/worker@w1", False)
+    assert any("[NoCallsRelease]" in each for each in decision.problems)

@@ -55,15 +55,16 @@ def test_a_folder_that_is_not_there_is_a_wrong_use(command: str, tmp_path: Path)
     assert run(command, "-o", "xml", tmp_path).exit_code == 2
 
 
+SHARED = "shop/cart@77aa01bc, shop/reviews@0b5e99d1"
+
+
 def test_check_of_a_good_folder() -> None:
     result = run("check", SAMPLE)
 
     assert (result.exit_code, result.stderr) == (0, "")
     *shared, summary = result.stdout.splitlines()
     assert summary == "8 records in force; 0 errors, 0 warnings"
-    assert shared == [
-        "shop/cart@77aa01bc, shop/reviews@0b5e99d1: shared, so calls without a context get what Release shop gives a user"
-    ]
+    assert shared == [f"{SHARED}: shared, so calls without a context get what Release shop gives a user"]
 
 
 def test_check_lists_every_problem_with_its_place(folder: Path) -> None:

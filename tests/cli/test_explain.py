@@ -38,6 +38,13 @@ PAGES = {
     "a-user-whose-id-is-none": (f"{SHOP}/", ["-H", "cookie: shop-user=nobody"]),
     "an-audience-by-its-host": ("http://acme.shop.localhost:10000/reviews", []),
     "an-escaped-slash": (f"{SHOP}/..%2fcart", []),
+    "a-call": ("http://cart/items", ["--from", "web@9f1c2d7e", "-H", "x-deployment: shop-v1"]),
+    "a-call-without-a-context": ("http://reviews/", ["--from", "shop/cart@77aa01bc"]),
+    "a-call-of-another-deployment": (
+        "http://cart/",
+        ["--from", "web@9f1c2d7e", "-H", "baggage: xds.deployment=shop-v2"],
+    ),
+    "a-call-of-no-component": ("http://nobody/", ["--from", "web@9f1c2d7e"]),
 }
 
 
@@ -52,6 +59,11 @@ def test_pages(page: str, canary: Path, golden: Golden) -> None:
 
 def test_the_page_of_the_docs_is_what_is_printed(canary: Path) -> None:
     assert f"```\n{run(canary, f'{SHOP}/cart/items').stdout}```\n" in (DOCS / "explain.md").read_text("utf-8")
+
+
+def test_the_call_of_the_docs_is_what_is_printed() -> None:
+    printed = run(SAMPLE, "--from", "cart@77aa01bc", "http://reviews/", "-H", "baggage: xds.deployment=shop-v2").stdout
+    assert f"```\n{printed}```\n" in (DOCS / "explain.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("style", ["json", "yaml"])
@@ -155,3 +167,18 @@ def test_a_server_that_cannot_tell(status: int, body: bytes, said: str) -> None:
 
     assert result.exit_code == 1
     assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--from", "web"], 1, "'web' is no build: write COMPONENT@BUILD"),
+        (["--from", "web@0"], 1, "no deployment in force contains web@0"),
+        (["--from", "web@9f1c2d7e", "-g", "edge"], 2, "a call does not pass a gateway"),
+    ],
+)
+def test_a_caller_that_is_none(words: list[str], code: int, said: str) -> None:
+    result = run(SAMPLE, "http://cart/", *words)
+
+    assert result.exit_code == code
+    assert said in " ".join(result.stderr.replace("│", " ").split())

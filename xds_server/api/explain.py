@@ -1,4 +1,4 @@
-"""`POST /explain`: what a gateway does with a request, and why, by what this server has in force."""
+"""`POST /explain`: what a proxy does with a request, and why, by what this server has in force."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from xds_server.api.problems import Standing
 from xds_server.domain.names import record_id, ref
 from xds_server.domain.problems import Problem, Severity
+from xds_server.traffic.calling import caller_of, decide_call
 from xds_server.traffic.decide import decide
 from xds_server.traffic.decisions import Decision
 from xds_server.traffic.entrances import entrance
@@ -17,7 +18,10 @@ from xds_server.traffic.requests import Request, read_request
 
 
 class Question(BaseModel):
-    """A request, as `curl` takes it. `gateway` and `listener` empty: found by the URL. `requestId` null: any."""
+    """A request, as `curl` takes it. `gateway` and `listener` empty: found by the URL. `requestId` null: any.
+
+    `from`: a build, as `component@build`, whose application makes the request by its sidecar.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -27,13 +31,19 @@ class Question(BaseModel):
     gateway: str = ""
     listener: str = ""
     request_id: str | None = Field(default=None, alias="requestId")
+    caller: str = Field(default="", alias="from")
 
     def request(self) -> Request:
         """What is asked about. `NoRequest` says why it is none."""
         return read_request(self.method, self.url, self.headers, self.request_id)
 
 
-LOST = (RefusalReason.HOST_UNKNOWN, RefusalReason.DEPLOYMENT_UNKNOWN)
+LOST = (
+    RefusalReason.HOST_UNKNOWN,
+    RefusalReason.DEPLOYMENT_UNKNOWN,
+    RefusalReason.COMPONENT_UNKNOWN,
+    RefusalReason.CONTEXT_UNKNOWN,
+)
 
 
 EXAMPLE = '{"url": "http://shop.example.com/"}'
@@ -61,15 +71,19 @@ def malformed(errors: Sequence[Any]) -> str:
 def explained(standing: Standing, question: Question) -> Decision:
     """`CannotExplain` says what of the question has no answer."""
     request = question.request()
-    found = entrance(standing.world, request, question.gateway, question.listener)
-    decision = decide(standing.world, found.gateway, found.listener, request)
+    if question.caller:
+        decision = decide_call(standing.world, caller_of(standing.world, question.caller), request)
+    else:
+        found = entrance(standing.world, request, question.gateway, question.listener)
+        decision = decide(standing.world, found.gateway, found.listener, request)
     return replace(decision, problems=tuple(map(str, _concerning(decision, standing.problems))))
 
 
 def _concerning(decision: Decision, problems: Iterable[Problem]) -> list[Problem]:
     """What is wrong with the records that decided; where one is missing, with every record that is held back."""
     deployments = {each.deployment for each in decision.outcomes} - {"-"}
-    words = [("Gateway", decision.gateway), *(("AppDeployment", word) for word in sorted(deployments))]
+    place = ("App", decision.app) if decision.caller else ("Gateway", decision.gateway)
+    words = [place, *(("AppDeployment", word) for word in sorted(deployments))]
     words += [("Release", decision.release)] if decision.release else []
     records = {record_id(kind, ref(word)) for kind, word in words}
     lost = any(each.answer is not None and each.answer.reason in LOST for each in decision.outcomes)

@@ -251,6 +251,14 @@ def explain(
     header: Annotated[
         list[str] | None, typer.Option("-H", "--header", metavar="'NAME: VALUE'", help="A header; may be repeated.")
     ] = None,
+    caller: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="[APP/]COMPONENT@BUILD",
+            help="A call inside the mesh, by the sidecar of this build; the URL's host names a component.",
+        ),
+    ] = "",
     server: ServerOption = "",
     gateway: Annotated[str, typer.Option("--gateway", "-g", help="NAME, or NAMESPACE.NAME. Absent: by the URL.")] = "",
     listener: Annotated[str, typer.Option("--listener", "-l", help="Its name. Absent: by the URL.")] = "",
@@ -259,13 +267,13 @@ def explain(
     ] = "",
     output: ReportOption = Report.TEXT,
 ) -> None:
-    """Say what a gateway does with a request, and why: which rules it meets and misses, and where it ends.
+    """Say what a proxy does with a request, and why: which rules it meets and misses, and where it ends.
 
-    Nothing is sent to the gateway.
+    The proxy is a gateway; with --from it is the sidecar of the build that calls. Nothing is sent to it.
 
-    Exit code 0: it reaches an application; 1: it cannot be told (no such gateway, no answer from the server);
-    2: wrong use (no absolute URL, no header, no method, no request id; DIR and --server);
-    3: the gateway answers it, or some of such requests, itself (refused, redirected, no endpoint).
+    Exit code 0: it reaches an application; 1: it cannot be told (no such gateway or build, no answer from the server);
+    2: wrong use (no absolute URL, no header, no method, no request id; DIR and --server; --from and -g or -l);
+    3: the proxy answers it, or some of such requests, itself (refused, redirected, no endpoint).
 
     Example: xdsctl explain manifests/shop http://shop.localhost:10000/cart -H 'x-early-adopter: true'
     """
@@ -276,7 +284,10 @@ def explain(
     from xds_server.traffic.requests import CannotExplain, NoRequest
 
     place, method, url = _request_words(words, server)
+    if caller and (gateway or listener):
+        raise typer.BadParameter("write --from, or --gateway and --listener: a call does not pass a gateway")
     question = Question(
+        caller=caller,
         method=method,
         url=url,
         headers=tuple(header or ()),

@@ -1,4 +1,4 @@
-"""`xdsctl explain`: what a gateway does with a request, as a tree of reasons."""
+"""`xdsctl explain`: what a proxy does with a request, as a tree of reasons."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ MARKS = {True: ("+", "bold green"), False: ("-", "dim")}
 
 def ask(server: str, question: Question) -> Decision:
     """What the server with this admin address says."""
-    return asked(server, "/explain", DECISION, question.model_dump_json().encode())
+    return asked(server, "/explain", DECISION, question.model_dump_json(by_alias=True).encode())
 
 
 def data(decision: Decision) -> Any:
@@ -31,7 +31,11 @@ def print_decision(decision: Decision) -> None:
     if not console.is_terminal:
         console.width = UNFOLDED
     console.print(Text.assemble((decision.method, "bold"), " ", (decision.url, "bold")))
-    place = f"gateway {decision.gateway}, listener {decision.listener} ({decision.address})"
+    place = (
+        f"sidecar of {decision.caller}, {decision.listener}"
+        if decision.caller
+        else f"gateway {decision.gateway}, listener {decision.listener} ({decision.address})"
+    )
     tree = Tree(Text(place), guide_style="dim")
     for step in decision.steps:
         tree.add(_step(step))
