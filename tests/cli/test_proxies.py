@@ -60,6 +60,17 @@ def test_who_is_connected_is_a_table() -> None:
     assert lines[5] == "4 proxies, 3 not in sync"
 
 
+def test_a_sidecar_is_shown_with_its_build() -> None:
+    beside = proxy(id="web-1", role="sidecar", gateway="", build="shop/web@9f1c2d7e", because="a sidecar")
+    with answering(200, said(beside)) as server:
+        result = CliRunner().invoke(app, ["proxies", "--server", server])
+
+    head, line, _ = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert head == "PROXY ROLE SERVES ENVOY CONNECTED DELIVERY STATE"
+    assert line.startswith("web-1 sidecar shop/web@9f1c2d7e 1.40.0")
+    assert line.endswith("full: a sidecar in sync")
+
+
 def test_one_that_is_named_is_shown_type_by_type() -> None:
     with answering(200, said(BEHIND)) as server:
         result = CliRunner().invoke(app, ["proxies", "edge-2", "--server", server])

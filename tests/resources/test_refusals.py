@@ -6,8 +6,10 @@ import pytest
 
 from tests.certificates import self_signed
 from tests.records.folder import Server, build, deployment, documents, record, release
+from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem
+from xds_server.domain.sidecars import Sidecar
 from xds_server.records.admission import admit
 from xds_server.records.admitted import Admission
 from xds_server.records.reading import Batch, Readable
@@ -119,3 +121,42 @@ def test_one_proxy_speaks_for_all() -> None:
     [problem] = refusal_problems(refusal, server.admission)
 
     assert problem.what == "proxy edge-1 and others refuse Listener edge/http: no"
+
+
+# --- at sidecars
+
+WEB = Sidecar(BuildId(Ref("default", "shop"), "web", "b1"))
+
+
+def at_sidecar(admission: Admission, type_url: TypeUrl, name: str) -> list[Problem]:
+    return list(refusal_problems(Refusal(WEB, type_url, name, "web-1", True, "cannot bind"), admission))
+
+
+@pytest.mark.parametrize(
+    ("type_url", "name", "places"),
+    [
+        (TypeUrl.LISTENER, "shop/web@b1/outbound", BUILDS),
+        (TypeUrl.ROUTES, "shop/web@b1/inbound", BUILDS),
+        (TypeUrl.CLUSTER, "shop/web@b1/application", BUILDS),
+        (TypeUrl.CLUSTER, "v1/web", [("AppDeployment/default/v1", "v1.yaml", "spec.components.web"), *BUILDS]),
+        (TypeUrl.SECRET, "build/web-1/ca", [("Build/default/web-1", "builds.yaml", "spec.tls")]),
+        (
+            TypeUrl.ENDPOINTS,
+            "shop/web@b1",
+            [(record, file, f"{path}.endpoints") for record, file, path in BUILDS],
+        ),
+    ],
+)
+def test_what_a_sidecar_refuses_is_a_problem_of_what_it_comes_from(
+    admission: Admission, type_url: TypeUrl, name: str, places: list[tuple[str, str, str]]
+) -> None:
+    problems = at_sidecar(admission, type_url, name)
+
+    assert [(each.record, each.where.file, each.where.path) for each in problems] == places
+
+
+def test_a_port_that_is_taken_beside_an_application_is_freed_there(admission: Admission) -> None:
+    problem, _ = at_sidecar(admission, TypeUrl.LISTENER, "shop/web@b1/outbound")
+
+    assert problem.what == "proxy web-1 refuses Listener shop/web@b1/outbound: cannot bind"
+    assert problem.fix.startswith("Free what it says is taken, or start it with other ports")

@@ -124,3 +124,17 @@ def test_a_removed_release_is_in_history_alone(store: Store) -> None:
 
     assert [each.state for each in control.books.history(ref("shop"))] == [State.REMOVED]
     assert control.books.ledger.releases == [ref("other")]
+
+
+def test_a_sidecar_holds_no_host_of_a_release(store: Store) -> None:
+    """What it has accepted, or has not, makes no release live."""
+    books = books_of(store)
+    beside = Node("web-1", "shop/web", "sidecar", "b1", version="1.40.0")
+    resource = Resource("shop/web@b1/outbound", "1", b"")
+    books.publish(Published(1, [change("shop", "a" * 32)], complete=True))
+    books.opened(beside, "delta")
+    books.sent(beside, Send(TypeUrl.ROUTES, "1", b"", (resource,), ()))
+    books.nacked(beside, Nacked(TypeUrl.ROUTES, "1", "no", {resource.name: resource.version}))
+    books.closed(beside, "delta")
+
+    assert [each.state for each in books.history(ref("shop"))] == [State.NO_PROXIES]

@@ -8,7 +8,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.records.folder import SHOP, deployment, gateway, release
+from tests.runtime.test_worlds import Proxy
+from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
+from xds_server.domain.sidecars import Sidecar
+from xds_server.protocol.events import Nacked, Node
 from xds_server.records.reading import Batch, Readable, Unreadable
 from xds_server.runtime.control import SHOWN, Control, clock
 from xds_server.runtime.metrics import Metrics
@@ -282,3 +286,55 @@ def test_what_is_counted(store: Store) -> None:
     server.hears({"bad.yaml": None})
     assert server.metric("xds_server_problems", severity="error", reason="Malformed") is None
     assert Server(store).metric("xds_server_records", kind="AppDeployment") == 3
+
+
+# --- sidecars
+
+
+BESIDE = Node("web-1-1", "shop/web", "sidecar", "b1")
+WEB = Sidecar(BuildId(Ref("default", "shop"), "web", "b1"))
+
+
+async def test_a_sidecar_is_told_of_its_app_once_there_is_a_world(store: Store) -> None:
+    server = Server(store)
+    proxy = Proxy(server.control.worlds, BESIDE)
+    assert server.control.worlds.told(WEB) is None
+
+    server.hears(SHOP, complete=True)
+    told = server.control.worlds.told(WEB)
+    assert told is not None
+    assert set(told.of(TypeUrl.LISTENER)) == {"shop/web@b1/outbound"}
+
+    server.hears({"edge.yaml": gateway(template=".p.test")})
+    assert server.control.worlds.told(WEB) is told, "it concerns gateways"
+    server.hears({"v3.yaml": deployment("v3", "b1")})
+    assert server.control.worlds.told(WEB) is not told
+
+    proxy.seat.leave()
+    assert server.control.worlds.told(WEB) is None
+
+
+async def test_a_sidecar_that_connects_later_is_told_what_is_in_force(store: Store) -> None:
+    server = Server(store)
+    server.hears(SHOP, complete=True)
+    Proxy(server.control.worlds, BESIDE)
+
+    assert server.control.worlds.told(WEB) is not None
+
+
+async def test_what_a_sidecar_refuses_is_a_problem_of_its_build(store: Store) -> None:
+    server = Server(store)
+    server.hears(SHOP, complete=True)
+    Proxy(server.control.worlds, BESIDE)
+    told = server.control.worlds.told(WEB)
+    assert told is not None
+    listener = told.of(TypeUrl.LISTENER)["shop/web@b1/outbound"]
+
+    for observer in server.control.observers:
+        observer.opened(BESIDE, "delta")
+        observer.nacked(BESIDE, Nacked(TypeUrl.LISTENER, "1", "cannot bind", {listener.name: listener.version}))
+    [problem] = [each for each in server.control.problems if each.reason == "Refused"]
+    assert (problem.record, problem.what) == (
+        "Build/default/web-1",
+        "proxy web-1-1 refuses Listener shop/web@b1/outbound: cannot bind",
+    )

@@ -45,7 +45,8 @@ class ConnectedProxy(Said):
     not one, two proxies may share it, and are taken for one."""
 
     id: str
-    gateway: str
+    gateway: str = Field(description="Whose listeners it opens; empty: it is a sidecar.")
+    build: str = Field(default="", description="Beside which build it is, as `app/component@build`; empty: a gateway.")
     role: str
     envoy: str = Field(description="Its version; empty: it is no Envoy.")
     mode: str

@@ -55,7 +55,7 @@ def data(found: Fleet) -> Any:
 def print_fleet(found: Fleet, *, whole: bool) -> None:
     """`whole`: every type of every proxy too."""
     console = _console()
-    console.print(_table(found.proxies, "PROXY", "ROLE", "GATEWAY", "ENVOY", "CONNECTED", "DELIVERY", "STATE"))
+    console.print(_table(found.proxies, "PROXY", "ROLE", "SERVES", "ENVOY", "CONNECTED", "DELIVERY", "STATE"))
     for each in found.proxies if whole else ():
         console.print(_types(each))
     _print_count(console, found)
@@ -91,7 +91,13 @@ def _table(proxies: Iterable[ConnectedProxy], *columns: str) -> Table:
     for each in proxies:
         delivery = f"{each.delivery}: {each.because}" if each.because else each.delivery
         table.add_row(
-            each.id, each.role, each.gateway, each.envoy or "-", _ago(each.since), delivery or "-", _state(each)
+            each.id,
+            each.role,
+            each.gateway or each.build,
+            each.envoy or "-",
+            _ago(each.since),
+            delivery or "-",
+            _state(each),
         )
     return table
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from xds_server.domain import names
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Reason
+from xds_server.domain.sidecars import Sidecar
 from xds_server.domain.versions import OLDEST, written
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
@@ -20,14 +21,16 @@ from xds_server.traffic.domains import OfDeployment, OfNobody, OfRelease, owner_
 
 OF_BUILD = re.compile("transport_socket|trusted_ca|certificate|secret|tls|health_?check|dns", re.IGNORECASE)
 """What Envoy says of a cluster when it is about how the build is spoken to."""
+SIDECARS_OWN = (TypeUrl.LISTENER, TypeUrl.ROUTES)
+"""What no other proxy is told."""
 LONGEST = 400
 """Characters of what a proxy says."""
 
 
 class Refusal(NamedTuple):
-    """Proxies of a gateway that refuse a resource. `proxy` is one of them; `alone`: it is the only one."""
+    """Proxies of a gateway, or beside a build, that refuse a resource. `proxy` is one; `alone`: it is the only one."""
 
-    gateway: Ref
+    fleet: Ref | Sidecar
     type_url: str
     name: str
     proxy: str
@@ -70,6 +73,8 @@ def outdated_problem(outdated: Outdated, admission: Admission) -> Problem | None
 
 def _fix(refusal: Refusal) -> str:
     kind = kind_of(refusal.type_url)
+    if refusal.type_url == TypeUrl.LISTENER and isinstance(refusal.fleet, Sidecar):
+        return "Free what it says is taken, or start it with other ports; it is sent this one again until it takes it"
     if refusal.type_url == TypeUrl.LISTENER:
         return (
             "Free what it says is taken, or change the record: it keeps the Listener that it had, if any, and is sent "
@@ -83,21 +88,37 @@ def _fix(refusal: Refusal) -> str:
 
 
 def _sources(refusal: Refusal, admission: Admission) -> Iterator[tuple[Key, FieldPath]]:
-    gateway = Key("Gateway", refusal.gateway)
+    if not isinstance(refusal.fleet, Sidecar):
+        yield from _sources_at_a_gateway(refusal, refusal.fleet, admission)
+    elif refusal.type_url in SIDECARS_OWN or refusal.name == names.application(refusal.fleet.word):
+        yield from _builds(refusal.fleet.word, admission, ("spec",))
+    else:
+        yield from _shared_sources(refusal, admission)
+
+
+def _sources_at_a_gateway(refusal: Refusal, fleet: Ref, admission: Admission) -> Iterator[tuple[Key, FieldPath]]:
+    gateway = Key("Gateway", fleet)
     match refusal.type_url:
         case TypeUrl.CLUSTER if refusal.name == names.ACCESS_LOG_CLUSTER:
             yield gateway, ("spec", "accessLog")
+        case TypeUrl.CLUSTER | TypeUrl.ENDPOINTS | TypeUrl.SECRET:
+            yield from _shared_sources(refusal, admission)
+        case TypeUrl.VIRTUAL_HOST:
+            yield _host_source(refusal, gateway, admission) or (gateway, ("spec",))
+        case _:
+            yield gateway, _listener_path(refusal, gateway, admission)
+
+
+def _shared_sources(refusal: Refusal, admission: Admission) -> Iterator[tuple[Key, FieldPath]]:
+    """Of what gateways and sidecars are told alike."""
+    match refusal.type_url:
         case TypeUrl.CLUSTER:
             yield from _cluster_sources(refusal, admission)
         case TypeUrl.ENDPOINTS:
-            yield from _builds(refusal.name, admission)
-        case TypeUrl.SECRET:
+            yield from _builds(refusal.name, admission, ("spec", "endpoints"))
+        case _:
             for key, uses in sorted(admission.keeping.uses.items()):
                 yield from ((key, use.path) for use in uses if use.name == refusal.name)
-        case TypeUrl.VIRTUAL_HOST:
-            yield _host_source(refusal, admission) or (gateway, ("spec",))
-        case _:
-            yield gateway, _listener_path(refusal, admission)
 
 
 def _cluster_sources(refusal: Refusal, admission: Admission) -> Iterator[tuple[Key, FieldPath]]:
@@ -114,9 +135,9 @@ def _cluster_sources(refusal: Refusal, admission: Admission) -> Iterator[tuple[K
         yield from ((Key("Build", build), ("spec",)) for build in sorted(each.ref for each in placed))
 
 
-def _host_source(refusal: Refusal, admission: Admission) -> tuple[Key, FieldPath] | None:
+def _host_source(refusal: Refusal, gateway: Key, admission: Admission) -> tuple[Key, FieldPath] | None:
     """A release's host comes from the release, a deployment's own host from the deployment."""
-    entry = admission.in_force.get(Key("Gateway", refusal.gateway))
+    entry = admission.in_force.get(gateway)
     if entry is None or not isinstance(entry.record, Gateway):
         return None
     match owner_of(admission.world, entry.record, refusal.name.rpartition("/")[2])[1]:
@@ -128,16 +149,17 @@ def _host_source(refusal: Refusal, admission: Admission) -> tuple[Key, FieldPath
             return None
 
 
-def _builds(assignment: str, admission: Admission) -> Iterator[tuple[Key, FieldPath]]:
-    app, _ = names.owner(assignment)
+def _builds(word: str, admission: Admission, path: FieldPath) -> Iterator[tuple[Key, FieldPath]]:
+    """The records that place the build of this name."""
+    app, _ = names.owner(word)
     for ref, record in sorted(admission.world.app(app).builds.items()):
-        if build_id(record).word == assignment:
-            yield Key("Build", ref), ("spec", "endpoints")
+        if build_id(record).word == word:
+            yield Key("Build", ref), path
 
 
-def _listener_path(refusal: Refusal, admission: Admission) -> FieldPath:
+def _listener_path(refusal: Refusal, gateway: Key, admission: Admission) -> FieldPath:
     """Listeners and their route configurations have the same name."""
-    entry = admission.in_force.get(Key("Gateway", refusal.gateway))
+    entry = admission.in_force.get(gateway)
     _, name = names.owner(refusal.name)
     listeners = entry.record.spec.listeners if entry and isinstance(entry.record, Gateway) else ()
     found = [index for index, each in enumerate(listeners) if each.name == name]

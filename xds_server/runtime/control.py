@@ -34,7 +34,7 @@ from xds_server.runtime.extensions import Caller, Extender
 from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.ordering import Ordering
 from xds_server.runtime.refusals import Refusals, StandingRefusals
-from xds_server.runtime.worlds import GatewayWorlds
+from xds_server.runtime.worlds import Fleet, GatewayWorlds
 from xds_server.snapshot import Delivery, TypeUrl
 from xds_server.state.extended import extended_in, extended_key, extended_row
 from xds_server.state.store import Store
@@ -271,9 +271,9 @@ class Control(Caller):
         self._report_soon()
         return concerned
 
-    def _wanted(self, gateway: Ref, type_url: TypeUrl, name: str, version: str) -> bool:
-        """Proxies of the gateway should have this content, in one delivery or another."""
-        told = filter(None, (self.worlds.told(gateway, delivery) for delivery in Delivery))
+    def _wanted(self, fleet: Fleet, type_url: TypeUrl, name: str, version: str) -> bool:
+        """Proxies of the fleet should have this content, in one delivery or another."""
+        told = filter(None, (self.worlds.told(fleet, delivery) for delivery in Delivery))
         found = (snapshot.find(type_url, name) for snapshot in told)
         return any(each is not None and version in versions_of(each, name) for each in found)
 

@@ -25,7 +25,7 @@ from xds_server.protocol.state import TypeProgress
 from xds_server.runtime.bookkeeping import Bookkeeping
 from xds_server.runtime.control import clock
 from xds_server.runtime.observers import Nobody
-from xds_server.runtime.worlds import ON_DEMAND_SINCE, GatewayWorlds, delivery_of
+from xds_server.runtime.worlds import ON_DEMAND_SINCE, SIDECAR, GatewayWorlds, delivery_of, follows
 from xds_server.snapshot import Delivery, kind_of
 from xds_server.transport.connections import Connection, Connections
 
@@ -91,7 +91,8 @@ class ConnectedProxies(Nobody, Proxies):
         objection = self._worlds.objection(node)
         return {
             "id": node.id,
-            "gateway": node.cluster,
+            "gateway": "" if node.role == SIDECAR else node.cluster,
+            "build": follows(node).word if node.role == SIDECAR else "",
             "role": node.role or "gateway",
             "envoy": node.version,
             "mode": mode,
@@ -107,6 +108,8 @@ class ConnectedProxies(Nobody, Proxies):
 
     def _delivery(self, node: Node, mode: str) -> tuple[str, str]:
         """How it is told, and if that is everything, why."""
+        if node.role == SIDECAR:
+            return "full", "a sidecar"
         snapshot = self._worlds.told(ref(node.cluster), delivery_of(node, mode))
         if snapshot is not None and snapshot.on_demand:
             unasked = node.envoy < snapshot.unasked_before

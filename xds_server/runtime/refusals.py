@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from typing_extensions import override
 
-from xds_server.domain.names import Ref, ref
+from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem
 from xds_server.ledger.standing import Refusals as Standings
 from xds_server.ledger.standing import Standing
@@ -14,14 +14,15 @@ from xds_server.protocol.events import Acked, Nacked, Node
 from xds_server.records.admitted import Admission
 from xds_server.resources.refusals import Refusal, refusal_problems
 from xds_server.runtime.observers import Nobody
+from xds_server.runtime.worlds import Fleet, follows
 from xds_server.snapshot import Delivery, TypeUrl, kind_of
 from xds_server.transport.connections import Connections
 
 
 class Subject(NamedTuple):
-    """A content of a resource, as proxies of one gateway are sent it: older ones may be sent another."""
+    """A content of a resource, as proxies of one fleet are sent it: older ones may be sent another."""
 
-    gateway: Ref
+    fleet: Fleet
     type_url: str
     name: str
     version: str
@@ -47,14 +48,14 @@ class Refusals(Nobody):
 
     A content in quarantine is one that nobody has: the proxy that refused it accepts last good, and may be gone.
 
-    `wanted` tells whether proxies of a gateway should have a content, `quarantined` whether it is kept from them;
+    `wanted` tells whether proxies of a fleet should have a content, `quarantined` whether it is kept from them;
     `changed` is called when `problems` may have.
     """
 
     def __init__(
         self,
-        wanted: Callable[[Ref, TypeUrl, str, str], bool],
-        quarantined: Callable[[Ref, TypeUrl, str, str], bool],
+        wanted: Callable[[Fleet, TypeUrl, str, str], bool],
+        quarantined: Callable[[Fleet, TypeUrl, str, str], bool],
         changed: Callable[[], None],
     ) -> None:
         self._wanted = wanted
@@ -92,30 +93,28 @@ class Refusals(Nobody):
 
     def problems(self, admission: Admission) -> Iterator[Problem]:
         for subject in self._refused:
-            gateway, type_url, name, version = subject
-            if self._wanted(gateway, TypeUrl(type_url), name, version):
+            fleet, type_url, name, version = subject
+            if self._wanted(fleet, TypeUrl(type_url), name, version):
                 yield from self.problems_of(subject, admission)
 
     def problems_of(self, subject: Subject, admission: Admission) -> Iterator[Problem]:
         """Those of one content, if it is refused."""
         refused = self._refused.get(subject)
         if refused is not None:
-            yield from refusal_problems(
-                Refusal(subject.gateway, subject.type_url, subject.name, *refused.summary), admission
-            )
+            yield from refusal_problems(Refusal(*subject[:3], *refused.summary), admission)
 
     def of(self, gateway: Ref) -> Iterator[Subject]:
         """All that proxies of a gateway refuse, also of what they should not have any more."""
-        return (subject for subject in self._refused if subject.gateway == gateway)
+        return (subject for subject in self._refused if subject.fleet == gateway)
 
     def _stands(self, subject: Subject) -> bool:
         """Whatever becomes of the proxy."""
-        gateway, type_url, name, version = subject
-        return self._quarantined(gateway, TypeUrl(type_url), name, version)
+        fleet, type_url, name, version = subject
+        return self._quarantined(fleet, TypeUrl(type_url), name, version)
 
     def _add(self, node: Node, nacked: Nacked, name: str, version: str) -> bool:
         """Whether it is news to an operator."""
-        subject = Subject(ref(node.cluster), nacked.type_url, name, version)
+        subject = Subject(follows(node), nacked.type_url, name, version)
         same = (each for each in self._refused if each[:3] == subject[:3] and each != subject)
         withdrawn = self._withdraw(node, same)
         refused = self._refused.setdefault(subject, _Refused())

@@ -65,7 +65,8 @@ def fleet_of(node: Node, mode: str) -> tuple[Ref, Delivery] | None:
     return ref(node.cluster), delivery_of(node, mode)
 
 
-def _fleet(node: Node) -> Fleet:
+def follows(node: Node) -> Fleet:
+    """Whose world it is told, if it is told any."""
     return sidecar_of(node) or ref(node.cluster) if node.role == SIDECAR else ref(node.cluster)
 
 
@@ -124,7 +125,7 @@ class GatewayWorlds(Worlds):
     def join(self, node: Node, mode: str, stream: Stream[Any], hear: Hear) -> Seat:
         if _never(node):
             return ServedKind(node.envoy).join(stream, hear)
-        return self._kind(KindOf(_fleet(node), delivery_of(node, mode), node.envoy)).join(stream, hear)
+        return self._kind(KindOf(follows(node), delivery_of(node, mode), node.envoy)).join(stream, hear)
 
     @property
     def trials(self) -> int:
