@@ -11,6 +11,7 @@ ABOUT_THE_WHOLE = {
     "test_documents.py",
     "test_pages.py",
     "test_promises.py",
+    "test_sidecar_page.py",
 }
 
 

@@ -1,0 +1,184 @@
+"""What the page about sidecars shows works: its programs are run, and what it says has the test that it names."""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from types import ModuleType
+from typing import Any, ClassVar
+
+import grpc
+import httpx
+import pytest
+from fastapi import FastAPI
+from typing_extensions import override
+
+from xds_server.records.documents import read_documents
+from xds_server.traffic.intents import RefusalReason
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "sidecars.md").read_text("utf-8")
+ROW = re.compile(
+    r"^\| [^|]+ \| (?P<answer>[^|]+) \| (?P<reason>[^|]*) \| `(?P<file>[^:|]+)::(?P<test>\w+)` \|$", re.MULTILINE
+)
+PROGRAMS = dict(re.findall(r"```python\n# (\w+)\.py\n(.*?)```", PAGE, re.DOTALL))
+LINES = ("xds.deployment=v2,a=b", "c=d")
+
+
+@pytest.fixture
+def programs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Those of the page, each a module, with everything that they define."""
+    found: dict[str, Any] = {}
+    for name, text in PROGRAMS.items():
+        module = ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, module)
+        exec(compile(text, f"docs/sidecars.md: {name}.py", "exec"), module.__dict__)
+        found[name] = module
+    return found
+
+
+class Recorder(BaseHTTPRequestHandler):
+    """A sidecar as a client sees it: a proxy. It keeps what it was asked for."""
+
+    protocol_version = "HTTP/1.1"
+    asked: ClassVar[list[tuple[str, str | None]]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append((self.path, self.headers.get("baggage")))
+        self.send_response(204)
+        self.end_headers()
+
+    @override
+    def log_message(self, format: str, *args: Any) -> None: ...
+
+
+@pytest.fixture
+def sidecar() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
+    Recorder.asked.clear()
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_there_is_a_program_for_each_way_to_call() -> None:
+    assert set(PROGRAMS) == {"baggage", "by_httpx", "by_requests", "by_grpc"}
+
+
+async def test_a_fastapi_application_forwards_by_httpx(programs: dict[str, Any], sidecar: str) -> None:
+    app = FastAPI()
+    app.add_middleware(programs["baggage"].KeepBaggage)
+    hooks = {"request": [programs["by_httpx"].forward]}
+
+    @app.get("/")
+    async def calls() -> int:
+        async with httpx.AsyncClient(proxy=sidecar, event_hooks=hooks, trust_env=False) as client:
+            return (await client.get("http://cart/items")).status_code
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://web") as caller:
+        reply = await caller.get("/", headers=[("baggage", each) for each in LINES])
+        await caller.get("/")
+
+    assert reply.json() == 204
+    assert Recorder.asked == [("http://cart/items", ",".join(LINES)), ("http://cart/items", None)]
+    assert programs["baggage"].BAGGAGE.get() == ()
+
+
+def test_requests_forwards(programs: dict[str, Any], sidecar: str) -> None:
+    session = programs["by_requests"].session
+    session.trust_env = False
+    session.proxies = {"http": sidecar}
+    programs["baggage"].BAGGAGE.set(LINES)
+    session.get("http://cart/items")
+    programs["baggage"].BAGGAGE.set(())
+    session.get("http://cart/items")
+    session.close()
+
+    assert Recorder.asked == [("http://cart/items", ",".join(LINES)), ("http://cart/items", None)]
+
+
+@contextmanager
+def serving(answer: Any, *interceptors: Any) -> Iterator[str]:
+    """A gRPC server that answers every method, unary, with `answer(context)`; ended with the block."""
+
+    class Every(grpc.GenericRpcHandler):
+        @override
+        def service(self, handler_call_details: Any) -> Any:
+            streams = handler_call_details.method.endswith("Stream")
+            if streams:
+                return grpc.unary_stream_rpc_method_handler(lambda _, context: iter([answer(context)]))
+            return grpc.unary_unary_rpc_method_handler(lambda _, context: answer(context))
+
+    server = grpc.server(ThreadPoolExecutor(2), handlers=[Every()], interceptors=list(interceptors))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(0).wait()
+
+
+def test_grpc_keeps_and_forwards_calls_and_streams(programs: dict[str, Any]) -> None:
+    by_grpc, told = programs["by_grpc"], list[tuple[str, ...]]()
+
+    def record(context: Any) -> bytes:
+        told.append(tuple(value for name, value in context.invocation_metadata() if name == "baggage"))
+        return b""
+
+    def forward(context: Any) -> bytes:
+        del context
+        with by_grpc.channel_to("cart", next_hop) as channel:
+            channel.unary_unary("/cart/Get")(b"")
+            [*_] = channel.unary_stream("/cart/Stream")(b"")
+        return b""
+
+    with (
+        serving(record) as next_hop,
+        serving(forward, by_grpc.KeepBaggage()) as place,
+        grpc.insecure_channel(place) as caller,
+    ):
+        get: Any = caller.unary_unary("/web/Get")
+        stream: Any = caller.unary_stream("/web/Stream")
+        get(b"", metadata=tuple(("baggage", each) for each in LINES))
+        get(b"")
+        [*_] = stream(b"", metadata=(("baggage", LINES[0]),))
+
+    assert told == [LINES, LINES, (), (), LINES[:1], LINES[:1]]
+
+
+# --- what the page says
+
+
+def test_every_row_has_its_test_and_every_reason_of_a_sidecar_its_row() -> None:
+    rows = [row.groupdict() for row in ROW.finditer(PAGE)]
+    missing = [row for row in rows if row["test"] not in found_in(ROOT / row["file"])]
+    reasons = {row["reason"].strip("` ") for row in rows} - {"", "as there"}
+
+    assert missing == []
+    assert reasons == {
+        RefusalReason.COMPONENT_ABSENT,
+        RefusalReason.CALL_UNDECLARED,
+        RefusalReason.CONTEXT_UNKNOWN,
+        RefusalReason.COMPONENT_UNKNOWN,
+        RefusalReason.NO_CONTEXT,
+        RefusalReason.NOT_RELEASED,
+    }
+
+
+def found_in(file: Path) -> set[str]:
+    return {each.name for each in ast.parse(file.read_text("utf-8")).body if isinstance(each, ast.FunctionDef)}
+
+
+def test_its_record_is_one() -> None:
+    [text] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    [found] = read_documents("sidecars.md", text)
+
+    assert (found.record is not None, found.problems) == (True, ())
