@@ -31,7 +31,7 @@ PROGRAMS = {"xdsctl": ctl, "xds-server": server}
 
 COMMANDS = {
     "xdsctl": ["", "check", "render", "diff", "builds", "explain", "wait", "proxies", "fields", "schema"],
-    "xds-server": ["", "serve", "bootstrap", "bootstrap gateway", "bootstrap sidecar", "demo"],
+    "xds-server": ["", "serve", "bootstrap", "bootstrap gateway", "bootstrap sidecar", "run", "demo"],
 }
 
 

@@ -20,7 +20,9 @@ def run(*arguments: str | Path, **environment: str) -> Result:
     return CliRunner().invoke(app, [str(each) for each in arguments], env={"COLUMNS": "200", **environment})
 
 
-@pytest.mark.parametrize("command", [(), ("serve",), ("bootstrap",), ("bootstrap", "gateway"), ("demo",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [(), ("serve",), ("bootstrap",), ("bootstrap", "gateway"), ("demo",), ("run",)], ids=" ".join
+)
 def test_every_command_has_help(command: tuple[str, ...]) -> None:
     result = run(*command, "--help")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xds_server.cli.values import ErrorIsOne, PlainWords, version_of
+from xds_server.cli.values import ErrorIsOne, PlainWords, parse_seconds, version_of
 
 if TYPE_CHECKING:
     from xds_server.cli.waiting import Awaited
@@ -347,19 +347,6 @@ def _content(text: str) -> str:
     return found
 
 
-def _seconds(text: "str | float") -> float:
-    from pydantic import TypeAdapter, ValidationError
-
-    from xds_server.records.values import Duration
-
-    if not isinstance(text, str):
-        return text
-    try:
-        return TypeAdapter(Duration).validate_python(text).total_seconds()
-    except ValidationError:
-        raise typer.BadParameter(f"{text!r} is no duration, such as 500ms, 60s or 5m") from None
-
-
 @app.command()
 def wait(
     release: Annotated[
@@ -374,7 +361,7 @@ def wait(
         typer.Option(parser=_content, metavar="HASH", help="This content: 8 digits of it or more.", show_default=False),
     ] = "",
     timeout: Annotated[
-        float, typer.Option(parser=_seconds, metavar="DURATION", help="How long.", show_default="60s")
+        float, typer.Option(parser=parse_seconds, metavar="DURATION", help="How long.", show_default="60s")
     ] = 60.0,
     server: AdminOption = ADMIN,
     output: ReportOption = Report.TEXT,

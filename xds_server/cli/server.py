@@ -1,4 +1,4 @@
-"""`xds-server`: serve, bootstrap, demo."""
+"""`xds-server`: serve, bootstrap, run, demo."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xds_server.cli.values import PlainWords, parse_address, parse_word, version_of
+from xds_server.cli.values import PlainWords, parse_address, parse_seconds, parse_word, version_of
 from xds_server.domain.addresses import Address
 
 if TYPE_CHECKING:
@@ -234,6 +234,14 @@ XdsClientCert = Annotated[
     str, typer.Option("--xds-client-cert", metavar="FILE", help="PEM chain that the proxy shows to xds-server.")
 ]
 XdsClientKey = Annotated[str, typer.Option("--xds-client-key", metavar="FILE", help="PEM key of --xds-client-cert.")]
+EnvoyOption = Annotated[
+    str,
+    typer.Option(
+        "--envoy",
+        envvar="XDS_SERVER_ENVOY",
+        help="The Envoy to start. Absent: beside this program, or on PATH.",
+    ),
+]
 NodeId = Annotated[str, typer.Option("--id", help="Unique in the fleet. Absent: start Envoy with --service-node ID.")]
 
 
@@ -328,14 +336,64 @@ def _print(node: "ProxyNode") -> None:
 
 
 @app.command()
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What xds-server bootstrap printed, with --admin-port.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="ARGUMENT", help="After --: what Envoy is started with besides.")
+    ] = None,
+    envoy: EnvoyOption = "",
+    drain: Annotated[
+        float,
+        typer.Option(
+            parser=parse_seconds,
+            metavar="DURATION",
+            envvar="XDS_SERVER_DRAIN",
+            show_default="30s",
+            help="How long what is under way may take to finish. From half of it on new connections are refused.",
+        ),
+    ] = 30.0,
+    quiet: Annotated[
+        float,
+        typer.Option(
+            parser=parse_seconds,
+            metavar="DURATION",
+            envvar="XDS_SERVER_QUIET",
+            show_default="5s",
+            help="It ends earlier if nothing is under way and nobody has come for so long.",
+        ),
+    ] = 5.0,
+) -> None:
+    """Run an Envoy that finishes what it has before it ends: a gateway, or a sidecar.
+
+    SIGTERM and Ctrl-C drain it, a second one ends it at once; SIGHUP and SIGUSR1 are passed on.
+
+    Exit code 0: it ended in order; 1: it cannot be run, and why is printed; 2: wrong use;
+    others are Envoy's own, or 128 and the number of the signal that ended it.
+
+    Example: xds-server run web-1.json --drain 60s -- --concurrency 2
+    """
+    import asyncio
+
+    from xds_server.cli.draining import Patience
+    from xds_server.cli.running import command, run_envoy
+    from xds_server.domain.errors import XdsServerError
+    from xds_server.runtime import logs
+
+    logs.configure("auto")
+    try:
+        code = asyncio.run(run_envoy(command(envoy, file, arguments or []), Patience(drain, quiet)))
+    except XdsServerError as failure:
+        typer.echo(f"xds-server run: {failure}", err=True)
+        code = 1
+    sys.exit(code)
+
+
+@app.command()
 def demo(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Where the gateway listens, on loopback; 0: any.")
     ] = 10000,
-    envoy: Annotated[
-        str,
-        typer.Option(envvar="XDS_SERVER_ENVOY", help="The Envoy to start. Absent: beside this program, or on PATH."),
-    ] = "",
+    envoy: EnvoyOption = "",
     mode: Annotated[Mode, typer.Option(help="Which dialect of xDS the Envoy speaks.")] = Mode.DELTA,
 ) -> None:
     """Run two versions of a small shop behind a real Envoy, with lines to try. Ctrl-C ends all of it.

@@ -34,6 +34,20 @@ def parse_word(text: str) -> str:
     return text
 
 
+def parse_seconds(text: "str | float") -> float:
+    """A duration as records have it, in seconds."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from xds_server.records.values import Duration
+
+    if not isinstance(text, str):
+        return text
+    try:
+        return TypeAdapter(Duration).validate_python(text).total_seconds()
+    except ValidationError:
+        raise typer.BadParameter(f"{text!r} is no duration, such as 500ms, 60s or 5m") from None
+
+
 def version_of(program: str) -> Callable[[bool], None]:
     """What `--version` calls."""
 

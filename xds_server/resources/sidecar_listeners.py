@@ -6,7 +6,7 @@ from xds_server.domain import names
 from xds_server.domain.builds import BuildId
 from xds_server.domain.sidecars import Ports
 from xds_server.messages.codec import pack
-from xds_server.messages.envoy import Address, Filter, FilterChain, SocketAddress
+from xds_server.messages.envoy import Address, Filter, FilterChain, SocketAddress, TrafficDirection
 from xds_server.messages.envoy import Listener as EnvoyListener
 from xds_server.messages.extensions import (
     HttpConnectionManager,
@@ -27,13 +27,14 @@ STREAM_IDLE_TIMEOUT = timedelta(minutes=5)
 
 
 def sidecar_listeners(build: BuildId, ports: Ports) -> list[Resource]:
-    found = [_listener(names.outbound(build.word), LOOPBACK, ports.outbound)]
+    found = [_listener(names.outbound(build.word), LOOPBACK, ports.outbound, TrafficDirection.OUTBOUND)]
     if ports.application is not None:
-        found.append(_listener(names.inbound(build.word), EVERYWHERE, ports.inbound))
+        found.append(_listener(names.inbound(build.word), EVERYWHERE, ports.inbound, TrafficDirection.INBOUND))
     return found
 
 
-def _listener(name: str, address: str, port: int) -> Resource:
+def _listener(name: str, address: str, port: int, direction: TrafficDirection) -> Resource:
+    """`direction`: one that ends refuses callers, and still carries the calls that their requests need."""
     manager = HttpConnectionManager(
         stat_prefix=names.cluster_stat(name),
         rds=Rds(route_config_name=name, config_source=FROM_ADS),
@@ -52,5 +53,6 @@ def _listener(name: str, address: str, port: int) -> Resource:
         name=name,
         address=Address(socket_address=SocketAddress(address=address, port_value=port)),
         filter_chains=[chain],
+        traffic_direction=direction,
     )
     return resource(name, message, needs=(name,), occupies=(f"tcp/{address}/{port}",))
