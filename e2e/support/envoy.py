@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from typing_extensions import override
+
 from e2e.install_envoy import binary, install
 from e2e.support.client import Client, answers
 from e2e.support.processes import Child, wait_until
@@ -30,6 +32,11 @@ class EnvoyVersion(StrEnum):
         return binary(Path(sys.prefix)) if self is EnvoyVersion.CURRENT else install(self)
 
 
+DRAIN, QUIET = "8s", "500ms"
+"""How long one has to end, and how long nobody must have come."""
+USUAL = ("--concurrency", "1", "-l", "warning", "--file-flush-interval-msec", "50")
+
+
 class Envoy:
     """One Envoy with the bootstrap `bootstrap`, whose admin interface listens on the port that is named there."""
 
@@ -44,21 +51,13 @@ class Envoy:
         self.admin_port = int(bootstrap["admin"]["address"]["socket_address"]["port_value"])
         config = directory / f"envoy-{self.admin_port}.json"
         config.write_text(json.dumps(bootstrap))
-        command: list[str | Path] = [
-            version.binary(),
-            "-c",
-            config,
-            "--use-dynamic-base-id",
-            "--concurrency",
-            "1",
-            "-l",
-            "warning",
-            "--file-flush-interval-msec",
-            "50",
-        ]
         named = ["--service-node", node] if node else []
-        self.child = Child(f"envoy-{self.admin_port}", [*command, *named, *arguments], directory)
+        command = self._command(version.binary(), config)
+        self.child = Child(f"envoy-{self.admin_port}", [*command, *USUAL, *named, *arguments], directory)
         self._admin = Client(self.admin_port)
+
+    def _command(self, binary: Path, config: Path) -> list[str | Path]:
+        return [binary, "-c", config, "--use-dynamic-base-id"]
 
     def wait_live(self) -> None:
         """The admin interface answers; listeners may still wait for their control plane."""
@@ -134,6 +133,15 @@ class Envoy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class RunEnvoy(Envoy):
+    """One that `xds-server run` has started; `child` is that command."""
+
+    @override
+    def _command(self, binary: Path, config: Path) -> list[str | Path]:
+        program = Path(sys.executable).parent / "xds-server"
+        return [program, "run", config, "--envoy", binary, "--drain", DRAIN, "--quiet", QUIET, "--"]
 
 
 def _members(assignment: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -125,6 +125,13 @@ class Child:
         if code := self._process.wait(within):
             raise ChildProcessError(f"{self.name} ended with {code}:\n{self.last_words()}")
 
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def ended(self, within: float = 30.0) -> int:
+        """The exit code, once it has ended by itself."""
+        return self._process.wait(within)
+
     def stop(self, within: float = 10.0) -> None:
         """SIGTERM, and SIGKILL if that does not help."""
         self._process.terminate()

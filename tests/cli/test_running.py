@@ -74,6 +74,7 @@ def test_an_envoy_that_does_not_answer_is_ended_at_once_and_other_signals_are_pa
         assert said in child.stderr.read()
 
 
+@pytest.mark.parametrize(("text", "why"), [("node: {}", "is no bootstrap in JSON"), ("[]", "has no admin interface")])
 def test_without_an_admin_interface_it_does_not_start_and_says_what_to_do(text: str, why: str, tmp_path: Path) -> None:
     bootstrap(tmp_path).write_text(text)
     found = subprocess.run(
