@@ -64,6 +64,7 @@ def test_a_bootstrap_says_who_envoy_is_and_where_everything_else_comes_from(opti
     found = bootstrap("prod.edge", "--xds", "xds.test:18000", *options)
 
     assert found["node"] == {"cluster": "prod.edge", "metadata": {"role": "gateway"}}
+    assert found["dynamic_resources"]["lds_config"]["initial_fetch_timeout"] == "0s", "it is not ready before"
     assert found["dynamic_resources"]["ads_config"]["api_type"] == api
     [control] = found["static_resources"]["clusters"]
     assert control["type"] == "STRICT_DNS"

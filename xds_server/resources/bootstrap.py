@@ -10,6 +10,7 @@ from xds_server.messages.codec import encode, pack, to_json, type_url
 from xds_server.messages.envoy import Address as EnvoyAddress
 from xds_server.messages.envoy import (
     Admin,
+    AggregatedConfigSource,
     ApiConfigSource,
     ApiConfigSourceApiType,
     ApiVersion,
@@ -17,6 +18,7 @@ from xds_server.messages.envoy import (
     Bootstrap,
     BootstrapDynamicResources,
     BootstrapStaticResources,
+    ConfigSource,
     CoreRetryPolicy,
     DataSource,
     GrpcService,
@@ -38,7 +40,6 @@ from xds_server.messages.extensions import (
 )
 from xds_server.messages.google import Struct, Value
 from xds_server.resources.overload import RUNTIME, Limits, overload_manager
-from xds_server.resources.sources import FROM_ADS
 from xds_server.resources.static_clusters import grpc_cluster
 
 XDS_CLUSTER = "xds-server"
@@ -53,6 +54,14 @@ RESOLVER = TypedExtensionConfig(
 )
 """A cluster is warm once its name is resolved or is known not to be, and no cluster that comes after it can be sent
 before. So a name server that says nothing is given 3 s: Envoy's own default waits for more than a minute.
+"""
+
+
+UNTIL_TOLD = ConfigSource(
+    ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3, initial_fetch_timeout=timedelta(0)
+)
+"""Envoy is ready when it knows what to listen on. By its own default it is after 30 s, whatever it knows, and whoever
+asks `/ready` would send it requests.
 """
 
 
@@ -121,7 +130,7 @@ def bootstrap(node: ProxyNode) -> dict[str, object]:
         ),
         layered_runtime=RUNTIME if node.limits else None,
         overload_manager=overload_manager(node.limits) if node.limits else None,
-        dynamic_resources=BootstrapDynamicResources(ads_config=ads, cds_config=FROM_ADS, lds_config=FROM_ADS),
+        dynamic_resources=BootstrapDynamicResources(ads_config=ads, cds_config=UNTIL_TOLD, lds_config=UNTIL_TOLD),
     )
     return to_json(type_url(Bootstrap), encode(message))
 
