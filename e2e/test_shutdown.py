@@ -14,6 +14,7 @@ import pytest
 from e2e.support import http2, records
 from e2e.support.client import Client, Reply
 from e2e.support.envoy import Envoy, EnvoyVersion, RunEnvoy
+from e2e.support.pair import Pair, application, pair_of
 from e2e.support.processes import free_ports, wait_until
 from e2e.support.records import Build, Folder
 from e2e.support.server import Mode, Server
@@ -177,6 +178,58 @@ def test_kept_connections_lose_nothing_while_another_gateway_takes_over(shop: Sh
 
     assert code == 0
     assert callers.lost == []
+
+
+@pytest.fixture(scope="module")
+def order(pair: tuple[Mode, EnvoyVersion], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    with pair_of(*pair, tmp_path_factory.mktemp("sidecars")) as ready:
+        yield ready
+
+
+def test_a_sidecar_that_ends_loses_nothing_while_another_instance_takes_over(order: Pair) -> None:
+    """Its instance stays in the records: nobody else tells callers of its end."""
+    with ExitStack() as stack:
+        first = stack.enter_context(application(order.first))
+        ending = stack.enter_context(order.sidecar(order.first, run=True))
+        stack.enter_context(order.instance(order.second))
+        stack.enter_context(order.instance(order.ui))
+        pool = stack.enter_context(ThreadPoolExecutor(CLIENTS + 1))
+        stop = threading.Event()
+        stack.callback(stop.set)
+        slow = pool.submit(called, order.first.inbound, "/hold")
+        wait_until(first.held.is_set, "a request is under way")
+        asking = [pool.submit(statuses, order.ui.outbound, stop) for _ in range(CLIENTS)]
+        wait_until(lambda: ending.total(ANSWERED) > 50, "it is in use")
+        ending.child.signal(signal.SIGTERM)
+        wait_until(lambda: refused(order.first.inbound), "callers are refused")
+        with Client(order.first.outbound) as client:
+            own = client.get("ui", "/")
+        first.let_go.set()
+        code = ending.child.ended()
+        stop.set()
+        found = [status for each in asking for status in each.result(10)]
+
+    assert code == 0
+    assert slow.result() == 200
+    assert own.status == 200, "its application can still call"
+    assert {*found} == {200}
+
+
+ANSWERED = r"^http[.].*inbound[.]downstream_rq_2xx$"
+
+
+def called(port: int, path: str = "/") -> int:
+    with Client(port) as client:
+        return client.get("api", path, [("x-deployment", "order-v1")]).status
+
+
+def statuses(port: int, stop: threading.Event) -> list[int]:
+    """What calls get, over one kept connection, until it is enough."""
+    found = []
+    with Client(port) as client:
+        while not stop.is_set():
+            found.append(client.get("api", "/", [("x-deployment", "order-v1")]).status)
+    return found
 
 
 def ready(envoy: Envoy) -> bool:

@@ -8,6 +8,8 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+from typing_extensions import override
+
 from e2e.support import records
 from e2e.support.envoy import Envoy, EnvoyVersion, RunEnvoy
 from e2e.support.mesh import APP, Place, bootstrap
@@ -35,7 +37,8 @@ class Answering(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"ok")
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+    @override
+    def log_message(self, format: str, *args: object) -> None:
         """It has nothing to say."""
 
 

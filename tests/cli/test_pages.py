@@ -141,7 +141,7 @@ def test_the_demo_tells_of_problems_and_of_their_end() -> None:
     )
     moved = replace(lost, where=Place("release.yaml", 1, 12))
     for before, after in pairwise([(), (lost,), (moved,), ()]):
-        demo._tell_change(console, before, after)
+        demo.tell_change(console, before, after)
 
     assert text.getvalue().splitlines() == [
         "release.yaml:9 (document 1): error: Release/a/b: has weights that sum to 90. Change it. [Weights]",

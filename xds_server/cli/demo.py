@@ -9,11 +9,11 @@ import sys
 import tempfile
 import time
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import uvicorn
 from rich.console import Console
@@ -36,6 +36,11 @@ from xds_server.snapshot import TypeUrl
 
 LOOPBACK = "127.0.0.1"
 START_LIMIT = 20.0
+SOON = ("--file-flush-interval-msec", "50")
+"""Access logs are read along."""
+
+
+ROUTING = (TypeUrl.ROUTES, TypeUrl.VIRTUAL_HOST)
 
 
 class NoDemo(XdsServerError):
@@ -49,10 +54,11 @@ class Live(Nobody):
         self.first = asyncio.Event()
         self._console = console
         self._sent: dict[str, float] = {}
+        self._held: set[str] = set()
 
     @override
     def sent(self, node: Node, send: Send) -> None:
-        if send.type_url == TypeUrl.ROUTES:
+        if send.type_url in ROUTING:
             self._sent[send.nonce] = time.perf_counter()
 
     @override
@@ -60,10 +66,13 @@ class Live(Nobody):
         sent = self._sent.pop(acked.nonce, None)
         if sent is None:
             return
-        if self.first.is_set():
+        names = {each.name for each in acked.resources}
+        if names & self._held:
             milliseconds = (time.perf_counter() - sent) * 1000
             self._console.print(f"[green]live[/]: Envoy took the new routes in {milliseconds:.1f} ms")
-        self.first.set()
+        self._held |= names
+        if acked.type_url == TypeUrl.ROUTES:
+            self.first.set()
 
     @override
     def nacked(self, node: Node, nacked: Nacked) -> None:
@@ -71,10 +80,15 @@ class Live(Nobody):
 
 
 def run_demo(port: int, envoy: str, mode: str) -> int:
+    return until_ended(lambda console: _demo(console, port, find_envoy(envoy), mode))
+
+
+def until_ended(demo: Callable[[Console], Coroutine[Any, Any, None]]) -> int:
+    """The exit code: 0 if it was told to end, 1 if it cannot run here, and why is printed."""
     console = Console(highlight=False, soft_wrap=True)
     code = 0
     try:
-        asyncio.run(_demo(console, port, find_envoy(envoy), mode))
+        asyncio.run(demo(console))
     except* XdsServerError as failures:
         code = 1
         for failure in leaves(failures):
@@ -82,15 +96,22 @@ def run_demo(port: int, envoy: str, mode: str) -> int:
     return code
 
 
-async def _demo(console: Console, port: int, envoy: str, mode: str) -> None:
+def ended_by_signal() -> asyncio.Event:
+    """Set by SIGTERM and by Ctrl-C."""
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    return asked
+
+
+async def _demo(console: Console, port: int, envoy: str, mode: str) -> None:
+    asked = ended_by_signal()
     async with AsyncExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="xds-server-demo-")))
         logs.configure("text", stack.enter_context((home / "server.log").open("w", encoding="utf-8")))
-        gateway = _gateway_port(port)
-        ports = await stack.enter_async_context(_instances())
+        gateway = gateway_port(port)
+        builds = [each for of in INSTANCES.values() for each in of]
+        ports = await stack.enter_async_context(listening({each: Instance(each) for each in builds}))
         folder = home / "records"
         folder.mkdir()
         for name, text in records(gateway, ports).items():
@@ -103,13 +124,13 @@ async def _demo(console: Console, port: int, envoy: str, mode: str) -> None:
         node = replace(gateway_node, mode=mode, id="demo", admin_port=envoy_admin)
         process = await stack.enter_async_context(envoy_process(envoy, node, home))
         await _first_routes(live, process, home)
-        _say(console, Running(gateway, folder, admin, envoy_admin), _beside("xdsctl"))
-        control.follow_problems(lambda before, after: _tell_change(console, sorted(before), sorted(after)))
-        await _ended(asked, process)
+        _say(console, Running(gateway, folder, admin, envoy_admin), beside("xdsctl"))
+        control.follow_problems(lambda before, after: tell_change(console, sorted(before), sorted(after)))
+        await ended(asked, process)
     console.print("ended; nothing is left behind")
 
 
-def _tell_change(console: Console, before: Iterable[Problem], after: Iterable[Problem]) -> None:
+def tell_change(console: Console, before: Iterable[Problem], after: Iterable[Problem]) -> None:
     """A problem that only moved to another line is no news."""
     gone, there = ({_what(each): each for each in problems} for problems in (before, after))
     for what, problem in there.items():
@@ -125,12 +146,12 @@ def _what(problem: Problem) -> tuple[str, str, str]:
 
 
 async def _first_routes(live: Live, process: Process, home: Path) -> None:
-    if not await _ended(live.first, process, START_LIMIT):
+    if not await ended(live.first, process, START_LIMIT):
         said = (home / "envoy.log").read_text("utf-8")[-2000:]
         raise NoDemo(f"Envoy did not start serving. It said:\n{said}")
 
 
-async def _ended(event: asyncio.Event, process: Process, limit: float | None = None) -> bool:
+async def ended(event: asyncio.Event, process: Process, limit: float | None = None) -> bool:
     """Wait for the event, or for Envoy's end; whether it was the event."""
     async with asyncio.TaskGroup() as tasks:
         waiting = {tasks.create_task(event.wait()), tasks.create_task(process.wait())}
@@ -140,7 +161,7 @@ async def _ended(event: asyncio.Event, process: Process, limit: float | None = N
     return event.is_set()
 
 
-def _gateway_port(wanted: int) -> int:
+def gateway_port(wanted: int) -> int:
     try:
         with socket.create_server((LOOPBACK, wanted)) as found:
             port: int = found.getsockname()[1]
@@ -159,15 +180,15 @@ def free_ports(count: int) -> list[int]:
 
 
 @asynccontextmanager
-async def _instances() -> AsyncIterator[dict[str, int]]:
-    """Every build of the shop, listening; where each does."""
+async def listening(instances: Mapping[str, Any]) -> AsyncIterator[dict[str, int]]:
+    """ASGI applications by their builds; where each listens."""
     ports: dict[str, int] = {}
     servers: list[HttpServer] = []
     async with asyncio.TaskGroup() as tasks:
-        for build in (each for builds in INSTANCES.values() for each in builds):
+        for build, instance in instances.items():
             bound = listen(Address(LOOPBACK, 0), "an instance's port")
             ports[build] = bound.getsockname()[1]
-            server = HttpServer(uvicorn.Config(Instance(build), log_config=None, access_log=False, lifespan="off"))
+            server = HttpServer(uvicorn.Config(instance, log_config=None, access_log=False, lifespan="off"))
             servers.append(server)
             tasks.create_task(server.serve([bound]))
         yield ports
@@ -176,13 +197,14 @@ async def _instances() -> AsyncIterator[dict[str, int]]:
 
 
 @asynccontextmanager
-async def envoy_process(binary: str, node: ProxyNode, home: Path) -> AsyncIterator[Process]:
-    """A real Envoy that serves the gateway, with its files in `home`; leaving ends it."""
+async def envoy_process(binary: str, node: ProxyNode, home: Path, stdout: int | None = None) -> AsyncIterator[Process]:
+    """A real Envoy with its files in `home`; leaving ends it. `stdout` None: its log has that, too."""
     config = home / "envoy.json"
     config.write_text(json.dumps(bootstrap(node)), "utf-8")
-    options = ("-c", str(config), "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning")
+    options = ("-c", str(config), "--use-dynamic-base-id", "--concurrency", "1", "-l", "warning", *SOON)
     with (home / "envoy.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(binary, *options, stdout=log, stderr=log, start_new_session=True)
+        out = log if stdout is None else stdout
+        process = await asyncio.create_subprocess_exec(binary, *options, stdout=out, stderr=log, start_new_session=True)
         try:
             yield process
         finally:
@@ -200,7 +222,7 @@ class Running(NamedTuple):
     envoy_admin: int
 
 
-def _beside(program: str) -> str:
+def beside(program: str) -> str:
     """How to call a program that was installed with this one."""
     place = Path(sys.executable).parent / program
     if shutil.which(program) == str(place):

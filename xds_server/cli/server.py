@@ -395,14 +395,19 @@ def demo(
     ] = 10000,
     envoy: EnvoyOption = "",
     mode: Annotated[Mode, typer.Option(help="Which dialect of xDS the Envoy speaks.")] = Mode.DELTA,
+    mesh: Annotated[
+        bool,
+        typer.Option("--mesh", help="An order app in three versions with sidecars, and each request's way drawn."),
+    ] = False,
 ) -> None:
     """Run two versions of a small shop behind a real Envoy, with lines to try. Ctrl-C ends all of it.
 
     Exit code 0: it was told to end; 1: it cannot run here, and why is printed; 2: wrong use.
     """
     from xds_server.cli.demo import run_demo
+    from xds_server.cli.demo_mesh import run_mesh_demo
 
-    sys.exit(run_demo(port, envoy, mode.value))
+    sys.exit((run_mesh_demo if mesh else run_demo)(port, envoy, mode.value))
 
 
 def main() -> None:
