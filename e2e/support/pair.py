@@ -17,8 +17,16 @@ from e2e.support.processes import free_ports
 from e2e.support.records import Folder
 from e2e.support.server import Mode, Server
 
-RETRIES = {"retries": {"attempts": 2, "on": ["connect-failure", "reset", "gateway-error"]}}
-"""A sidecar whose application does not listen answers 503, which is a `gateway-error`."""
+RETRIES = {
+    "retries": {
+        "attempts": 2,
+        "on": ["connect-failure", "reset", "gateway-error"],
+        "budget": {"percent": 100, "minConcurrency": 20},
+    }
+}
+"""A sidecar whose application does not listen answers 503, which is a `gateway-error`. With one of two instances gone,
+half of all requests are tried again: more than the usual budget allows.
+"""
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -68,11 +76,15 @@ def application(place: Place) -> Iterator[Application]:
 
 @dataclass(slots=True)
 class Pair:
-    """`ui` calls `api`, of which there are two instances, `first` and `second`. Only the server runs."""
+    """`ui` calls `api`, of which there are two instances, `first` and `second`. Only the server runs.
+
+    In `order-v1` calls are tried again, in `order-v2` they are not.
+    """
 
     mode: Mode
     version: EnvoyVersion
     directory: Path
+    folder: Folder
     server: Server
     ui: Place
     first: Place
@@ -92,6 +104,10 @@ class Pair:
         with (RunEnvoy if run else Envoy)(self.version, said, self.directory) as envoy:
             yield envoy
 
+    def place(self, *instances: Place) -> None:
+        """The records say that `api` is there, and nowhere else."""
+        self.folder.write("api.yaml", _placed(*instances))
+
     @contextmanager
     def instance(self, place: Place) -> Iterator[Envoy]:
         """A sidecar with its application."""
@@ -106,15 +122,17 @@ def pair_of(mode: Mode, version: EnvoyVersion, directory: Path) -> Iterator[Pair
     ports = iter(free_ports(12))
     places = [Place(build, *(next(ports) for _ in range(4))) for build in ("ui@u1", "api@a1", "api@a1")]
     ui, first, second = places
-    folder.write("builds.yaml", _placed(ui), _placed(first, second))
-    components: dict[str, Any] = {
-        "ui": {"build": "u1", "routes": [{"pathPrefix": "/"}]},
-        "api": {"build": "a1", "policy": RETRIES},
-    }
-    folder.write("v1.yaml", records.deployment(APP, "v1", components))
+    folder.write("ui.yaml", _placed(ui))
+    folder.write("api.yaml", _placed(first, second))
+    for number, policy in {"v1": RETRIES, "v2": {}}.items():
+        components: dict[str, Any] = {
+            "ui": {"build": "u1", "routes": [{"pathPrefix": "/"}]},
+            "api": {"build": "a1", "policy": policy},
+        }
+        folder.write(f"{number}.yaml", records.deployment(APP, number, components))
     with ExitStack() as stack:
         server = stack.enter_context(Server(folder.root, directory))
-        yield Pair(mode, version, directory, server, ui, first, second)
+        yield Pair(mode, version, directory, folder, server, ui, first, second)
 
 
 def _placed(*places: Place) -> records.Document:
