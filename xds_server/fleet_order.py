@@ -10,29 +10,39 @@ an app: `inside` is what its sidecars are told, `outside` what gateways are.
 Who does not answer in `PATIENCE` is waited for no longer, and that is said. What gives only deployments that are ready
 waits for nobody: a release is a change of routes. An app without sidecars has one world.
 
-A branch deployment that is edited is told to everybody at once: under one name there is one map of builds.
+What comes back while it goes has never left. Another deployment under its name comes when it is gone, and what gives
+that one waits; but while gateways still give the old one it is an edit. Edits, as of a branch deployment, are told to
+everybody at once: under one name there is one map of builds.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
+from math import inf
 from typing import NamedTuple, TypeVar
 
 from immutables import Map
 
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
+from xds_server.domain.problems import Place, Problem, Reason, Severity
 from xds_server.graph import builds_of
+from xds_server.records.admitted import Admission
 from xds_server.records.apps import AppSpec
+from xds_server.records.documents import Key
 from xds_server.records.models import AppDeployment, Build, Release
 from xds_server.records.policies import TIMEOUT
+from xds_server.records.wants import place_in
 from xds_server.records.world import AppWorld, build_id
 
 Kept = TypeVar("Kept", Build, AppDeployment, Release)
 
 PATIENCE = 10.0
 """Seconds that a deployment waits for proxies, to come or to go."""
+
+GONE = Place("(gone)")
+"""The place of a record that is in no file any more."""
 
 
 class Phase(StrEnum):
@@ -43,15 +53,17 @@ class Phase(StrEnum):
     DRAINING = "draining"
 
 
-class Late(NamedTuple):
-    """A deployment whose `phase` is over although proxies have not accepted it."""
+class Step(NamedTuple):
+    """A deployment, and a phase of it."""
 
     deployment: Ref
     phase: Phase
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
+class _Progress:
+    """`record` is what comes or goes. `until`: when the phase is over, if nothing ends it before."""
+
     phase: Phase
     record: AppDeployment
     until: float
@@ -62,7 +74,7 @@ class AppOrder:
 
     def __init__(self, app: AppWorld) -> None:
         self.accepted = self.inside = self.outside = app
-        self._steps: dict[Ref, _Step] = {}
+        self._steps: dict[Ref, _Progress] = {}
 
     @property
     def under_way(self) -> bool:
@@ -73,100 +85,132 @@ class AppOrder:
         return frozenset(ref for ref, step in self._steps.items() if step.phase is phase)
 
     @property
-    def held_back(self) -> frozenset[Ref]:
-        """Releases of which gateways are not told yet what their records say."""
-        told = self.outside.releases
-        return frozenset(ref for ref, each in self.accepted.releases.items() if told.get(ref) is not each)
+    def gone_outside(self) -> frozenset[Ref]:
+        """Those that go of which gateways are told no more."""
+        return self.of(Phase.LEAVING).difference(self.outside.deployments)
+
+    @property
+    def held_back(self) -> Mapping[Ref, frozenset[Ref]]:
+        """Releases of which gateways are not told yet what their records say; each with what is not ready for it."""
+        told, coming = self.outside.releases, self._coming
+        return {
+            ref: coming.intersection(given(each))
+            for ref, each in self.accepted.releases.items()
+            if told.get(ref) is not each
+        }
 
     @property
     def wake_at(self) -> float | None:
-        return min((step.until for step in self._steps.values()), default=None)
+        """When the next phase is over."""
+        until = min((step.until for step in self._steps.values()), default=inf)
+        return until if until < inf else None
 
     def accept(self, app: AppWorld, now: float) -> None:
         """This is what the records say now."""
         before, self.accepted = self.accepted, app
         for ref, record in app.deployments.items():
             step = self._steps.get(ref)
-            if step is not None and step.phase is not Phase.APPEARING:
-                self._return(ref, record, step, now)
-            elif ref not in before.deployments:
-                self._steps[ref] = _Step(Phase.APPEARING, record, now + PATIENCE)
-            elif step is not None:
+            if step is None:
+                if ref not in before.deployments:
+                    self._appear(ref, now)
+            elif step.phase is Phase.APPEARING:
                 self._steps[ref] = replace(step, record=record)
+            elif record.spec == step.record.spec or ref in self.outside.deployments:
+                del self._steps[ref]
         for ref, record in before.deployments.items():
             if ref not in app.deployments:
-                self._go(ref, record, now)
+                self._go(ref, record)
         self._settle(now)
 
     def appeared(self, deployments: Iterable[Ref], now: float) -> None:
         """The sidecars beside the builds of these have accepted them."""
-        for ref in deployments:
-            if ref in self._steps and self._steps[ref].phase is Phase.APPEARING:
-                del self._steps[ref]
-        self._settle(now)
+        arrived = self.of(Phase.APPEARING).intersection(deployments)
+        for ref in arrived:
+            del self._steps[ref]
+        if arrived:
+            self._settle(now)
 
     def left(self, deployments: Iterable[Ref], now: float) -> None:
         """The gateways have accepted that these are gone."""
-        for ref in deployments:
-            step = self._steps.get(ref)
-            if step is not None and step.phase is Phase.LEAVING and ref not in self.outside.deployments:
-                self._steps[ref] = _Step(Phase.DRAINING, step.record, now + self._drain(step.record))
-        self._settle(now)
+        gone = self.gone_outside.intersection(deployments)
+        for ref in gone:
+            self._end(ref, now)
+        if gone:
+            self._settle(now)
 
-    def wake(self, now: float) -> list[Late]:
-        """Time has passed: who was too late."""
-        over = [ref for ref, step in self._steps.items() if step.until <= now]
-        late = [Late(ref, step.phase) for ref in over if (step := self._steps[ref]).phase is not Phase.DRAINING]
+    def wake(self, now: float) -> list[Step]:
+        """Time has passed: the steps that are over although proxies may not have accepted them."""
+        over = {ref: step for ref, step in self._steps.items() if step.until <= now}
         for ref in over:
-            step = self._steps.pop(ref)
-            if step.phase is Phase.LEAVING:
-                self._steps[ref] = _Step(Phase.DRAINING, step.record, now + self._drain(step.record))
-        self._settle(now)
-        return late
+            self._end(ref, now)
+        if over:
+            self._settle(now)
+        return [Step(ref, step.phase) for ref, step in over.items() if step.phase is not Phase.DRAINING]
 
-    def _return(self, ref: Ref, record: AppDeployment, step: _Step, now: float) -> None:
-        """It was going. The same one never left; another one under its name has to appear."""
-        if record.spec == step.record.spec:
-            del self._steps[ref]
-        else:
-            self._steps[ref] = _Step(Phase.APPEARING, record, now + PATIENCE)
+    @property
+    def _coming(self) -> frozenset[Ref]:
+        """What the records have and gateways shall not be told of yet."""
+        return frozenset(ref for ref in self._steps if ref in self.accepted.deployments)
 
-    def _go(self, ref: Ref, record: AppDeployment, now: float) -> None:
+    def _appear(self, ref: Ref, now: float) -> None:
+        self._steps[ref] = _Progress(Phase.APPEARING, self.accepted.deployments[ref], now + PATIENCE)
+
+    def _go(self, ref: Ref, record: AppDeployment) -> None:
         step = self._steps.get(ref)
-        if step is not None and step.phase is Phase.APPEARING:
-            # Gateways were never told of it.
-            del self._steps[ref]
-        else:
-            self._steps[ref] = _Step(Phase.LEAVING, record, now + PATIENCE)
+        if step is None:
+            self._steps[ref] = _Progress(Phase.LEAVING, record, inf)
+        elif step.phase is Phase.APPEARING:
+            del self._steps[ref]  # gateways were never told of it
+
+    def _end(self, ref: Ref, now: float) -> None:
+        """Its phase is over. After the last one there may be another deployment under its name."""
+        step = self._steps.pop(ref)
+        if step.phase is Phase.LEAVING:
+            self._steps[ref] = _Progress(Phase.DRAINING, step.record, now + self._drain(step.record))
+        elif step.phase is Phase.DRAINING and ref in self.accepted.deployments:
+            self._appear(ref, now)
 
     def _settle(self, now: float) -> None:
         if not self._steps:
             self.inside = self.outside = self.accepted
             return
-        app = self.accepted
-        releases = dict(self._told_releases())
-        used = {release.refer(name) for release in releases.values() for name in release.spec.deployments}
+        app, coming = self.accepted, self._coming
+        releases = dict(self._told_releases(coming))
+        used = set().union(*map(given, releases.values()))
         going = {ref: step.record for ref, step in self._steps.items() if step.phase is not Phase.APPEARING}
-        coming = self.of(Phase.APPEARING)
         out = {ref: each for ref, each in app.deployments.items() if ref not in coming}
         out |= {ref: record for ref, record in going.items() if ref in used}
-        within = {**going, **app.deployments}
         builds = {**dict(self._kept_builds(going.values())), **app.builds}
-        kept = replace(app, builds=_same(self.inside.builds, builds), releases=_same(self.outside.releases, releases))
-        self.outside = replace(kept, deployments=_same(self.outside.deployments, out))
-        self.inside = replace(kept, deployments=_same(self.inside.deployments, within))
-        for ref, step in list(self._steps.items()):
-            if step.phase is Phase.LEAVING and ref in out:
-                self._steps[ref] = replace(step, until=now + PATIENCE)  # gateways have not been told yet
+        kept = replace(
+            app,
+            builds=_same(app.builds, self.inside.builds, builds),
+            releases=_same(app.releases, self.inside.releases, releases),
+            expired=app.expired | self._kept_expired(releases),
+        )
+        self.inside, self.outside = (
+            replace(kept, deployments=_same(app.deployments, before.deployments, deployments))
+            for before, deployments in ((self.inside, {**app.deployments, **going}), (self.outside, out))
+        )
+        self._begin_to_wait(now)
 
-    def _told_releases(self) -> Iterator[tuple[Ref, Release]]:
+    def _begin_to_wait(self, now: float) -> None:
+        """Gateways have time from when they are told; that is when no release gives it any more."""
+        for ref in self.gone_outside:
+            step = self._steps[ref]
+            if step.until == inf:
+                self._steps[ref] = replace(step, until=now + PATIENCE)
+
+    def _told_releases(self, coming: frozenset[Ref]) -> Iterator[tuple[Ref, Release]]:
         """Those that give only deployments which are ready; of others, what was told before."""
-        coming = self.of(Phase.APPEARING)
         for ref, record in self.accepted.releases.items():
-            found = record if coming.isdisjoint(map(record.refer, record.spec.deployments)) else None
-            found = found or self.outside.releases.get(ref)
+            found = record if coming.isdisjoint(given(record)) else self.outside.releases.get(ref)
             if found is not None:
                 yield ref, found
+
+    def _kept_expired(self, releases: Mapping[Ref, Release]) -> frozenset[tuple[Ref, str]]:
+        """Audiences that had ended in what is still told of a release."""
+        newest = self.accepted.releases
+        return frozenset(each for each in self.outside.expired if releases.get(each[0]) is not newest.get(each[0]))
 
     def _kept_builds(self, going: Iterable[AppDeployment]) -> Iterator[tuple[Ref, Build]]:
         """Where builds run that leave with a deployment: what is under way there shall end well."""
@@ -182,7 +226,27 @@ class AppOrder:
         return longest.total_seconds()
 
 
-def _same(before: Map[Ref, Kept], after: dict[Ref, Kept]) -> Map[Ref, Kept]:
-    """The map from before if nothing in it differs: compile reuses by identity."""
-    same = len(before) == len(after) and all(before.get(ref) is each for ref, each in after.items())
-    return before if same else Map(after)
+def given(release: Release) -> Iterator[Ref]:
+    """The deployments that a release gives."""
+    return map(release.refer, release.spec.deployments)
+
+
+def late_problem(step: Step, who: str, admission: Admission) -> Problem:
+    """`who` has not accepted the step of a deployment, and is waited for no longer."""
+    word, key = step.deployment.word, Key("AppDeployment", step.deployment)
+    if step.phase is Phase.APPEARING:
+        what = f"{who} did not accept {word} in {PATIENCE:.0f} s: gateways give it requests all the same"
+        fix = "Look with xdsctl proxies at what keeps it: until then calls of the deployment may fail there"
+    else:
+        what = f"{who} did not accept in {PATIENCE:.0f} s that {word} is gone: it is drained all the same"
+        fix = "Look with xdsctl proxies at what keeps it: after the drain, requests that it still gives to it fail"
+    where = place_in(admission, key, ("spec",)) if key in admission.in_force else GONE
+    return Problem(where, Reason.LATE_PROXY, what, fix, str(key), Severity.WARNING)
+
+
+def _same(newest: Map[Ref, Kept], before: Map[Ref, Kept], found: Mapping[Ref, Kept]) -> Map[Ref, Kept]:
+    """One of these maps if it has what was found: compile reuses by identity."""
+    for each in (newest, before):
+        if len(each) == len(found) and all(each.get(ref) is record for ref, record in found.items()):
+            return each
+    return Map(found)

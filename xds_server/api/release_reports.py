@@ -52,6 +52,7 @@ class EntryReport(Said):
     last_ack: datetime | None = Field(description="When one last did, until it was live.")
     live: datetime | None = Field(description="When every connected holder had accepted it.")
     ended: datetime | None = Field(description="When it was replaced or removed.")
+    note: str = Field(default="", description="What else became of it: proxies that others waited for in vain.")
     proxies: tuple[ProxyReport, ...] = ()
 
 
@@ -107,6 +108,7 @@ def entry_report(entry: Entry, holders: list[Holder] | None = None) -> EntryRepo
         last_ack=entry.last_ack,
         live=entry.live,
         ended=entry.ended,
+        note=entry.note,
         proxies=tuple(ProxyReport(**each._asdict()) for each in named),
     )
 

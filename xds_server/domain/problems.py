@@ -38,6 +38,7 @@ class Reason(StrEnum):
     EXTENSION_FAILED = "ExtensionFailed"
     OLD_ENVOY = "OldEnvoy"
     NEWER_ENVOY = "NewerEnvoy"
+    LATE_PROXY = "LateProxy"
     EXTENSION_UNUSED = "ExtensionUnused"
     NO_CALLS_RELEASE = "NoCallsRelease"
     NEVER_RETRIED = "NeverRetried"

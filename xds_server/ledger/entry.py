@@ -9,6 +9,8 @@ from xds_server.domain.names import Ref
 
 NAMED = 20
 """Proxies that an entry names; the rest are counted."""
+LONGEST = 400
+"""Characters of a note."""
 
 
 class ProxyState(StrEnum):
@@ -126,6 +128,7 @@ class Entry:
 
     `first_ack` and `last_ack` are of resources that carry it: none, if no proxy had its hosts loaded.
     `refusal`: what is refused, by which record and why, and keeps it from being live now. It is not kept.
+    `note`: what else became of it, such as proxies that others waited for in vain.
     """
 
     number: int
@@ -139,6 +142,7 @@ class Entry:
     end: End | None = None
     summary: Summary = field(default_factory=Summary)
     refusal: str = ""
+    note: str = ""
 
     @property
     def state(self) -> State:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from xds_server.domain.names import Ref
 from xds_server.ledger.carrier import CARRIERS, NOWHERE, UNKNOWN, Carrier
-from xds_server.ledger.entry import End, Entry, Holder, Summary
+from xds_server.ledger.entry import LONGEST, End, Entry, Holder, Summary
 from xds_server.ledger.fleet import Fleet, Refused, Stream
 from xds_server.ledger.standing import Nothing, Refusals
 from xds_server.ledger.tracked import Tracked
@@ -123,6 +123,13 @@ class Ledger:
             for gone in self._begun.values():
                 self._finish(gone.ends(End.REMOVED, now))
             self._begun.clear()
+
+    def note(self, release: Ref, what: str) -> None:
+        """Something that is kept with the content in force, in place of what was noted before."""
+        tracked = self._current.get(release)
+        if tracked is not None:
+            tracked.entry = replace(tracked.entry, note=what[:LONGEST])
+            self._touch(tracked)
 
     def opened(self, number: int, proxy: str, fleet_name: FleetName, now: datetime) -> None:
         """A stream of a proxy: what its client holds is to be learned."""

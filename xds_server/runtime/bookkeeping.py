@@ -50,6 +50,11 @@ class Bookkeeping(Nobody):
         self.began.set()
         self._follow()
 
+    def note(self, release: Ref, what: str) -> None:
+        """Something that is kept with the content in force of a release."""
+        self.ledger.note(release, what)
+        self._follow()
+
     def go_on(self) -> None:
         """Proxies have had the time to come back after a restart."""
         self.ledger.go_on(self._clock())

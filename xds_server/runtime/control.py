@@ -32,7 +32,7 @@ from xds_server.runtime.connected import Connected
 from xds_server.runtime.extending import Extending
 from xds_server.runtime.extensions import Caller, Extender
 from xds_server.runtime.metrics import Metrics
-from xds_server.runtime.ordering import Ordering
+from xds_server.runtime.ordering import Follower, Ordering
 from xds_server.runtime.refusals import Refusals, StandingRefusals
 from xds_server.runtime.worlds import Fleet, GatewayWorlds
 from xds_server.snapshot import Delivery, TypeUrl
@@ -82,9 +82,10 @@ class Control(Caller):
         self.connections = Connections()
         standing = StandingRefusals(self._refusals, self.connections, self.worlds.holds_back, lambda: self._admission)
         self.books = Bookkeeping(store, self.connections, clock, standing)
-        self._ordering = Ordering(self.worlds, self.connections, self._reorder)
+        follower = Follower(self._reorder, self.books.note, self._report_soon)
+        self._ordering = Ordering(self.worlds, self.connections, follower)
         self.worlds.follow_sidecars(lambda: self._tell_sidecars(()))
-        self._late: frozenset[Ref] = frozenset()
+        self._late: dict[Ref, frozenset[Ref]] = {}
         self._found: frozenset[Problem] = frozenset()
         self._problems_changed: Callable[[Set[Problem], Set[Problem]], None] = lambda _before, _after: None
         metrics.trials(lambda: self.worlds.trials)
@@ -106,6 +107,10 @@ class Control(Caller):
         """`hear` is told what was wrong before and is now: at once, and with every change."""
         self._problems_changed = hear
         hear(frozenset(), self._told.findings | self._found)
+
+    def waits_for(self, release: Ref) -> str:
+        """What keeps gateways from being told of a release that is in force; empty if nothing does."""
+        return self._ordering.waits_for(release)
 
     @property
     def observers(self) -> tuple[Observer, ...]:
@@ -195,19 +200,22 @@ class Control(Caller):
         admission, compiled = self._admission, self._compilation
         first = self.waiting_for is not None
         touched = frozenset(admission.world.apps) if first else admission.touched if apps is None else apps
-        self._late = self._late - touched | {app for app in touched if self._is_late(app)}
+        late = {**self._late, **{app: self._late_of(app) for app in touched}}
+        self._late = {app: releases for app, releases in late.items() if releases}
         told = {
             (gateway, delivery): snapshot
             for gateway, parts in compiled.gateways.items()
             for delivery, snapshot in parts.snapshots.items()
         }
-        late = frozenset(release for app in self._late for release in admission.world.app(app).releases)
         changes = () if apps is not None else release_changes(before, admission, touched)
-        self.books.publish(Published(compiled.serial, changes, told, late, complete=first))
+        behind = frozenset[Ref]().union(*self._late.values())
+        self.books.publish(Published(compiled.serial, changes, told, behind, complete=first))
 
-    def _is_late(self, app: Ref) -> bool:
-        """What is told of its releases is not yet all that their records say."""
-        return self._extending.is_late(app) or self._ordering.holds_back(app)
+    def _late_of(self, app: Ref) -> frozenset[Ref]:
+        """Its releases of which is not told yet all that their records say."""
+        if self._extending.is_late(app):
+            return frozenset(self._admission.world.app(app).releases)
+        return self._ordering.held_back(app)
 
     def _log(self, before: World, concerned: list[Ref]) -> None:
         touched = self._admission.touched
@@ -286,7 +294,8 @@ class Control(Caller):
         """Each problem is logged when it comes and when it goes."""
         self._report_is_due = False
         admission = self._admission
-        by_proxies = (*self._refusals.problems(admission), *self._connected.problems(admission))
+        proxies = (self._refusals, self._connected, self._ordering)
+        by_proxies = (problem for each in proxies for problem in each.problems(admission))
         found = self._extending.problems(admission, self._connected.oldest).union(by_proxies)
         if admission.has_problems_of(self._told) and found == self._found:
             return

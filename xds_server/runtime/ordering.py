@@ -1,42 +1,58 @@
 """The fleet order in a running server: it asks the streams who has accepted what, and keeps the time."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from time import monotonic
+from typing import NamedTuple
 
 import structlog
 from typing_extensions import override
 
-from xds_server.domain.names import Ref, ref
-from xds_server.fleet_order import AppOrder, Late, Phase
+from xds_server.domain.names import Ref
+from xds_server.domain.problems import Problem
+from xds_server.fleet_order import AppOrder, Phase, Step, late_problem
 from xds_server.graph import builds_of
-from xds_server.protocol.events import Acked, Nacked, Node
+from xds_server.protocol.events import Acked, Node
+from xds_server.records.admitted import Admission
 from xds_server.records.world import AppWorld, World
+from xds_server.runtime.acceptance import Acceptance
 from xds_server.runtime.observers import Nobody
-from xds_server.runtime.worlds import GatewayWorlds, delivery_of, sidecar_of
-from xds_server.snapshot import Snapshot, TypeUrl
-from xds_server.transport.connections import Connection, Connections
+from xds_server.runtime.worlds import GatewayWorlds
+from xds_server.transport.connections import Connections
 
 log = structlog.get_logger()
 
-ROUTING = (TypeUrl.ROUTES, TypeUrl.VIRTUAL_HOST)
+SHOWN = 3
+"""Proxies that are named where somebody waits for them; the rest are counted."""
+
+
+class Follower(NamedTuple):
+    """Who hears of it. `told`: the worlds of these apps are others than before. `note`: what became of a release.
+    `problems`: they may have changed.
+    """
+
+    told: Callable[[frozenset[Ref]], None]
+    note: Callable[[Ref, str], None]
+    problems: Callable[[], None]
 
 
 class Ordering(Nobody):
-    """The apps of which deployments come or go. `changed` is called when their worlds are others than before.
-
-    Belongs to one event loop.
-    """
+    """The apps of which deployments come or go. Belongs to one event loop."""
 
     def __init__(
-        self, worlds: GatewayWorlds, connections: Connections, changed: Callable[[frozenset[Ref]], None]
+        self,
+        worlds: GatewayWorlds,
+        connections: Connections,
+        follower: Follower,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._worlds = worlds
-        self._connections = connections
-        self._changed = changed
+        self._acceptance = Acceptance(worlds, connections)
+        self._follower = follower
+        self._clock = clock
         self._orders: dict[Ref, AppOrder] = {}
-        self._behind: dict[tuple[Ref, Phase], Connection] = {}
+        self._heard: dict[str, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._check_is_due = False
 
@@ -47,12 +63,14 @@ class Ordering(Nobody):
             order = self._orders.get(app)
             if app in with_sidecars:
                 order = order or AppOrder(before.app(app))
-                order.accept(after.app(app), monotonic())
+                order.accept(after.app(app), self._clock())
                 self._orders[app] = order
             else:
                 self._orders.pop(app, None)
+            self._forget(app, after.app(app))
         self._tidy()
-        self._check_soon()
+        if self._orders:
+            self._check_soon()
 
     def outside(self, world: World) -> World:
         """What gateways are told."""
@@ -62,123 +80,140 @@ class Ordering(Nobody):
         """What sidecars are told."""
         return _with(world, ((app, order.inside) for app, order in self._orders.items()))
 
-    def holds_back(self, app: Ref) -> bool:
-        """Gateways are not told yet what a release of the app says."""
-        return app in self._orders and bool(self._orders[app].held_back)
+    def held_back(self, app: Ref) -> frozenset[Ref]:
+        """Releases of the app of which gateways are not told yet what they say."""
+        return frozenset(self._orders[app].held_back) if app in self._orders else frozenset()
+
+    def waits_for(self, release: Ref) -> str:
+        """What keeps gateways from being told of a release: `waits for sidecar api-1 beside order/api@a2 to accept
+        order-v2`. Empty: nothing does.
+        """
+        found = (order.held_back.get(release, frozenset()) for order in self._orders.values())
+        waits = [self._wait(each) for each in sorted(frozenset[Ref]().union(*found))]
+        return f"waits {' and '.join(waits)}" if waits else ""
+
+    def problems(self, admission: Admission) -> Iterator[Problem]:
+        """Proxies for which nobody waits any more, while they have not accepted what the others have."""
+        for step in self._acceptance:
+            if self._acceptance.is_late(step):
+                yield late_problem(step, few(self._acceptance.owed(step)), admission)
+
+    @override
+    def opened(self, node: Node, mode: str) -> None:
+        self._acceptance.opened(node)
 
     @override
     def acked(self, node: Node, acked: Acked) -> None:
-        self._check_soon()
-
-    @override
-    def nacked(self, node: Node, nacked: Nacked) -> None:
-        self._check_soon()
+        self._hear(node)
 
     @override
     def closed(self, node: Node, mode: str) -> None:
-        self._check_soon()
+        self._hear(node)
+
+    def _hear(self, node: Node) -> None:
+        if self._acceptance.concerns(node):
+            self._heard[node.id] = None
+            self._check_soon()
 
     def _check_soon(self) -> None:
-        if self._orders and not self._check_is_due:
+        """Once the streams have taken in what was heard, and proxies are told what was accepted."""
+        if not self._check_is_due:
             self._check_is_due = True
             asyncio.get_running_loop().call_soon(self._check)
 
     def _check(self) -> None:
         self._check_is_due = False
-        concerned = frozenset(app for app, order in self._orders.items() if self._go_on(app, order))
-        self._tell(concerned)
+        heard, self._heard = self._heard, {}
+        if self._acceptance.look_at(heard):
+            self._follower.problems()
+        self._tell(frozenset(app for app, order in self._orders.items() if self._go_on(app, order)))
 
     def _go_on(self, app: Ref, order: AppOrder) -> bool:
         """Whether proxies have accepted what this app waited for."""
-        before = order.inside, order.outside
-        now = monotonic()
-        order.appeared([each for each in order.of(Phase.APPEARING) if self._has_appeared(order, each)], now)
-        leaving = order.of(Phase.LEAVING).difference(order.outside.deployments)
-        if leaving and not self._are_behind((app, Phase.LEAVING), self._gateways(), self._gateway_is_behind):
-            order.left(leaving, now)
+        before, now = (order.inside, order.outside), self._clock()
+        leaving, appearing = order.gone_outside, order.of(Phase.APPEARING)
+        for each in leaving:
+            self._begin(Step(each, Phase.LEAVING), app, order)
+        for each in appearing:
+            self._begin(Step(each, Phase.APPEARING), app, order)
+        order.left([each for each in leaving if self._acceptance.is_over(Step(each, Phase.LEAVING))], now)
+        order.appeared([each for each in appearing if self._acceptance.is_over(Step(each, Phase.APPEARING))], now)
         return (order.inside, order.outside) != before
 
-    def _has_appeared(self, order: AppOrder, deployment: Ref) -> bool:
-        builds = builds_of(order.accepted.deployments[deployment])
-        beside = (each for each in self._connections if (found := sidecar_of(each.node)) and found.build in builds)
-        return not self._are_behind((deployment, Phase.APPEARING), beside, self._sidecar_is_behind)
-
-    def _are_behind(
-        self, what: tuple[Ref, Phase], proxies: Iterable[Connection], behind: Callable[[Connection], bool]
-    ) -> bool:
-        """Who was behind the last time is asked first: as a rule nobody else has to be."""
-        last = self._behind.pop(what, None)
-        found = last if last is not None and last in self._connections.of(last.node.id) and behind(last) else None
-        found = found or next((each for each in proxies if behind(each)), None)
-        if found is not None:
-            self._behind[what] = found
-        return found is not None
-
-    def _gateways(self) -> Iterator[Connection]:
-        return (each for each in self._connections if sidecar_of(each.node) is None)
-
-    def _sidecar_is_behind(self, proxy: Connection) -> bool:
-        found = sidecar_of(proxy.node)
-        told = self._worlds.told(found) if found is not None else None
-        if told is None:
-            return True
-        return not all(proxy.stream.has(TypeUrl.ROUTES, each) for each in told.of(TypeUrl.ROUTES).values())
-
-    def _gateway_is_behind(self, proxy: Connection) -> bool:
-        """It holds routes that are not the newest ones."""
-        told = self._worlds.told(ref(proxy.node.cluster), delivery_of(proxy.node, proxy.mode))
-        if told is None:
-            return False
-        known = told.known_to(proxy.node.envoy)
-        return any(
-            _newest(known, kind, name) not in (None, held.version)
-            for kind in ROUTING
-            for name, held in proxy.stream.holds(kind).items()
-        )
+    def _begin(self, step: Step, app: Ref, order: AppOrder) -> None:
+        if step not in self._acceptance:
+            comes = order.accepted.deployments.get(step.deployment) if step.phase is Phase.APPEARING else None
+            self._acceptance.begin(step, app, builds_of(comes) if comes is not None else frozenset())
 
     def _tell(self, concerned: frozenset[Ref]) -> None:
         """Say what is new, and come back when the next time is over."""
         self._tidy()
         if concerned:
-            self._changed(concerned)
+            self._follower.told(concerned)
+            self._check_soon()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         times = [order.wake_at for order in self._orders.values() if order.wake_at is not None]
         if times:
-            wait = max(0.0, min(times) - monotonic())
+            wait = max(0.0, min(times) - self._clock())
             self._timer = asyncio.get_running_loop().call_later(wait, self._wake)
 
     def _wake(self) -> None:
-        for app, order in self._orders.items():
-            for late in order.wake(monotonic()):
-                self._report(app, late)
-        self._tell(frozenset(self._orders))
+        concerned = frozenset(app for app, order in self._orders.items() if self._wake_order(app, order))
+        self._tell(concerned)
 
-    def _report(self, app: Ref, late: Late) -> None:
-        behind = self._behind.get((late.deployment if late.phase is Phase.APPEARING else app, late.phase))
-        log.warning(
-            "proxies are late; the others go on",
-            app=app.word,
-            deployment=late.deployment.word,
-            phase=late.phase.value,
-            proxy=behind.node.id if behind else None,
-        )
+    def _wake_order(self, app: Ref, order: AppOrder) -> bool:
+        before, held = (order.inside, order.outside), order.held_back
+        for step in order.wake(self._clock()):
+            self._begin(step, app, order)
+            if self._acceptance.give_up(step):
+                self._report(app, step, [each for each, waits in held.items() if step.deployment in waits])
+        return (order.inside, order.outside) != before
+
+    def _report(self, app: Ref, step: Step, releases: Iterable[Ref]) -> None:
+        who = few(self._acceptance.owed(step))
+        word = step.deployment.word
+        log.warning("proxies are late; the others go on", app=app.word, deployment=word, phase=step.phase, proxies=who)
+        for release in sorted(releases):
+            self._follower.note(release, f"did not wait any longer for {who} to accept {word}")
+        self._follower.problems()
+
+    def _wait(self, deployment: Ref) -> str:
+        who = self._acceptance.owed(Step(deployment, Phase.APPEARING))
+        if who:
+            return f"for {few(who)} to accept {deployment.word}"
+        return f"until the {deployment.word} that was there before is gone"
+
+    def _forget(self, app: Ref, after: AppWorld) -> None:
+        """The app's records are others: ask anew. Of who is late that is no news."""
+        for step in self._acceptance:
+            comes = step.phase is Phase.APPEARING and step.deployment in after.deployments
+            if self._acceptance.app_of(step) == app and not (self._acceptance.is_late(step) and comes):
+                self._acceptance.forget(step)
 
     def _tidy(self) -> None:
         for app in [app for app, order in self._orders.items() if not order.under_way]:
             del self._orders[app]
-        live = {*self._orders, *(each for order in self._orders.values() for each in order.of(Phase.APPEARING))}
-        self._behind = {what: proxy for what, proxy in self._behind.items() if what[0] in live}
+        for step in self._acceptance:
+            if not self._matters(step):
+                self._acceptance.forget(step)
+
+    def _matters(self, step: Step) -> bool:
+        """Somebody waits for it, or is late while that makes a difference."""
+        order = self._orders.get(self._acceptance.app_of(step))
+        if order is not None and step.deployment in order.of(step.phase):
+            return True
+        draining = order is not None and step.deployment in order.of(Phase.DRAINING)
+        return self._acceptance.is_late(step) and (step.phase is Phase.APPEARING or draining)
+
+
+def few(names: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _with(world: World, apps: Iterable[tuple[Ref, AppWorld]]) -> World:
     others = [(app, each) for app, each in apps if each is not world.apps.get(app)]
     return replace(world, apps=world.apps.update(others)) if others else world
-
-
-def _newest(told: Snapshot, kind: TypeUrl, name: str) -> str | None:
-    found = told.find(kind, name)
-    if found is not None and found.exact is not None and found.name != name:
-        found = found.exact(name)
-    return None if found is None else found.version

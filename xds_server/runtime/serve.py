@@ -104,7 +104,10 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         everyone = Everyone(metrics, *control.observers, proxies, *observers)
         xds = XdsServer(control.worlds, everyone, control.connections)
         port = await _start(xds, settings)
-        more = releases_api(Waiting(control.books, lambda: control.admission), _turn), proxies_api(proxies)
+        more = (
+            releases_api(Waiting(control.books, lambda: control.admission, control.waits_for), _turn),
+            proxies_api(proxies),
+        )
         admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: _standing(control), more))
         log.info(
             "serving",

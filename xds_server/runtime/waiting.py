@@ -35,11 +35,14 @@ NOT_YET = "it has not come into force yet"
 
 
 class Waiting(Books):
-    """The ledger for those who ask. `admission` is what is in force and held back now."""
+    """The ledger for those who ask. `admission` is what is in force and held back now, `waits_for` what keeps gateways
+    from being told of a release that is in force.
+    """
 
-    def __init__(self, books: Bookkeeping, admission: Callable[[], Admission]) -> None:
+    def __init__(self, books: Bookkeeping, admission: Callable[[], Admission], waits_for: Callable[[Ref], str]) -> None:
         self._books = books
         self._admission = admission
+        self._waits_for = waits_for
 
     @property
     @override
@@ -111,7 +114,8 @@ class Waiting(Books):
                 Verdict.SUPERSEDED, f"entry {question.entry} is so old that it is forgotten", question, None
             )
         verdict = Verdict.LIVE if entry.live else VERDICTS[entry.state]
-        return self._said(verdict, self._why(entry), question, entry)
+        held_back = self._waits_for(entry.release) if verdict is Verdict.PENDING else ""
+        return self._said(verdict, held_back or self._why(entry), question, entry)
 
     def _newest(self, question: Question, current: Entry | None) -> Answer:
         """Of what its records say, if that is held back; else of what is in force."""

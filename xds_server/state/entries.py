@@ -50,11 +50,14 @@ def row_of(entry: Entry) -> tuple[object, ...]:
     times = (entry.accepted, entry.first_ack, entry.last_ack, entry.live, entry.ended)
     end = entry.end.value if entry.end else None
     who = (entry.number, *entry.release, entry.content)
-    return (*who, *map(_written, times), end, json.dumps(_summary_data(entry.summary), ensure_ascii=False))
+    said = _summary_data(entry.summary) | ({"note": entry.note} if entry.note else {})
+    return (*who, *map(_written, times), end, json.dumps(said, ensure_ascii=False))
 
 
 def entry_in(row: Sequence[Any]) -> Entry:
     number, namespace, name, content, accepted, first_ack, last_ack, live, ended, end, summary = row
+    said = json.loads(summary)
+    note = said.pop("note", "")
     return Entry(
         number,
         Ref(namespace, name),
@@ -65,7 +68,8 @@ def entry_in(row: Sequence[Any]) -> Entry:
         live=_read(live),
         ended=_read(ended),
         end=End(end) if end else None,
-        summary=_summary(json.loads(summary)),
+        summary=_summary(said),
+        note=note,
     )
 
 

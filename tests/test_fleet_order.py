@@ -1,0 +1,450 @@
+"""Who hears of a deployment when: stories, and laws over any sequence of events."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from immutables import Map
+
+from tests.records import folder
+from tests.records.folder import Server
+from xds_server.domain.names import Ref
+from xds_server.fleet_order import PATIENCE, AppOrder, Phase, Step, given, late_problem
+from xds_server.graph import builds_of
+from xds_server.records.models import App, AppDeployment, Build, Release
+from xds_server.records.world import AppWorld, build_id
+
+APP = Ref("default", "shop")
+DRAIN = 30.0
+
+
+def ref(name: str) -> Ref:
+    return Ref("default", name)
+
+
+def refs(*names: str) -> frozenset[Ref]:
+    return frozenset(map(ref, names))
+
+
+def deployment(name: str, build: str = "b1", timeout: str | None = None) -> AppDeployment:
+    policy = {"policy": {"timeout": timeout}} if timeout else {}
+    web = {"build": build, "routes": folder.ROUTES, **policy}
+    return AppDeployment.model_validate(json.loads(folder.deployment(name, components={"web": web})))
+
+
+def release(name: str, *to: str) -> Release:
+    default = [{"deployment": each, "weight": 100 if index == 0 else 0} for index, each in enumerate(to)]
+    return Release.model_validate(json.loads(folder.release(name, f"{name}.test", default=default)))
+
+
+def build(name: str, of: str) -> Build:
+    return Build.model_validate(json.loads(folder.build(name, of)))
+
+
+def app(drain: float) -> App:
+    return App.model_validate(json.loads(folder.record("App", "shop", {"drain": f"{drain:g}s"})))
+
+
+def world(*records: Any) -> AppWorld:
+    def of(kind: type) -> Map[Ref, Any]:
+        return Map({each.ref: each for each in records if isinstance(each, kind)})
+
+    settings = next((each for each in records if isinstance(each, App)), None)
+    return AppWorld(APP, of(Build), of(AppDeployment), of(Release), settings)
+
+
+V1, V2, V3 = deployment("v1", "b1"), deployment("v2", "b2"), deployment("v3", "b3")
+B1, B2 = build("web-1", "b1"), build("web-2", "b2")
+
+
+class Story:
+    """An order, and a clock. It begins with v1, released, everywhere."""
+
+    def __init__(self, *more: Any) -> None:
+        self.now = 100.0
+        self.order = AppOrder(world(V1, B1, release("shop", "v1"), *more))
+
+    def says(self, *records: Any) -> None:
+        self.order.accept(world(*records), self.now)
+
+    def waits(self, seconds: float) -> list[Step]:
+        self.now += seconds
+        return self.order.wake(self.now)
+
+    def sidecars_accept(self, *names: str) -> None:
+        self.order.appeared(refs(*names), self.now)
+
+    def gateways_accept(self, *names: str) -> None:
+        self.order.left(refs(*names), self.now)
+
+    @property
+    def told(self) -> tuple[str, str, str]:
+        """The deployments inside, those outside, and what the release gives."""
+        inside, outside = self.order.inside, self.order.outside
+        assert inside.releases is outside.releases
+        gives = outside.releases.get(ref("shop"))
+        return _names(inside.deployments), _names(outside.deployments), _names(given(gives)) if gives else ""
+
+
+def _names(found: Iterable[Ref]) -> str:
+    return " ".join(sorted(each.name for each in found))
+
+
+def test_it_comes_inside_first_and_what_gives_it_waits_for_it() -> None:
+    story = Story()
+    story.says(V1, V2, B1, B2, release("shop", "v2"))
+    assert story.told == ("v1 v2", "v1", "v1")
+    assert story.order.held_back == {ref("shop"): refs("v2")}
+    assert story.order.wake_at == story.now + PATIENCE
+
+    story.sidecars_accept("v2")
+    assert story.told == ("v1 v2", "v1 v2", "v2")
+    assert story.order.held_back == {}
+    assert story.order.inside is story.order.outside is story.order.accepted
+    assert story.order.wake_at is None
+
+
+def test_it_goes_outside_first_and_is_drained() -> None:
+    story = Story(V2, B2)
+    story.says(V1, B1, release("shop", "v1"))
+    assert story.told == ("v1 v2", "v1", "v1")
+    assert ref("web-2") in story.order.inside.builds, "what is under way there ends well"
+
+    story.gateways_accept("v2")
+    assert story.waits(DRAIN - 1) == []
+    assert story.told == ("v1 v2", "v1", "v1")
+    assert ref("web-2") in story.order.inside.builds
+
+    assert story.waits(1) == [], "the end of a drain is nobody's fault"
+    assert story.told == ("v1", "v1", "v1")
+    assert story.order.inside is story.order.accepted
+
+
+def test_who_does_not_answer_is_waited_for_no_longer() -> None:
+    story = Story()
+    story.says(V1, V2, B1, B2, release("shop", "v2"))
+    assert story.waits(PATIENCE - 1) == []
+    assert story.waits(1) == [Step(ref("v2"), Phase.APPEARING)]
+    assert story.told == ("v1 v2", "v1 v2", "v2")
+
+    story.says(V1, B1, release("shop", "v1"))
+    assert story.waits(PATIENCE) == [Step(ref("v2"), Phase.LEAVING)]
+    assert story.told == ("v1 v2", "v1", "v1"), "it is drained all the same"
+    story.waits(DRAIN)
+    assert story.told == ("v1", "v1", "v1")
+
+
+def test_what_gateways_still_give_stays_there_and_waits_without_end() -> None:
+    """v1 is given until v2 has appeared: only from then on gateways can have accepted that v1 is gone."""
+    story = Story()
+    story.says(V2, B2, release("shop", "v2"))
+    assert story.told == ("v1 v2", "v1", "v1")
+    story.gateways_accept("v1")
+    story.waits(PATIENCE - 1)
+    story.says(V2, V3, B2, release("shop", "v2", "v3"))
+    assert story.waits(1) == [Step(ref("v2"), Phase.APPEARING)]
+    assert story.told == ("v1 v2 v3", "v1 v2", "v1"), "v3 is given, too"
+
+    story.sidecars_accept("v3")
+    assert story.told == ("v1 v2 v3", "v2 v3", "v2 v3")
+    assert story.waits(PATIENCE - 1) == []
+    story.gateways_accept("v1")
+    story.waits(DRAIN)
+    assert story.told == ("v2 v3", "v2 v3", "v2 v3")
+
+
+def test_what_gives_only_what_is_ready_waits_for_nobody() -> None:
+    story = Story(V2, B2)
+    story.says(V1, V2, V3, B1, B2, release("shop", "v2"), release("other", "v3"))
+    assert story.told == ("v1 v2 v3", "v1 v2", "v2")
+    assert story.order.held_back == {ref("other"): refs("v3")}
+
+
+def test_what_comes_and_goes_before_it_arrived_is_gone_at_once() -> None:
+    story = Story()
+    story.says(V1, V2, B1, release("shop", "v1"))
+    story.says(V1, B1, release("shop", "v1"))
+    assert story.told == ("v1", "v1", "v1")
+    assert not story.order.under_way
+
+
+@pytest.mark.parametrize("accepted", [False, True], ids=["leaving", "draining"])
+def test_the_same_one_that_comes_back_has_never_left(*, accepted: bool) -> None:
+    story = Story(V2, B2)
+    story.says(V1, B1, release("shop", "v1"))
+    if accepted:
+        story.gateways_accept("v2")
+    story.says(V1, deployment("v2", "b2"), B1, B2, release("shop", "v2"))
+    assert story.told == ("v1 v2", "v1 v2", "v2")
+    assert not story.order.under_way
+
+
+def test_another_one_under_its_name_comes_when_it_is_gone() -> None:
+    story = Story(V2, B2)
+    again = deployment("v2", "b3")
+    story.says(V1, B1, release("shop", "v1"))
+    story.says(V1, again, B1, release("shop", "v2"))
+    assert story.told == ("v1 v2", "v1", "v1")
+    assert story.order.inside.deployments[ref("v2")] is V2
+
+    story.gateways_accept("v2")
+    story.sidecars_accept("v2")
+    story.waits(DRAIN - 1)
+    assert story.order.inside.deployments[ref("v2")] is V2
+    assert story.order.held_back == {ref("shop"): refs("v2")}
+
+    story.waits(1)
+    assert story.order.inside.deployments[ref("v2")] is again
+    assert story.told == ("v1 v2", "v1", "v1")
+    story.sidecars_accept("v2")
+    assert story.told == ("v1 v2", "v1 v2", "v2")
+
+
+def test_while_it_is_still_given_another_one_under_its_name_is_an_edit() -> None:
+    """Else each would wait for the other: the name to be free, and the release that gives it."""
+    story = Story()
+    story.says(V2, release("shop", "v2"))
+    again = deployment("v1", "b3")
+    story.says(again, V2, release("shop", "v1"))
+    assert story.told == ("v1 v2", "v1", "v1")
+    assert story.order.outside.deployments[ref("v1")] is again
+
+
+def test_an_edit_is_told_to_everybody_at_once() -> None:
+    story, edited = Story(), deployment("v1", "b2")
+    story.says(edited, V2, B1, B2, release("shop", "v1"))
+    assert story.order.inside.deployments[ref("v1")] is story.order.outside.deployments[ref("v1")] is edited
+
+
+@pytest.mark.parametrize(
+    ("settings", "timeout", "drain"),
+    [
+        pytest.param([], None, 30, id="30 s if nothing is said"),
+        pytest.param([app(2)], None, 15, id="not shorter than the usual timeout"),
+        pytest.param([app(2)], "5s", 5, id="nor than the one that is written"),
+        pytest.param([app(60)], "5s", 60, id="as long as is said"),
+        pytest.param([app(20)], "90s", 90, id="but for longer timeouts"),
+    ],
+)
+def test_a_drain_is_as_long_as_what_it_waits_for(settings: list[App], timeout: str | None, drain: float) -> None:
+    story = Story(deployment("v2", "b2", timeout), *settings)
+    story.says(V1, release("shop", "v1"), *settings)
+    story.gateways_accept("v2")
+    assert story.order.wake_at == story.now + drain
+
+
+def test_an_audience_that_ended_does_not_come_back_while_its_release_waits() -> None:
+    ended = frozenset([(ref("shop"), "acme")])
+    story = Story()
+    before = story.order.accepted
+    story.order = AppOrder(AppWorld(APP, before.builds, before.deployments, before.releases, None, ended))
+    story.says(V1, V2, B1, B2, release("shop", "v2"))
+    assert story.order.outside.expired == story.order.inside.expired == ended
+    story.sidecars_accept("v2")
+    assert story.order.outside.expired == frozenset()
+
+
+def test_maps_that_say_the_same_are_the_same() -> None:
+    """Compile does again what differs, by identity."""
+    story = Story()
+    story.says(V1, V2, B1, B2, release("shop", "v1"))
+    order = story.order
+    assert order.inside.deployments is order.accepted.deployments
+    assert order.inside.builds is order.outside.builds is order.accepted.builds
+    assert order.inside.releases is order.outside.releases is order.accepted.releases
+    before = order.inside, order.outside
+    order.appeared([], story.now)
+    order.left(refs("v1"), story.now)
+    order.wake(story.now)
+    assert (order.inside, order.outside) == before, "nothing happened"
+
+
+def test_who_is_late_is_a_warning_at_the_deployment() -> None:
+    admission = Server(folder.SHOP).admission
+    comes = late_problem(Step(ref("v2"), Phase.APPEARING), "sidecar web-2-a beside shop/web@b2", admission)
+    assert str(comes) == (
+        "v2.yaml:1 (document 1): warning: AppDeployment/default/v2: sidecar web-2-a beside shop/web@b2 did not accept "
+        "v2 in 10 s: gateways give it requests all the same. Look with xdsctl proxies at what keeps it: until then "
+        "calls of the deployment may fail there. [LateProxy]"
+    )
+    server = Server(folder.SHOP)
+    server.hears({"v2.yaml": None})
+    goes = late_problem(Step(ref("v2"), Phase.LEAVING), "gateway edge-1 of edge", server.admission)
+    assert str(goes) == (
+        "(gone): warning: AppDeployment/default/v2: gateway edge-1 of edge did not accept in 10 s that v2 is gone: it "
+        "is drained all the same. Look with xdsctl proxies at what keeps it: after the drain, requests that it still "
+        "gives to it fail. [LateProxy]"
+    )
+
+
+NAMES, BUILDS = ("v1", "v2", "v3"), ("b1", "b2", "b3")
+SOME = st.sets(st.sampled_from(NAMES), min_size=1).map(sorted)
+DRAINS = {None: 30.0, 1: 15.0, 40: 40.0}
+"""Seconds by what the App says: no timeout is longer than 15."""
+
+
+@dataclass
+class Seen:
+    """What an onlooker knows of a deployment that is inside. `drained`: when it may leave."""
+
+    record: AppDeployment
+    since: float
+    was_outside: bool = False
+    gone_outside: float | None = None
+    drained: float | None = None
+
+
+class Laws(RuleBasedStateMachine):
+    """Records change as admission lets them, proxies accept, time passes: in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.drain: int | None = None
+        self.deployments: dict[str, AppDeployment] = {}
+        self.releases: dict[str, Release] = {}
+        self.builds: dict[str, Build] = {}
+        self.order = AppOrder(world())
+        self.seen: dict[Ref, Seen] = {}
+
+    @rule(name=st.sampled_from(NAMES), of=st.sampled_from(BUILDS), told=st.booleans())
+    def deploy(self, *, name: str, of: str, told: bool) -> None:
+        """Or edit what is there: a branch deployment."""
+        self.deployments[name] = deployment(name, of)
+        self._say(told=told)
+
+    @rule(name=st.sampled_from(NAMES), told=st.booleans())
+    def delete(self, *, name: str, told: bool) -> None:
+        if not any(ref(name) in given(each) for each in self.releases.values()):
+            self.deployments.pop(name, None)
+            self._say(told=told)
+
+    @rule(name=st.sampled_from(["r1", "r2"]), to=SOME, told=st.booleans())
+    def release(self, *, name: str, to: list[str], told: bool) -> None:
+        there = [each for each in to if each in self.deployments]
+        if there:
+            self.releases[name] = release(name, *there)
+            self._say(told=told)
+
+    @rule(name=st.sampled_from(["r1", "r2"]), told=st.booleans())
+    def unrelease(self, *, name: str, told: bool) -> None:
+        self.releases.pop(name, None)
+        self._say(told=told)
+
+    @rule(of=st.sampled_from(BUILDS), told=st.booleans())
+    def place_or_not(self, *, of: str, told: bool) -> None:
+        if self.builds.pop(of, None) is None:
+            self.builds[of] = build(f"web-{of}", of)
+        self._say(told=told)
+
+    @rule(drain=st.sampled_from(list(DRAINS)))
+    def set_drain(self, drain: int | None) -> None:
+        self.drain = drain
+        self._say(told=True)
+
+    @rule(names=SOME)
+    def sidecars_accept(self, names: list[str]) -> None:
+        before = self.order.inside.deployments
+        self.order.appeared(refs(*names), self.now)
+        self._look(accepted={each for each in refs(*names) if each in before})
+
+    @rule(names=SOME)
+    def gateways_accept(self, names: list[str]) -> None:
+        for seen in self._gone(names):
+            seen.drained = self.now + DRAINS[self.drain]
+        self.order.left(refs(*names), self.now)
+        self._look()
+
+    @rule(seconds=st.sampled_from([1.0, 5.0, 10.0, 15.0, 30.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def wake(self) -> None:
+        for seen in self._gone(NAMES):
+            if seen.gone_outside is not None and self.now >= seen.gone_outside + PATIENCE:
+                seen.drained = self.now + DRAINS[self.drain]
+        self.order.wake(self.now)
+        self._look()
+
+    @invariant()
+    def a_release_gives_what_gateways_have(self) -> None:
+        outside = self.order.outside
+        assert all(each in outside.deployments for record in outside.releases.values() for each in given(record))
+        assert self.order.inside.releases is outside.releases
+
+    @invariant()
+    def what_gives_only_what_is_ready_is_told(self) -> None:
+        accepted, outside = self.order.accepted, self.order.outside
+        for name, record in accepted.releases.items():
+            ready = all(outside.deployments.get(each) is accepted.deployments[each] for each in given(record))
+            assert (outside.releases.get(name) is record) == ready
+            assert bool(self.order.held_back.get(name)) != ready
+
+    @invariant()
+    def nothing_is_under_way_without_an_end(self) -> None:
+        order = self.order
+        assert order.under_way == (order.wake_at is not None)
+        assert order.under_way or order.inside is order.outside is order.accepted
+
+    def teardown(self) -> None:
+        """It always ends."""
+        for _ in range(4 * len(NAMES)):
+            if self.order.wake_at is not None:
+                self.now = max(self.now, self.order.wake_at)
+                self.wake()
+        assert not self.order.under_way
+
+    def _say(self, *, told: bool) -> None:
+        """Records may change together."""
+        if told:
+            settings = [] if self.drain is None else [app(self.drain)]
+            before = self.order.inside
+            self.order.accept(
+                world(*self.deployments.values(), *self.releases.values(), *self.builds.values(), *settings), self.now
+            )
+            self._look()
+            self._look_at_placements(before)
+
+    def _gone(self, names: Iterable[str]) -> list[Seen]:
+        """Of these, those that gateways have been told of no more, but have not accepted so."""
+        found = [self.seen[each] for each in refs(*names) if each in self.seen]
+        return [each for each in found if each.gone_outside is not None and each.drained is None]
+
+    def _look(self, accepted: Iterable[Ref] = ()) -> None:
+        inside, outside = self.order.inside.deployments, self.order.outside.deployments
+        assert set(outside) <= set(inside)
+        for name, seen in list(self.seen.items()):
+            record = inside.get(name)
+            if record is not None and (record.spec == seen.record.spec or name in outside):
+                continue
+            if not seen.was_outside and record is not None:
+                seen.record = record  # changed before it arrived
+                continue
+            assert not seen.was_outside or (seen.drained is not None and seen.drained <= self.now)
+            del self.seen[name]
+        for name, record in inside.items():
+            seen = self.seen.setdefault(name, Seen(record, self.now))
+            if name in outside:
+                ready = name in accepted or self.now >= seen.since + PATIENCE
+                assert seen.was_outside or ready
+                self.seen[name] = Seen(record, seen.since, was_outside=True)
+            elif seen.was_outside and seen.gone_outside is None:
+                seen.gone_outside = self.now
+
+    def _look_at_placements(self, before: AppWorld) -> None:
+        """Where a build runs that goes with a deployment is known as long as that is inside."""
+        order = self.order
+        kept = {each for name, record in order.inside.deployments.items() for each in builds_of(record)}
+        live = {each for record in order.accepted.deployments.values() for each in builds_of(record)}
+        for name, record in before.builds.items():
+            if build_id(record) in kept - live:
+                assert name in order.inside.builds
+                assert name in order.outside.builds
+
+
+TestLaws = Laws.TestCase

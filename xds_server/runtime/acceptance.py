@@ -1,0 +1,147 @@
+"""Who has not accepted yet that a deployment comes or goes: asked when proxies say something, and only of those."""
+
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass
+
+from xds_server.domain.builds import BuildId
+from xds_server.domain.names import Ref, ref
+from xds_server.domain.sidecars import Sidecar
+from xds_server.fleet_order import Phase, Step
+from xds_server.protocol.events import Node
+from xds_server.runtime.worlds import GatewayWorlds, delivery_of, sidecar_of
+from xds_server.snapshot import Snapshot, TypeUrl
+from xds_server.transport.connections import Connection, Connections
+
+ROUTING = (TypeUrl.ROUTES, TypeUrl.VIRTUAL_HOST)
+
+
+@dataclass(slots=True)
+class Owed:
+    """The node ids of proxies that have not accepted a step. `late`: nobody waits for them any more."""
+
+    app: Ref
+    builds: Set[BuildId]
+    proxies: dict[str, None]
+    late: bool = False
+
+
+class Acceptance:
+    """Of a proxy on several streams the newest tells what it holds.
+
+    What a proxy has accepted of a step stays accepted: worlds that follow have it too. So each is asked once when the
+    step begins, and then when it says something.
+    """
+
+    def __init__(self, worlds: GatewayWorlds, connections: Connections) -> None:
+        self._worlds = worlds
+        self._connections = connections
+        self._owed: dict[Step, Owed] = {}
+
+    def __contains__(self, step: Step) -> bool:
+        return step in self._owed
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(list(self._owed))
+
+    def begin(self, step: Step, app: Ref, builds: Set[BuildId] = frozenset()) -> None:
+        """Proxies have been told of it. `builds` are those of a deployment that comes."""
+        owed = self._owed[step] = Owed(app, builds, {})
+        proxies = dict.fromkeys(each.node.id for each in self._connections if _owes(step, owed, each.node))
+        owed.proxies = self._behind(proxies)
+
+    def forget(self, step: Step) -> None:
+        self._owed.pop(step, None)
+
+    def opened(self, node: Node) -> None:
+        """A proxy that comes meanwhile may hold what there was before."""
+        for step, owed in self._owed.items():
+            if not owed.late and _owes(step, owed, node) and not self._worlds.objection(node):
+                owed.proxies[node.id] = None
+
+    def concerns(self, node: Node) -> bool:
+        """Something waits for this proxy."""
+        return any(node.id in owed.proxies for owed in self._owed.values())
+
+    def look_at(self, proxies: Iterable[str]) -> bool:
+        """These have said something; whether that is news of any who is late."""
+        caught_up = [each for each in proxies if not self._is_behind(each)]
+        found = False
+        for owed in self._owed.values():
+            before = len(owed.proxies)
+            for each in caught_up:
+                owed.proxies.pop(each, None)
+            found |= owed.late and len(owed.proxies) < before
+        return found
+
+    def is_over(self, step: Step) -> bool:
+        """Everybody has accepted it."""
+        return step in self._owed and not self._owed[step].proxies
+
+    def give_up(self, step: Step) -> bool:
+        """Nobody waits for it any more; whether there is a proxy that has not accepted it."""
+        owed = self._owed[step]
+        owed.proxies = self._behind(owed.proxies)
+        owed.late = bool(owed.proxies)
+        return owed.late
+
+    def owed(self, step: Step) -> list[str]:
+        """Who has not accepted it, as an operator knows them."""
+        owed = self._owed.get(step)
+        return [self._name(each) for each in owed.proxies] if owed is not None else []
+
+    def app_of(self, step: Step) -> Ref:
+        return self._owed[step].app
+
+    def is_late(self, step: Step) -> bool:
+        """Somebody has not accepted it for whom nobody waits any more."""
+        return self._owed[step].late and bool(self._owed[step].proxies)
+
+    def _name(self, proxy: str) -> str:
+        node = self._connections.of(proxy)[-1].node
+        beside = sidecar_of(node)
+        return f"sidecar {proxy} beside {beside.word}" if beside is not None else f"gateway {proxy} of {node.cluster}"
+
+    def _behind(self, proxies: Iterable[str]) -> dict[str, None]:
+        return dict.fromkeys(each for each in proxies if self._is_behind(each))
+
+    def _is_behind(self, proxy: str) -> bool:
+        """What is told nothing waits for nothing."""
+        streams = self._connections.of(proxy)
+        if not streams or self._worlds.objection(streams[-1].node):
+            return False
+        newest = streams[-1]
+        beside = sidecar_of(newest.node)
+        return self._gateway_is_behind(newest) if beside is None else self._sidecar_is_behind(newest, beside)
+
+    def _sidecar_is_behind(self, proxy: Connection, beside: Sidecar) -> bool:
+        """It does not have all of its routes as they are now: they come after what they need."""
+        told = self._worlds.told(beside)
+        if told is None:
+            return True
+        known = told.known_to(proxy.node.envoy)
+        return not all(proxy.stream.has(TypeUrl.ROUTES, each) for each in known.of(TypeUrl.ROUTES).values())
+
+    def _gateway_is_behind(self, proxy: Connection) -> bool:
+        """It holds routes that are not the newest ones."""
+        told = self._worlds.told(ref(proxy.node.cluster), delivery_of(proxy.node, proxy.mode))
+        if told is None:
+            return False
+        known = told.known_to(proxy.node.envoy)
+        return any(
+            _newest(known, kind, name) not in (None, held.version)
+            for kind in ROUTING
+            for name, held in proxy.stream.holds(kind).items()
+        )
+
+
+def _owes(step: Step, owed: Owed, node: Node) -> bool:
+    """To come, a deployment waits for those beside its builds; to go, for gateways."""
+    found = sidecar_of(node)
+    return found is None if step.phase is Phase.LEAVING else found is not None and found.build in owed.builds
+
+
+def _newest(told: Snapshot, kind: TypeUrl, name: str) -> str | None:
+    found = told.find(kind, name)
+    if found is not None and found.exact is not None and found.name != name:
+        found = found.exact(name)
+    return None if found is None else found.version
