@@ -1,0 +1,356 @@
+"""The fleet order among proxies: who is asked, when, and what is said of those who do not answer."""
+
+import asyncio
+from typing import Any
+
+from immutables import Map
+from structlog.testing import capture_logs
+from typing_extensions import override
+
+from tests.records.folder import SHOP, Server
+from tests.test_fleet_order import APP, B1, B2, DRAIN, V1, V2, deployment, ref, refs, release, world
+from xds_server.domain.builds import BuildId
+from xds_server.domain.names import Ref
+from xds_server.domain.sidecars import Sidecar
+from xds_server.fleet_order import PATIENCE
+from xds_server.protocol.events import Acked, Node
+from xds_server.protocol.sotw import SotwStream
+from xds_server.records.world import World
+from xds_server.runtime.ordering import Follower, Ordering, few
+from xds_server.runtime.worlds import Fleet, GatewayWorlds
+from xds_server.snapshot import Delivery, Resource, Snapshot, TypeUrl
+from xds_server.transport.connections import Connection, Connections
+
+ROUTES = TypeUrl.ROUTES
+GATEWAY = Node("edge-1", "edge", "gateway", version="1.40.0")
+
+
+def sidecar(name: str, build: str) -> Node:
+    return Node(name, "shop/web", "sidecar", version="1.40.0", build=build)
+
+
+class Proxy(SotwStream):
+    """A client that holds the routes it was last told to accept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.routes: dict[str, Resource] = {}
+        self.asked = 0
+
+    @override
+    def has(self, type_url: TypeUrl, resource: Resource) -> bool:
+        self.asked += 1
+        return self.routes.get(resource.name) == resource
+
+    @override
+    def holds(self, kind: TypeUrl) -> dict[str, Resource]:
+        return self.routes if kind is ROUTES else {}
+
+
+class Told(GatewayWorlds):
+    """What each fleet is told, as the test publishes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.snapshots: dict[Fleet, Snapshot] = {}
+
+    @property
+    @override
+    def sidecars(self) -> frozenset[Sidecar]:
+        return frozenset(each for each in self.snapshots if isinstance(each, Sidecar))
+
+    @override
+    def told(self, fleet: Fleet, delivery: Delivery = Delivery.FULL) -> Snapshot | None:
+        return self.snapshots.get(fleet)
+
+    @override
+    def objection(self, node: Node) -> str:
+        return "too old" if node.version == "1.20.0" else ""
+
+
+class House:
+    """A gateway, and sidecars beside both builds. It begins with v1, everywhere."""
+
+    def __init__(self, *sidecars: Node) -> None:
+        self.now = 100.0
+        self.world = World(Map({APP: world(V1, B1, release("shop", "v1"))}))
+        self.worlds, self.connections = Told(), Connections()
+        self.published = 0
+        self.notes: list[tuple[Ref, str]] = []
+        self.rung = 0
+        follower = Follower(self._told, lambda release, what: self.notes.append((release, what)), self._ring)
+        self.ordering = Ordering(self.worlds, self.connections, follower, lambda: self.now)
+        self.open: dict[str, Connection] = {}
+        for node in (GATEWAY, *sidecars):
+            self.opens(node)
+        self._publish()
+        for name in self.open:
+            self.takes(name)
+
+    def opens(self, node: Node) -> None:
+        self.open[node.id] = self.connections.enter(node, "sotw", Proxy())
+        self.ordering.opened(node, "sotw")
+        self.worlds.snapshots.setdefault(_fleet(node), Snapshot({}, serial=1))
+
+    def closes(self, name: str) -> None:
+        connection = self.open.pop(name)
+        self.connections.leave(connection)
+        self.ordering.closed(connection.node, "sotw")
+
+    def says(self, *records: Any) -> None:
+        before, self.world = self.world, World(Map({APP: world(*records)}))
+        self.ordering.accept(before, self.world, [APP])
+        self._publish()
+
+    def takes(self, name: str) -> None:
+        """It accepts what it is told."""
+        connection = self.open[name]
+        proxy = self.proxy(name)
+        proxy.routes = dict(self.worlds.snapshots[_fleet(connection.node)].of(ROUTES))
+        self.ordering.acked(connection.node, Acked(ROUTES, "1", tuple(proxy.routes.values()), ()))
+
+    def proxy(self, name: str) -> Proxy:
+        stream = self.open[name].stream
+        assert isinstance(stream, Proxy)
+        return stream
+
+    async def waits(self, seconds: float) -> None:
+        """Time passes, and somebody says something: then it is seen that it has."""
+        self.now += seconds
+        self.ordering._tell(frozenset())
+        await settled()
+
+    @property
+    def told(self) -> tuple[str, str]:
+        """The deployments inside, and those outside."""
+        return _words(self.ordering.inside(self.world)), _words(self.ordering.outside(self.world))
+
+    @property
+    def problems(self) -> list[str]:
+        return [each.what for each in self.ordering.problems(Server(SHOP).admission)]
+
+    def _told(self, apps: frozenset[Ref]) -> None:
+        assert apps == {APP}
+        self.published += 1
+        self._publish()
+
+    def _publish(self) -> None:
+        for fleet in self.worlds.snapshots:
+            mine = self.ordering.inside if isinstance(fleet, Sidecar) else self.ordering.outside
+            routes = Map({"edge/http": Resource("edge/http", _words(mine(self.world)), b"")})
+            self.worlds.snapshots[fleet] = Snapshot({ROUTES: routes}, serial=1)
+
+    def _ring(self) -> None:
+        self.rung += 1
+
+
+def _words(world: World) -> str:
+    return " ".join(sorted(each.name for each in world.app(APP).deployments))
+
+
+def _fleet(node: Node) -> Fleet:
+    return Sidecar(BuildId(APP, "web", node.build)) if node.role == "sidecar" else ref(node.cluster)
+
+
+async def settled() -> None:
+    """Until all that is due at once has been done."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+ONE, TWO = sidecar("web-1", "b1"), sidecar("web-2", "b2")
+BOTH = (V1, V2, B1, B2)
+
+
+async def test_gateways_wait_for_the_sidecars_beside_its_builds_alone() -> None:
+    house = House(ONE, TWO)
+    house.says(*BOTH, release("shop", "v1"))
+    await settled()
+    assert house.told == ("v1 v2", "v1")
+    house.takes("web-1")
+    await settled()
+    assert house.told == ("v1 v2", "v1")
+
+    house.takes("web-2")
+    await settled()
+    assert house.told == ("v1 v2", "v1 v2")
+    assert house.published == 1
+
+
+async def test_sidecars_wait_for_gateways_and_the_drain() -> None:
+    house = House(ONE, TWO)
+    house.says(*BOTH, release("shop", "v1"))
+    house.takes("web-2")
+    await settled()
+    house.takes("edge-1")
+    house.says(V1, B1, release("shop", "v1"))
+    await settled()
+    house.takes("web-2")
+    await house.waits(PATIENCE - 1)
+    assert house.told == ("v1 v2", "v1")
+    house.takes("edge-1")
+    await settled()
+    await house.waits(DRAIN - 1)
+    assert house.told == ("v1 v2", "v1")
+    await house.waits(1)
+    assert house.told == ("v1", "v1")
+    assert house.problems == []
+
+
+async def test_what_a_release_gives_until_another_has_come_is_gone_when_gateways_are_told_so() -> None:
+    """v2 arrives, and with it the release moves and v1 goes: gateways have that to accept, too."""
+    house = House(ONE, TWO)
+    house.says(V2, B2, release("shop", "v2"))
+    await settled()
+    house.takes("web-2")
+    await settled()
+    assert house.told == ("v1 v2", "v2")
+    await house.waits(PATIENCE - 1)
+    house.takes("edge-1")
+    await settled()
+    await house.waits(DRAIN - 1)
+    assert house.told == ("v1 v2", "v2")
+    await house.waits(1)
+    assert house.told == ("v2", "v2")
+
+
+async def test_a_sidecar_that_is_gone_or_told_nothing_is_not_waited_for() -> None:
+    old = Node("web-3", "shop/web", "sidecar", version="1.20.0", build="b2")
+    house = House(ONE, TWO, old)
+    house.says(*BOTH, release("shop", "v1"))
+    await settled()
+    house.closes("web-2")
+    await settled()
+    assert house.told == ("v1 v2", "v1 v2")
+
+
+async def test_a_sidecar_that_comes_meanwhile_is_waited_for() -> None:
+    house = House(ONE, TWO)
+    house.says(*BOTH, release("shop", "v1"))
+    await settled()
+    house.opens(sidecar("web-3", "b2"))
+    house.takes("web-2")
+    await settled()
+    assert house.told == ("v1 v2", "v1")
+    house.takes("web-3")
+    await settled()
+    assert house.told == ("v1 v2", "v1 v2")
+
+
+async def test_without_sidecars_there_is_one_world() -> None:
+    house = House()
+    house.says(*BOTH, release("shop", "v1"))
+    assert house.told == ("v1 v2", "v1 v2")
+    house.says(V1, B1, release("shop", "v1"))
+    assert house.told == ("v1", "v1")
+
+
+async def test_a_release_says_what_it_waits_for() -> None:
+    house = House(ONE, TWO)
+    house.says(*BOTH, release("shop", "v2"))
+    await settled()
+    assert house.ordering.held_back(APP) == refs("shop")
+    assert house.ordering.waits_for(ref("shop")) == "waits for sidecar web-2 beside shop/web@b2 to accept v2"
+    assert house.ordering.waits_for(ref("other")) == ""
+    house.takes("web-2")
+    await settled()
+    assert house.ordering.waits_for(ref("shop")) == ""
+    assert house.ordering.held_back(APP) == frozenset()
+
+
+async def test_a_release_of_another_one_under_the_name_of_what_goes_waits_for_its_end() -> None:
+    house = House(ONE, TWO)
+    house.says(*BOTH, release("shop", "v1"))
+    house.takes("web-2")
+    await settled()
+    house.says(V1, B1, release("shop", "v1"))
+    await settled()
+    house.says(V1, deployment("v2", "b3"), B1, release("shop", "v2"))
+    await settled()
+    assert house.ordering.waits_for(ref("shop")) == "waits until the v2 that was there before is gone"
+
+
+async def test_who_is_late_is_said_until_it_accepts() -> None:
+    house = House(ONE, TWO)
+    house.says(*BOTH, release("shop", "v2"))
+    await settled()
+    assert house.problems == []
+    with capture_logs() as logged:
+        await house.waits(PATIENCE)
+    late = "sidecar web-2 beside shop/web@b2"
+    assert [(each["log_level"], each["deployment"], each["proxies"]) for each in logged] == [("warning", "v2", late)]
+    assert house.notes == [(ref("shop"), f"did not wait any longer for {late} to accept v2")]
+    assert house.told == ("v1 v2", "v1 v2"), "the others go on"
+    assert house.problems == [f"{late} did not accept v2 in 10 s: gateways give it requests all the same"]
+
+    house.says(*BOTH, release("shop", "v1"))
+    await settled()
+    assert len(house.problems) == 1, "it is late still"
+    rung = house.rung
+    house.takes("web-2")
+    await settled()
+    assert house.problems == []
+    assert house.rung == rung + 1
+
+
+async def test_what_is_late_ends_with_the_proxy_or_the_deployment() -> None:
+    for ends in ("proxy", "deployment"):
+        house = House(ONE, TWO)
+        house.says(*BOTH, release("shop", "v1"))
+        await settled()
+        await house.waits(PATIENCE)
+        assert len(house.problems) == 1
+        if ends == "proxy":
+            house.closes("web-2")
+        else:
+            house.says(V1, B1, release("shop", "v1"))
+        await settled()
+        assert house.problems == []
+
+
+async def test_a_gateway_that_is_late_is_said_until_the_drain_is_over() -> None:
+    house = House(ONE, TWO)
+    house.says(*BOTH, release("shop", "v1"))
+    house.takes("web-2")
+    await settled()
+    house.takes("edge-1")
+    house.says(V1, B1, release("shop", "v1"))
+    await settled()
+    await house.waits(PATIENCE)
+    assert house.problems == [
+        "gateway edge-1 of edge did not accept in 10 s that v2 is gone: it is drained all the same"
+    ]
+    assert house.notes == []
+    await house.waits(DRAIN)
+    assert house.told == ("v1", "v1")
+    assert house.problems == []
+
+
+async def test_who_accepts_without_a_word_is_not_late() -> None:
+    """One that comes back with all there is has nothing to acknowledge."""
+    house = House(ONE, TWO)
+    house.says(*BOTH, release("shop", "v2"))
+    await settled()
+    house.proxy("web-2").routes = dict(house.worlds.snapshots[_fleet(TWO)].of(ROUTES))
+    await house.waits(PATIENCE)
+    assert house.told == ("v1 v2", "v1 v2")
+    assert (house.notes, house.problems) == ([], [])
+
+
+async def test_each_of_a_thousand_sidecars_is_asked_twice() -> None:
+    """Once when it is told, once when it answers: whoever answers first or last."""
+    many = [sidecar(f"web-{number}", "b2") for number in range(1000)]
+    house = House(*many)
+    house.says(*BOTH, release("shop", "v1"))
+    await settled()
+    for each in many:
+        assert house.told == ("v1 v2", "v1")
+        house.takes(each.id)
+        await settled()
+    assert house.told == ("v1 v2", "v1 v2")
+    assert sum(house.proxy(each.id).asked for each in many) == 2 * len(many)
+
+
+def test_a_few_are_named() -> None:
+    assert few(["a"]) == "a"
+    assert few(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
