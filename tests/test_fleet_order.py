@@ -9,6 +9,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from immutables import Map
+from typing_extensions import override
 
 from tests.records import folder
 from tests.records.folder import Server
@@ -50,7 +51,7 @@ def app(drain: float) -> App:
 
 
 def world(*records: Any) -> AppWorld:
-    def of(kind: type) -> Map[Ref, Any]:
+    def of(kind: type[Any]) -> Map[Ref, Any]:
         return Map({each.ref: each for each in records if isinstance(each, kind)})
 
     settings = next((each for each in records if isinstance(each, App)), None)
@@ -392,6 +393,7 @@ class Laws(RuleBasedStateMachine):
         assert order.under_way == (order.wake_at is not None)
         assert order.under_way or order.inside is order.outside is order.accepted
 
+    @override
     def teardown(self) -> None:
         """It always ends."""
         for _ in range(4 * len(NAMES)):

@@ -10,7 +10,6 @@ from xds_server.records.values import Model
 Later = tuple[tuple[str | int, ...], str]
 """The field's path, and what holds until then."""
 LATER: Mapping[type[Model], Mapping[str, str]] = {
-    AppSpec: {"drain": "What goes is removed as soon as gateways have accepted that"},
     Component: {"image": "Place the build with a Build record"},
     ReleaseSpec: {
         "rollout": "The record's weights are used",
