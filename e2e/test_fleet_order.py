@@ -1,7 +1,7 @@
 """Sidecars hear of a deployment before gateways do, and gateways of its end before sidecars."""
 
-import os
-import signal
+import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,42 +9,136 @@ import pytest
 
 from e2e.support import records
 from e2e.support.envoy import Envoy, EnvoyVersion
-from e2e.support.mesh import APP, V1, V2, Mesh, hops, mesh
+from e2e.support.load import Answer, Load, Shot, lost
+from e2e.support.mesh import APP, HOST, V1, V2, V3, Mesh, bootstrap, hops, mesh
+from e2e.support.mesh_process import STRICT
 from e2e.support.processes import wait_until
+from e2e.support.relay import Relay
 from e2e.support.server import Mode
 
+DELAY = 2.0
+DRAIN = 2.0
+RATE = 60
+STRICTLY = (STRICT, "yes")
+BESIDE_A2 = "api@a2"
 
-@pytest.fixture
-def order(pair: tuple[Mode, EnvoyVersion], tmp_path: Path) -> Iterator[Mesh]:
+
+@pytest.fixture(scope="module")
+def order(pair: tuple[Mode, EnvoyVersion], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    """v1 is released. Nothing takes long, so that a drain is short."""
     mode, version = pair
-    with mesh(mode, version, tmp_path) as ready:
-        ready.folder.write("app.yaml", records.record("App", APP, {"drain": "16s"}))
+    with mesh(mode, version, tmp_path_factory.mktemp("mesh")) as ready:
+        ready.timeout = f"{DRAIN:g}s"
+        ready.folder.write("app.yaml", records.record("App", APP, {"drain": f"{DRAIN:g}s"}))
         ready.deploy("order-v1", V1)
         ready.release(order_v1=100)
         ready.serves("order-v1")
         yield ready
 
 
-def test_a_deployment_comes_inside_first_and_goes_outside_first(order: Mesh) -> None:
-    a2 = order.sidecars["api@a2"]
-    os.kill(a2.child.pid, signal.SIGSTOP)
+@pytest.fixture
+def directory(order: Mesh) -> Path:
+    return order.folder.root.parent
+
+
+def test_a_sidecar_that_comes_later_serves_what_was_deployed_before(
+    order: Mesh, pair: tuple[Mode, EnvoyVersion], directory: Path
+) -> None:
+    """Nobody waits for who is not there."""
+    order.sidecars[BESIDE_A2].close()
     order.deploy("order-v2", V2)
-    wait_until(lambda: knows(order.sidecars["worker@w1"], "order-v2"), "the worker's sidecar knows v2")
-    assert order.get("/", "order-v2").status == 404, "gateways wait for the sidecar of a2"
-    order.release(order_v2=100)
-    assert hops(order.get("/api").json) == [("ui@u1", "order-v1"), ("api@a1", "order-v1")]
+    wait_until(lambda: order.get("/", "order-v2").status == 200, "v2 is there")
+    assert order.get("/api", "order-v2", STRICTLY).status == 500, "but nothing serves its api"
 
-    os.kill(a2.child.pid, signal.SIGCONT)
-    wait_until(lambda: hops(order.get("/api").json)[0][1] == "order-v2", "v2 is released")
-    assert hops(order.get("/api").json) == [("ui@u1", "order-v2"), ("api@a2", "order-v2")]
+    with Envoy(pair[1], bootstrap(order.server, order.mode, order.places[BESIDE_A2]), directory):
+        wait_until(lambda: order.get("/api", "order-v2", STRICTLY).status == 200, "v2 is served")
+        assert hops(order.get("/api", "order-v2").json) == [("ui@u1", "order-v2"), ("api@a2", "order-v2")]
+        order.folder.remove("deployment-order-v2.yaml")
+        wait_until(lambda: not knows(order.sidecars["worker@w1"], "order-v2"), "v2 is gone")
 
-    order.release(order_v1=100)
-    wait_until(lambda: hops(order.get("/api").json)[0][1] == "order-v1", "v1 is back")
-    order.folder.remove("deployment-order-v2.yaml")
-    wait_until(lambda: order.get("/", "order-v2").status == 404, "v2 is gone at the gateway")
-    late = order.call("worker@w1", "/api", ("x-deployment", "order-v2"))
-    assert hops(late.json) == [("api@a2", "order-v2")], "what is under way finds it during the drain"
-    wait_until(lambda: not knows(order.sidecars["worker@w1"], "order-v2"), "the drain is over", within=25)
+
+def test_versions_come_and_go_in_order_and_nothing_is_lost_while_a_sidecar_hears_late(
+    order: Mesh, pair: tuple[Mode, EnvoyVersion], directory: Path
+) -> None:
+    shots = [
+        Shot("released", HOST, "/api", (STRICTLY,)),
+        Shot("worker", HOST, "/worker/api", (STRICTLY,)),
+        *(explicit(name) for name in ("v1", "v2", "v3")),
+    ]
+    order.sidecars[BESIDE_A2].close()
+    with Relay(order.server.xds) as relay, Envoy(pair[1], relayed(order, relay), directory) as late:
+        late.wait_ready()
+        order.deploy("order-v2", V2)
+        order.serves("order-v2")
+        relay.delay = DELAY
+        with Load(order.port, shots, directory, rate=RATE) as load:
+            v2_from = time.monotonic()
+            v3_from = [appears(order, late)]
+            order.release(order_v3=100)
+            gives(order, "order-v3")
+            order.release(order_v1=100)
+            gives(order, "order-v1")
+            v2_until = goes(order, "order-v2")
+            v3_until = [goes(order, "order-v3")]
+            v3_from.append(appears(order, late))
+            v3_until.append(time.monotonic())
+            assert hops(order.get("/api", "order-v3").json) == [("ui@u2", "order-v3"), ("api@a2", "order-v3")]
+            results = load.stop()
+
+    for shot in ("released", "worker", "v1"):
+        assert len(results.of(shot)) > RATE
+        assert lost(results.of(shot)) == []
+    assert {each.served for each in results.of("released")} == {"order-v1", "order-v3"}
+    assert lost(between(results.of("v2"), v2_from, v2_until)) == []
+    for begin, end in zip(v3_from, v3_until, strict=True):
+        found = between(results.of("v3"), begin, end)
+        assert found
+        assert lost(found) == []
+
+
+def explicit(name: str) -> Shot:
+    return Shot(name, HOST, "/api", (("x-explicit-deployment", f"order-{name}"), STRICTLY))
+
+
+def relayed(order: Mesh, relay: Relay) -> dict[str, object]:
+    """The bootstrap of the sidecar beside a2, whose control plane is behind the relay."""
+    said = json.dumps(bootstrap(order.server, order.mode, order.places[BESIDE_A2]))
+    port = '"port_value": '
+    assert f"{port}{order.server.xds}" in said
+    found: dict[str, object] = json.loads(said.replace(f"{port}{order.server.xds}", f"{port}{relay.port}"))
+    return found
+
+
+def appears(order: Mesh, late: Envoy) -> float:
+    """Deploy v3: gateways wait for the sidecar that hears late. When they had it."""
+    began = time.monotonic()
+    order.deploy("order-v3", V3)
+    wait_until(lambda: knows(order.sidecars["ui@u2"], "order-v3"), "the sidecar of u2 knows v3")
+    assert order.get("/api", "order-v3").status == 404
+    order.serves("order-v3")
+    assert knows(late, "order-v3")
+    assert time.monotonic() - began >= 2 * DELAY, "there and back"
+    return time.monotonic()
+
+
+def goes(order: Mesh, deployment: str) -> float:
+    """Delete it: gateways first, sidecars after the drain. When it was deleted."""
+    deleted = time.monotonic()
+    order.folder.remove(f"deployment-{deployment}.yaml")
+    wait_until(lambda: order.get("/api", deployment).status == 404, f"{deployment} is gone at the gateway")
+    inside = order.call("worker@w1", "/api", ("x-deployment", deployment))
+    assert hops(inside.json) == [(BESIDE_A2, deployment)], "what is under way finds it during the drain"
+    wait_until(lambda: not knows(order.sidecars["worker@w1"], deployment), "the drain is over")
+    assert time.monotonic() - deleted >= DRAIN
+    return deleted
+
+
+def gives(order: Mesh, deployment: str) -> None:
+    wait_until(lambda: hops(order.get("/api").json)[0][1] == deployment, f"{deployment} is released")
+
+
+def between(answers: list[Answer], begin: float, end: float) -> list[Answer]:
+    return [each for each in answers if begin <= each.start <= end]
 
 
 def knows(sidecar: Envoy, deployment: str) -> bool:

@@ -59,13 +59,14 @@ class Mesh:
     places: Mapping[str, Place]
     port: int
     client: Client
+    timeout: str = "15s"
 
     def deploy(self, name: str, components: Mapping[str, str], calls: Mapping[str, list[str]] | None = None) -> None:
         spec = {
             "app": APP,
             "version": name.rpartition("-")[2],
             "components": {
-                each: {"build": build}
+                each: {"build": build, "policy": {"timeout": self.timeout}}
                 | ({"routes": [{"pathPrefix": ENTRIES[each]}]} if each in ENTRIES else {})
                 | ({"calls": calls[each]} if calls and each in calls else {})
                 for each, build in components.items()

@@ -10,6 +10,8 @@ import sys
 
 from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
 
+STRICT = "x-strict"
+"""Who is asked with it fails if its own call does; else it tells what became of that."""
 TOLD = ("x-deployment", "baggage", "host", "x-request-id")
 
 
@@ -32,7 +34,8 @@ class Application:
         }
         if words:
             said |= await self._call(words, request)
-        return web.json_response(said)
+        failed = STRICT in request.headers and said.get("status", 200) != 200
+        return web.json_response(said, status=500 if failed else 200)
 
     async def _call(self, words: list[str], request: web.BaseRequest) -> dict[str, object]:
         url = f"http://{words[0]}/{'/'.join(words[1:])}"
