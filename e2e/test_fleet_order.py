@@ -81,6 +81,7 @@ def test_versions_come_and_go_in_order_and_nothing_is_lost_while_a_sidecar_hears
             v2_until = goes(order, "order-v2")
             v3_until = [goes(order, "order-v3")]
             v3_from.append(appears(order, late))
+            assert {order.get("/api", "order-v3", STRICTLY).status for _ in range(100)} == {200}
             v3_until.append(time.monotonic())
             assert hops(order.get("/api", "order-v3").json) == [("ui@u2", "order-v3"), ("api@a2", "order-v3")]
             results = load.stop()
