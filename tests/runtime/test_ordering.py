@@ -1,24 +1,33 @@
 """The fleet order among proxies: who is asked, when, and what is said of those who do not answer."""
 
 import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
 from typing import Any
 
+import pytest
 from immutables import Map
 from structlog.testing import capture_logs
 from typing_extensions import override
 
+from tests.records import folder
 from tests.records.folder import SHOP, Server
+from tests.runtime import test_control as control
 from tests.test_fleet_order import APP, B1, B2, DRAIN, V1, V2, deployment, ref, refs, release, world
+from xds_server.api.release_reports import Question
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
 from xds_server.domain.sidecars import Sidecar
 from xds_server.fleet_order import PATIENCE
 from xds_server.protocol.events import Acked, Node
-from xds_server.protocol.sotw import SotwStream
+from xds_server.protocol.sotw import SotwRequest, SotwStream
 from xds_server.records.world import World
 from xds_server.runtime.ordering import Follower, Ordering, few
+from xds_server.runtime.waiting import Waiting
 from xds_server.runtime.worlds import Fleet, GatewayWorlds
 from xds_server.snapshot import Delivery, Resource, Snapshot, TypeUrl
+from xds_server.state.store import Store
 from xds_server.transport.connections import Connection, Connections
 
 ROUTES = TypeUrl.ROUTES
@@ -335,6 +344,101 @@ async def test_who_accepts_without_a_word_is_not_late() -> None:
     await house.waits(PATIENCE)
     assert house.told == ("v1 v2", "v1 v2")
     assert (house.notes, house.problems) == ([], [])
+
+
+class Running(control.Server):
+    """A server with a gateway, and sidecars that take what they are told when they shall."""
+
+    def connects(self, node: Node) -> None:
+        stream = SotwStream()
+        stream.receive(SotwRequest(ROUTES, (), node=node))
+        self.control.connections.enter(node, "sotw", stream)
+        for each in self.control.observers:
+            each.opened(node, "sotw")
+        self.control.worlds.join(node, "sotw", stream, lambda effects: None)
+
+    def inside(self, node: Node) -> str:
+        """The deployments of which sidecars beside this build are told."""
+        snapshot = self.control.worlds.told(_fleet(node))
+        assert snapshot is not None
+        return " ".join(sorted({name.partition("/")[0] for name in snapshot.of(TypeUrl.CLUSTER) if "/web" in name}))
+
+    def outside(self) -> str:
+        """The released deployments, at the gateway."""
+        snapshot = self.snapshot()
+        assert snapshot is not None
+        body = snapshot.of(ROUTES)["edge/http"].body
+        return " ".join(name for name in ("v1", "v2", "v3") if f"{name}/web".encode() in body)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "state") as opened:
+        yield opened
+
+
+V3_RELEASED = {
+    "b3.yaml": folder.build("web-3", "b3"),
+    "v3.yaml": folder.deployment("v3", "b3"),
+    "shop.yaml": folder.release("shop", "shop.test", to="v3"),
+}
+BESIDE_B2, BESIDE_B3 = sidecar("web-2", "b2"), sidecar("web-3", "b3")
+
+
+async def test_who_waits_for_a_release_hears_what_it_waits_for_and_the_ledger_keeps_who_was_late(store: Store) -> None:
+    server = Running(store)
+    server.hears(SHOP, complete=True)
+    server.connects(GATEWAY)
+    server.connects(BESIDE_B3)
+    server.hears(V3_RELEASED)
+    await settled()
+    waiting = Waiting(server.control.books, lambda: server.control.admission, server.control.waits_for)
+    answer = await waiting.wait(Question(release=ref("shop")), 0)
+    late = "sidecar web-3 beside shop/web@b3"
+    assert (answer.verdict, answer.why) == ("pending", f"waits for {late} to accept v3")
+    assert "v3" not in server.outside()
+
+    ordering = server.control._ordering
+    ordering._clock = lambda: monotonic() + PATIENCE
+    ordering._tell(frozenset())
+    await settled()
+    assert "v3" in server.outside()
+    answer = await waiting.wait(Question(release=ref("shop")), 0)
+    assert answer.entry is not None
+    assert (answer.why, answer.entry.note) == (
+        "0 of 1 accepted, 1 pending",
+        f"did not wait any longer for {late} to accept v3",
+    )
+    assert [each.reason for each in server.control.problems] == ["LateProxy"]
+    server.control.books.save_all()
+    assert store.history(ref("shop"))[0].note == answer.entry.note
+
+
+async def test_after_a_restart_everybody_is_told_what_the_records_say(store: Store) -> None:
+    """Whoever comes back first: gateways lose nothing while sidecars are missing. A drain is cut short."""
+    server = Running(store)
+    server.hears(SHOP, complete=True)
+    server.connects(GATEWAY)
+    server.connects(BESIDE_B2)
+    server.hears({"v2.yaml": None})
+    server.hears(V3_RELEASED)
+    await settled()
+    assert "v2" in server.inside(BESIDE_B2), "it is drained"
+    assert server.outside() == "v3", "nobody is beside b3"
+    before = server.snapshot()
+
+    again = Running(store)
+    again.hears({**SHOP, "v2.yaml": None, **V3_RELEASED}, complete=True)
+    after = again.snapshot()
+    assert before is not None
+    assert after is not None
+    assert dict(after.of(ROUTES)) == dict(before.of(ROUTES))
+    again.connects(GATEWAY)
+    assert again.outside() == "v3"
+    again.connects(BESIDE_B2)
+    await settled()
+    assert again.snapshot() is after
+    assert "v2" not in again.inside(BESIDE_B2)
 
 
 async def test_each_of_a_thousand_sidecars_is_asked_twice() -> None:

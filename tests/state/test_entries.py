@@ -24,7 +24,7 @@ def ended(number: int, name: str = "shop") -> Entry:
 
 
 def test_entries_come_back_as_they_were(tmp_path: Path) -> None:
-    whole = entry(2, first_ack=NOON, last_ack=NOON + timedelta(milliseconds=7), summary=REFUSING)
+    whole = entry(2, first_ack=NOON, last_ack=NOON + timedelta(milliseconds=7), summary=REFUSING, note="late")
     with Store.open(tmp_path) as store:
         store.keep([ended(1), whole])
 
