@@ -20,8 +20,8 @@ from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
 from xds_server.domain.sidecars import Sidecar
 from xds_server.fleet_order import PATIENCE
-from xds_server.protocol.events import Acked, Node
-from xds_server.protocol.sotw import SotwRequest, SotwStream
+from xds_server.protocol.events import Acked, Node, SotwRequest
+from xds_server.protocol.sotw import SotwStream
 from xds_server.records.world import World
 from xds_server.runtime.ordering import Follower, Ordering, few
 from xds_server.runtime.waiting import Waiting
