@@ -19,6 +19,8 @@ from e2e.support.server import Mode
 DELAY = 2.0
 DRAIN = 2.0
 RATE = 60
+MANY = 100
+"""Requests in turn, so that load has some in the meantime."""
 STRICTLY = (STRICT, "yes")
 BESIDE_A2 = "api@a2"
 
@@ -81,7 +83,7 @@ def test_versions_come_and_go_in_order_and_nothing_is_lost_while_a_sidecar_hears
             v2_until = goes(order, "order-v2")
             v3_until = [goes(order, "order-v3")]
             v3_from.append(appears(order, late))
-            assert {order.get("/api", "order-v3", STRICTLY).status for _ in range(100)} == {200}
+            assert {order.get("/api", "order-v3", STRICTLY).status for _ in range(MANY)} == {200}
             v3_until.append(time.monotonic())
             assert hops(order.get("/api", "order-v3").json) == [("ui@u2", "order-v3"), ("api@a2", "order-v3")]
             results = load.stop()
@@ -136,6 +138,11 @@ def goes(order: Mesh, deployment: str) -> float:
 
 def gives(order: Mesh, deployment: str) -> None:
     wait_until(lambda: hops(order.get("/api").json)[0][1] == deployment, f"{deployment} is released")
+    assert {each for _ in range(MANY) for each in contexts(order)} == {deployment}
+
+
+def contexts(order: Mesh) -> set[str]:
+    return {context for _, context in hops(order.get("/api").json)}
 
 
 def between(answers: list[Answer], begin: float, end: float) -> list[Answer]:
