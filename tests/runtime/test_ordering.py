@@ -330,6 +330,9 @@ async def test_a_gateway_that_is_late_is_said_until_the_drain_is_over() -> None:
         "gateway edge-1 of edge did not accept in 10 s that v2 is gone: it is drained all the same"
     ]
     assert house.notes == []
+    house.says(V1, B1, release("shop", "v1"))
+    await settled()
+    assert len(house.problems) == 1, "other records are no news of that"
     await house.waits(DRAIN)
     assert house.told == ("v1", "v1")
     assert house.problems == []

@@ -188,8 +188,8 @@ class Ordering(Nobody):
     def _forget(self, app: Ref, after: AppWorld) -> None:
         """The app's records are others: ask anew. Of who is late that is no news."""
         for step in self._acceptance:
-            comes = step.phase is Phase.APPEARING and step.deployment in after.deployments
-            if self._acceptance.app_of(step) == app and not (self._acceptance.is_late(step) and comes):
+            gone = step.phase is Phase.APPEARING and step.deployment not in after.deployments
+            if self._acceptance.app_of(step) == app and (gone or not self._acceptance.is_late(step)):
                 self._acceptance.forget(step)
 
     def _tidy(self) -> None:
