@@ -257,6 +257,7 @@ async def test_without_sidecars_there_is_one_world() -> None:
 async def test_a_release_says_what_it_waits_for() -> None:
     house = House(ONE, TWO)
     house.says(*BOTH, release("shop", "v2"))
+    assert house.ordering.waits_for(ref("shop")) == "waits for sidecars to accept v2"
     await settled()
     assert house.ordering.held_back(APP) == refs("shop")
     assert house.ordering.waits_for(ref("shop")) == "waits for sidecar web-2 beside shop/web@b2 to accept v2"
@@ -311,6 +312,7 @@ async def test_what_is_late_ends_with_the_proxy_or_the_deployment() -> None:
         assert len(house.problems) == 1
         if ends == "proxy":
             house.closes("web-2")
+            assert house.problems == [], "at once"
         else:
             house.says(V1, B1, release("shop", "v1"))
         await settled()

@@ -87,14 +87,15 @@ class Acceptance:
     def owed(self, step: Step) -> list[str]:
         """Who has not accepted it, as an operator knows them."""
         owed = self._owed.get(step)
-        return [self._name(each) for each in owed.proxies] if owed is not None else []
+        return [self._name(each) for each in owed.proxies if self._connections.of(each)] if owed is not None else []
 
     def app_of(self, step: Step) -> Ref:
         return self._owed[step].app
 
     def is_late(self, step: Step) -> bool:
-        """Somebody has not accepted it for whom nobody waits any more."""
-        return self._owed[step].late and bool(self._owed[step].proxies)
+        """Somebody is connected who has not accepted it, and for whom nobody waits any more."""
+        owed = self._owed[step]
+        return owed.late and any(map(self._connections.of, owed.proxies))
 
     def _name(self, proxy: str) -> str:
         node = self._connections.of(proxy)[-1].node

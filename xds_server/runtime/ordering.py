@@ -88,9 +88,11 @@ class Ordering(Nobody):
         """What keeps gateways from being told of a release: `waits for sidecar api-1 beside order/api@a2 to accept
         order-v2`. Empty: nothing does.
         """
-        found = (order.held_back.get(release, frozenset()) for order in self._orders.values())
-        waits = [self._wait(each) for each in sorted(frozenset[Ref]().union(*found))]
-        return f"waits {' and '.join(waits)}" if waits else ""
+        for order in self._orders.values():
+            found = sorted(order.held_back.get(release, ()))
+            if found:
+                return f"waits {' and '.join(self._wait(order, each) for each in found)}"
+        return ""
 
     def problems(self, admission: Admission) -> Iterator[Problem]:
         """Proxies for which nobody waits any more, while they have not accepted what the others have."""
@@ -179,11 +181,11 @@ class Ordering(Nobody):
             self._follower.note(release, f"did not wait any longer for {who} to accept {word}")
         self._follower.problems()
 
-    def _wait(self, deployment: Ref) -> str:
-        who = self._acceptance.owed(Step(deployment, Phase.APPEARING))
-        if who:
-            return f"for {few(who)} to accept {deployment.word}"
-        return f"until the {deployment.word} that was there before is gone"
+    def _wait(self, order: AppOrder, deployment: Ref) -> str:
+        if deployment not in order.of(Phase.APPEARING):
+            return f"until the {deployment.word} that was there before is gone"
+        who = few(self._acceptance.owed(Step(deployment, Phase.APPEARING)))
+        return f"for {who or 'sidecars'} to accept {deployment.word}"
 
     def _forget(self, app: Ref, after: AppWorld) -> None:
         """The app's records are others: ask anew. Of who is late that is no news."""
