@@ -13,7 +13,7 @@ from e2e.support.load import Answer, Load, Shot, lost
 from e2e.support.mesh import APP, HOST, V1, V2, V3, Mesh, bootstrap, hops, mesh
 from e2e.support.mesh_process import STRICT
 from e2e.support.processes import wait_until
-from e2e.support.relay import Relay
+from e2e.support.relay import Relay, relay
 from e2e.support.server import Mode
 
 DELAY = 2.0
@@ -68,11 +68,11 @@ def test_versions_come_and_go_in_order_and_nothing_is_lost_while_a_sidecar_hears
         *(explicit(name) for name in ("v1", "v2", "v3")),
     ]
     order.sidecars[BESIDE_A2].close()
-    with Relay(order.server.xds) as relay, Envoy(pair[1], relayed(order, relay), directory) as late:
+    with relay(order.server.xds) as wire, Envoy(pair[1], relayed(order, wire), directory) as late:
         late.wait_ready()
         order.deploy("order-v2", V2)
         order.serves("order-v2")
-        relay.delay = DELAY
+        wire.requests.delay = wire.responses.delay = DELAY
         with Load(order.port, shots, directory, rate=RATE) as load:
             v2_from = time.monotonic()
             v3_from = [appears(order, late)]
@@ -103,12 +103,12 @@ def explicit(name: str) -> Shot:
     return Shot(name, HOST, "/api", (("x-explicit-deployment", f"order-{name}"), STRICTLY))
 
 
-def relayed(order: Mesh, relay: Relay) -> dict[str, object]:
+def relayed(order: Mesh, wire: Relay) -> dict[str, object]:
     """The bootstrap of the sidecar beside a2, whose control plane is behind the relay."""
     said = json.dumps(bootstrap(order.server, order.mode, order.places[BESIDE_A2]))
     port = '"port_value": '
     assert f"{port}{order.server.xds}" in said
-    found: dict[str, object] = json.loads(said.replace(f"{port}{order.server.xds}", f"{port}{relay.port}"))
+    found: dict[str, object] = json.loads(said.replace(f"{port}{order.server.xds}", f"{port}{wire.port}"))
     return found
 
 

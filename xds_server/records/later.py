@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 
-from xds_server.records.apps import AppSpec
 from xds_server.records.models import AppDeployment, Component, Record
 from xds_server.records.releases import ReleaseSpec
 from xds_server.records.values import Model
