@@ -158,7 +158,6 @@ def test_a_first_request_may_be_a_web_socket(world: World, applications: Applica
         socket.close()
 
 
-@pytest.mark.alone  # before 1.40, an Envoy that is told of the host before it has read the call's message answers 404
 @pytest.mark.parametrize("kind", ["unary", "stream"])
 def test_a_first_request_may_be_a_call_of_grpc(world: World, applications: Applications, kind: str) -> None:
     app = world.app(f"grpc-{kind}")
@@ -167,6 +166,20 @@ def test_a_first_request_may_be_a_call_of_grpc(world: World, applications: Appli
     calls = Grpc(world.port, app.host)
     assert (calls.unary() if kind == "unary" else calls.exchange()) == "web"
     calls.close()
+
+
+def test_a_first_request_may_be_answered_slowly(world: World) -> None:
+    app = world.app("slow")
+    write(app)
+    live(world, app)
+    assert app.get(headers=[("x-test-delay", "3.5")]).status == 200
+
+
+def test_where_first_answers_take_longer_no_limit_for_silence_is_the_way_around(world: World) -> None:
+    app = world.app("slower")
+    write(app, policy={"idleTimeout": "0s"})
+    live(world, app)
+    assert app.get(headers=[("x-test-delay", "5.5")]).status == 200
 
 
 def test_every_listener_has_its_own(world: World) -> None:

@@ -34,7 +34,7 @@ from xds_server.protocol.subscription import Asked
 from xds_server.snapshot import NOTHING, Resource, Resources, Snapshot, TypeUrl
 
 WILDCARD = "*"
-WAITS = 3
+WAITS = 4
 """Seconds that a first request waits for its host, before Envoy answers it by itself."""
 
 
