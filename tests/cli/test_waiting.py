@@ -156,6 +156,7 @@ async def test_a_real_server_is_asked_until_it_has_read_the_file(records: Path) 
 async def test_a_file_of_which_the_content_came_and_went_is_superseded(records: Path) -> None:
     """Whether a server is about to read it again is known a little later."""
     async with house(records) as here, here.proxy() as proxy:
+        assert (await here.wait())["verdict"] == "live"
         went, told = awaited_in(records / "shop.yaml"), list[str]()
         here.write("shop.yaml", release("shop", "shop.test", to="v2"))
         await proxy.routes()
