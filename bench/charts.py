@@ -33,7 +33,10 @@ CHARTS = {
         "ms",
         "flip",
         {
-            **{f"on demand, {apps:,} apps": f"{apps} apps, delta, on-demand, idle, p50" for apps in (10, 1000, 10_000)},
+            **{
+                f"{apps:,} apps, {loaded} loaded": f"{apps} apps, {loaded} loaded, delta, on-demand, idle, p50"
+                for apps, loaded in ((10, 10), (1000, 10), (10_000, 10), (10_000, 500))
+            },
             **{f"full, {apps:,} apps": f"{apps} apps, delta, full, idle, p50" for apps in (10, 1000)},
         },
     ),

@@ -72,7 +72,8 @@ class Watch(Nobody):
 class Edge:
     """A served folder with a real Envoy before it. `loaded`: the apps whose hosts it has been asked for.
 
-    `turns`: no two flips of one app after each other are the same. `writing`: seconds of CPU to write each record.
+    `turns`: no two flips of one app after each other are the same. `strangers`: apps of which a deployment is asked for
+    that nobody has asked for. `writing`: seconds of CPU to write each record.
     """
 
     records: Path
@@ -81,6 +82,7 @@ class Edge:
     loaded: list[str]
     asked: argparse.Namespace
     turns: Iterator[int] = field(default_factory=count)
+    strangers: Iterator[int] = field(default_factory=count)
     writing: list[float] = field(default_factory=list)
 
     async def flips(self) -> list[float]:
@@ -115,10 +117,18 @@ class Edge:
             yield
             changing.cancel()
 
+    async def load(self, hosts: int) -> None:
+        """Ask for the hosts of so many apps."""
+        more = [f"app{number}" for number in range(len(self.loaded), hosts)]
+        await asyncio.to_thread(timed, self.port, [f"{app}.example.com" for app in more])
+        self.loaded.extend(more)
+
     async def first_requests(self, requests: int) -> list[float]:
         """To deployments that nobody has asked for, by their own hosts."""
-        apps = range(self.asked.loaded, self.asked.loaded + requests)
-        hosts = [f"app{number % self._apps}-v3.preview.example.com" for number in apps]
+        hosts = [
+            f"app{number % self._apps}-v3.preview.example.com"
+            for number in islice(self.strangers, min(requests, self._apps))
+        ]
         return await asyncio.to_thread(timed, self.port, hosts)
 
     @property
@@ -130,8 +140,10 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--apps", type=int, nargs="*", default=[10, 1000, 10_000], help="(default 10 1000 10000)")
     options.add_argument("--flips", type=int, default=100, help="releases, one after another (default 100)")
-    options.add_argument("--loaded", type=int, default=500, help="hosts that Envoy is asked for first (default 500)")
-    options.add_argument("--first", type=int, default=100, help="first requests (default 100)")
+    options.add_argument(
+        "--loaded", type=int, nargs="*", default=[10, 500], help="hosts that Envoy has loaded by then (default 10 500)"
+    )
+    options.add_argument("--first", type=int, default=20, help="first requests (default 20)")
     options.add_argument("--mode", choices=["delta", "sotw"], default="delta")
     options.add_argument("--delivery", choices=["on-demand", "full"], default="on-demand")
     options.add_argument("--envoy", default=str(Path(sys.executable).parent / "envoy"), help="the Envoy to start")
@@ -141,18 +153,27 @@ def main() -> None:
 
 
 async def measure(apps: int, asked: argparse.Namespace) -> list[Figure]:
-    what = f"{apps} apps, {asked.mode}, {asked.delivery}"
     on_demand = asked.delivery == "on-demand" and asked.mode == "delta"
+    sizes = sorted({min(apps, hosts) for hosts in asked.loaded})
+    figures = []
     async with _edge(apps, asked) as edge:
-        await edge.flips()
-        edge.writing.clear()
-        spent = time.process_time()
-        idle = await edge.flips()
-        spent = (time.process_time() - spent - sum(edge.writing)) / len(idle)
-        size = edge.watch.size
-        async with edge.churn():
-            churned = await edge.flips()
-        first = await edge.first_requests(min(asked.first, apps))
+        for loaded in sizes if on_demand else sizes[-1:]:
+            await edge.load(loaded)
+            here = f"{apps} apps, {loaded} loaded" if on_demand else f"{apps} apps"
+            figures += await _measured(edge, f"{here}, {asked.mode}, {asked.delivery}", on_demand=on_demand)
+    return figures
+
+
+async def _measured(edge: Edge, what: str, *, on_demand: bool) -> list[Figure]:
+    await edge.flips()
+    edge.writing.clear()
+    spent = time.process_time()
+    idle = await edge.flips()
+    spent = (time.process_time() - spent - sum(edge.writing)) / len(idle)
+    size = edge.watch.size
+    async with edge.churn():
+        churned = await edge.flips()
+    first = await edge.first_requests(edge.asked.first)
     return [
         *percentiles(f"{what}, idle", idle, IDLE_BARS if on_demand else (None, None)),
         *percentiles(f"{what}, 50 changes of endpoints a second", churned, CHURN_BARS if on_demand else (None, None)),
@@ -178,11 +199,9 @@ async def _edge(apps: int, asked: argparse.Namespace) -> AsyncIterator[Edge]:
         node = replace(ProxyNode.of_gateway("edge", settings.xds), mode=asked.mode, id="bench")
         await stack.enter_async_context(envoy_process(asked.envoy, node, home))
         await asyncio.wait_for(watch.accepted.wait(), LIMIT)
-        loaded = [f"app{number}" for number in range(min(apps, asked.loaded))]
-        edge = Edge(home / "records", listener, watch, loaded, asked)
-        first = f"{loaded[0]}.example.com"
+        edge = Edge(home / "records", listener, watch, [], asked)
+        first = "app0.example.com"
         await asyncio.to_thread(wait_until, lambda: _serves(listener, first), f"{first} is served", LIMIT)
-        await asyncio.to_thread(timed, listener, [f"{app}.example.com" for app in loaded])
         yield edge
 
 
