@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import shutil
 import signal
 import socket
@@ -10,7 +11,7 @@ import tempfile
 import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +36,8 @@ from xds_server.runtime.serve import Settings, serving
 from xds_server.snapshot import TypeUrl
 
 LOOPBACK = "127.0.0.1"
+PORTS = range(5_000, 10_000)
+"""Below those that the kernel gives to connections: one of them may take what was free when it was looked for."""
 START_LIMIT = 20.0
 SOON = ("--file-flush-interval-msec", "50")
 """Access logs are read along."""
@@ -175,8 +178,14 @@ def gateway_port(wanted: int) -> int:
 def free_ports(count: int) -> list[int]:
     """Ports that differ: they are held together and let go together."""
     with ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server((LOOPBACK, 0))) for _ in range(count)]
+        sockets = [held.enter_context(_somewhere()) for _ in range(count)]
         return [each.getsockname()[1] for each in sockets]
+
+
+def _somewhere() -> socket.socket:
+    while True:
+        with suppress(OSError):
+            return socket.create_server((LOOPBACK, random.choice(PORTS)))  # noqa: S311 - no secret
 
 
 @asynccontextmanager
