@@ -33,19 +33,29 @@ class Meshed:
     def __init__(self, *kinds: Sidecar, files: dict[str, Content] | None = None) -> None:
         self.server = Server(FILES if files is None else files, allow_empty=True)
         self.kinds = kinds
-        self.mesh = compile_mesh(self.server.admission.world, NOTHING, NO_MESH, (), kinds)
+        self.mesh = compile_mesh(self.server.admission.world, NOTHING, NO_MESH, by_app(kinds))
 
     def hears(self, **edits: Content) -> Mesh:
         self.server.hears({f"{name}.yaml": text for name, text in edits.items()})
         return self._compiled(self.server.admission.touched)
 
     def are(self, *kinds: Sidecar) -> Mesh:
-        self.kinds = kinds
-        return self._compiled(())
+        before, self.kinds = by_app(self.kinds), kinds
+        after = by_app(kinds)
+        return self._compiled({app for app in {*before, *after} if before.get(app) != after.get(app)})
 
-    def _compiled(self, touched: Iterable[Ref]) -> Mesh:
-        self.mesh = compile_mesh(self.server.admission.world, NOTHING, self.mesh, touched, self.kinds)
+    def _compiled(self, apps: Iterable[Ref]) -> Mesh:
+        kinds = by_app(self.kinds)
+        wanted = {app: kinds.get(app, frozenset()) for app in apps if app in kinds or app in self.mesh.sidecars}
+        self.mesh = compile_mesh(self.server.admission.world, NOTHING, self.mesh, wanted)
         return self.mesh
+
+
+def by_app(kinds: Iterable[Sidecar]) -> dict[Ref, frozenset[Sidecar]]:
+    found = list(kinds)
+    return {
+        app: frozenset(each for each in found if each.build.app == app) for app in {each.build.app for each in found}
+    }
 
 
 def said(mesh: Mesh) -> dict[Sidecar, Any]:
@@ -59,7 +69,7 @@ def said(mesh: Mesh) -> dict[Sidecar, Any]:
 def test_compile_sidecar(golden: Golden) -> None:
     """Of the shop in `manifests`, beside the build of cart that one of its deployments has."""
     kind = Sidecar(BuildId(Ref("default", "shop"), "cart", "77aa01bc"), PORTS)
-    mesh = compile_mesh(admitted(files_of(SAMPLE)).world, NOTHING, NO_MESH, (), [kind])
+    mesh = compile_mesh(admitted(files_of(SAMPLE)).world, NOTHING, NO_MESH, by_app([kind]))
 
     for type_url, resources in rendered(mesh.snapshots[kind]).items():
         if resources:
@@ -211,7 +221,10 @@ def test_what_is_there_is_what_would_be_made_from_scratch(
     for turn in turns:
         before = meshed.mesh
         after = meshed.are(*turn) if isinstance(turn, list) else meshed.hears(**turn)
-        fresh = compile_mesh(meshed.server.admission.world, NOTHING, NO_MESH, (), meshed.kinds)
+        fresh = compile_mesh(meshed.server.admission.world, NOTHING, NO_MESH, by_app(meshed.kinds))
+        assert {*after.changed} >= {
+            kind for kind in after.snapshots if after.snapshots[kind] is not before.snapshots.get(kind)
+        }
         assert said(after) == said(fresh)
         for kind, snapshot in after.snapshots.items():
             was = before.snapshots.get(kind)

@@ -4,8 +4,7 @@
 another app changes nothing for a sidecar, and nothing is made for builds beside which there is none.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from immutables import Map
@@ -20,51 +19,44 @@ from xds_server.snapshot import NOTHING, Resources, Snapshot, TypeUrl
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mesh:
-    """`apps`: those beside whose builds there are sidecars. `snapshots`: what each kind of sidecar could be told."""
+    """`apps`: those beside whose builds there are sidecars. `snapshots`: what each kind of sidecar could be told;
+    `changed`: the kinds for which that is another than in the mesh before.
+    """
 
     apps: Map[Ref, AppParts] = field(default_factory=Map)
     sidecars: Map[Ref, frozenset[Sidecar]] = field(default_factory=Map)
     parts: Map[Sidecar, SidecarParts] = field(default_factory=Map)
     snapshots: Map[Sidecar, Snapshot] = field(default_factory=Map)
+    changed: tuple[Sidecar, ...] = ()
     serial: int = 0
 
 
 NO_MESH = Mesh()
 
 
-def compile_mesh(
-    world: World, secrets: Resources, before: Mesh, touched: Iterable[Ref], wanted: Iterable[Sidecar]
-) -> Mesh:
-    """`touched`: the apps that may differ from `before`. `wanted`: the kinds of sidecars that are connected."""
-    by_app = _by_app(wanted)
-    again = {app for app in touched if app in by_app} | {
-        app for app, kinds in by_app.items() if before.sidecars.get(app) != kinds
-    }
-    gone = before.sidecars.keys() - by_app.keys()
-    if not (again or gone):
+def compile_mesh(world: World, secrets: Resources, before: Mesh, wanted: Mapping[Ref, frozenset[Sidecar]]) -> Mesh:
+    """`wanted`: of the apps that may differ from `before`, the kinds of sidecars that are connected."""
+    if not wanted:
         return before
     apps, sidecars = before.apps.mutate(), before.sidecars.mutate()
     parts, snapshots = before.parts.mutate(), before.snapshots.mutate()
-    for app in sorted({*again, *gone}):
-        kept = by_app.get(app, frozenset())
-        for kind in before.sidecars.get(app, frozenset()) - kept:
+    changed = []
+    for app, kinds in sorted(wanted.items()):
+        for kind in before.sidecars.get(app, frozenset()) - kinds:
             del parts[kind], snapshots[kind]
-        if not kept:
-            del apps[app], sidecars[app]
+        if not kinds:
+            apps.pop(app, None)
+            sidecars.pop(app, None)
             continue
         found = apps[app] = app_parts(world.app(app), before.apps.get(app))
-        sidecars[app] = kept
-        for kind in sorted(kept):
+        sidecars[app] = kinds
+        for kind in sorted(kinds):
+            known = before.snapshots.get(kind)
             made = parts[kind] = _parts(found, kind, before)
-            snapshots[kind] = _snapshot(found, made, secrets, before.snapshots.get(kind), before.serial + 1)
-    return Mesh(apps.finish(), sidecars.finish(), parts.finish(), snapshots.finish(), before.serial + 1)
-
-
-def _by_app(wanted: Iterable[Sidecar]) -> Mapping[Ref, frozenset[Sidecar]]:
-    found: defaultdict[Ref, set[Sidecar]] = defaultdict(set)
-    for each in wanted:
-        found[each.build.app].add(each)
-    return {app: frozenset(kinds) for app, kinds in found.items()}
+            snapshots[kind] = _snapshot(found, made, secrets, known, before.serial + 1)
+            if snapshots[kind] is not known:
+                changed.append(kind)
+    return Mesh(apps.finish(), sidecars.finish(), parts.finish(), snapshots.finish(), tuple(changed), before.serial + 1)
 
 
 def _parts(app: AppParts, kind: Sidecar, before: Mesh) -> SidecarParts:

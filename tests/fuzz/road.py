@@ -66,7 +66,8 @@ def _mesh(admission: Admission, compilation: Compilation) -> None:
     world = admission.world
     builds = [build for app in world.apps.values() for build in distil(app.deployments.values())]
     kinds = [Sidecar(build, Ports(application=8080)) for build in builds]
-    mesh = compile_mesh(world, compilation.secrets[None], NO_MESH, (), kinds)
+    wanted = {app: frozenset(each for each in kinds if each.build.app == app) for app in world.apps}
+    mesh = compile_mesh(world, compilation.secrets[None], NO_MESH, wanted)
     for kind in kinds:
         json.dumps(rendered(mesh.snapshots[kind]))
         request = read_request("GET", f"http://{kind.build.component}{QUERY}", LINES)

@@ -1,3 +1,4 @@
+import asyncio
 import sqlite3
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -318,6 +319,7 @@ async def test_a_sidecar_that_connects_later_is_told_what_is_in_force(store: Sto
     server = Server(store)
     server.hears(SHOP, complete=True)
     Proxy(server.control.worlds, BESIDE)
+    await asyncio.sleep(0)
 
     assert server.control.worlds.told(WEB) is not None
 
@@ -326,6 +328,7 @@ async def test_what_a_sidecar_refuses_is_a_problem_of_its_build(store: Store) ->
     server = Server(store)
     server.hears(SHOP, complete=True)
     Proxy(server.control.worlds, BESIDE)
+    await asyncio.sleep(0)
     told = server.control.worlds.told(WEB)
     assert told is not None
     listener = told.of(TypeUrl.LISTENER)["shop/web@b1/outbound"]

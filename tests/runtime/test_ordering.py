@@ -63,10 +63,9 @@ class Told(GatewayWorlds):
         super().__init__()
         self.snapshots: dict[Fleet, Snapshot] = {}
 
-    @property
     @override
-    def sidecars(self) -> frozenset[Sidecar]:
-        return frozenset(each for each in self.snapshots if isinstance(each, Sidecar))
+    def sidecars(self, app: Ref) -> frozenset[Sidecar]:
+        return frozenset(each for each in self.snapshots if isinstance(each, Sidecar) and each.build.app == app)
 
     @override
     def told(self, fleet: Fleet, delivery: Delivery = Delivery.FULL) -> Snapshot | None:

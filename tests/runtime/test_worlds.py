@@ -131,7 +131,8 @@ async def test_what_is_no_gateway_is_told_nothing_of_one(worlds: GatewayWorlds) 
 
 
 BESIDE = Node("web-1-1", "shop/web", "sidecar", "b1", ports=(15001, 0, 8080))
-WEB = Sidecar(BuildId(Ref("default", "shop"), "web", "b1"), Ports(15001, 15006, 8080))
+SHOP = Ref("default", "shop")
+WEB = Sidecar(BuildId(SHOP, "web", "b1"), Ports(15001, 15006, 8080))
 
 
 def tell(worlds: GatewayWorlds, fleet: Sidecar) -> None:
@@ -141,20 +142,25 @@ def tell(worlds: GatewayWorlds, fleet: Sidecar) -> None:
 @pytest.mark.parametrize("mode", ["delta", "sotw"])
 async def test_a_sidecars_kind_is_known_while_it_is_connected(worlds: GatewayWorlds, mode: str) -> None:
     known: list[frozenset[Sidecar]] = []
-    worlds.follow_sidecars(lambda: known.append(worlds.sidecars))
+    worlds.follow_sidecars(lambda apps: known.extend(worlds.sidecars(app) for app in apps))
 
     one, two = Proxy(worlds, BESIDE, mode), Proxy(worlds, replace(BESIDE, id="web-1-2"), mode)
+    await asyncio.sleep(0)
     assert known == [{WEB}], "who is beside the same build is no news"
     one.seat.leave()
+    await asyncio.sleep(0)
     assert known == [{WEB}]
+    assert worlds.apps == {SHOP}
     two.seat.leave()
+    await asyncio.sleep(0)
     assert known == [{WEB}, frozenset()]
     assert worlds.told(WEB) is None
+    assert not worlds.apps
 
 
 async def test_a_sidecar_is_told_what_its_build_is_and_nothing_else(worlds: GatewayWorlds) -> None:
     worlds.publish(EDGE, both(ONE))
-    worlds.follow_sidecars(lambda: tell(worlds, WEB))
+    worlds.follow_sidecars(lambda _: tell(worlds, WEB))
     proxy = Proxy(worlds, BESIDE)
     await proxy.told.wait()
 
@@ -168,12 +174,13 @@ async def test_other_ports_or_another_envoy_are_another_kind(worlds: GatewayWorl
     for node in (BESIDE, replace(BESIDE, ports=(1, 0, 8080)), replace(BESIDE, version="1.40.0")):
         Proxy(worlds, node)
 
-    assert worlds.sidecars == {WEB, WEB._replace(ports=Ports(1, 15006, 8080))}
+    assert worlds.sidecars(SHOP) == {WEB, WEB._replace(ports=Ports(1, 15006, 8080))}
 
 
 async def test_gateways_that_go_leave_sidecars_as_they_are(worlds: GatewayWorlds) -> None:
-    worlds.follow_sidecars(lambda: tell(worlds, WEB))
+    worlds.follow_sidecars(lambda _: tell(worlds, WEB))
     Proxy(worlds, BESIDE)
+    await asyncio.sleep(0)
     worlds.publish(EDGE, both(ONE))
 
     assert worlds.forget(set()) == {EDGE}

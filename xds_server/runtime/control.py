@@ -84,7 +84,7 @@ class Control(Caller):
         self.books = Bookkeeping(store, self.connections, clock, standing)
         follower = Follower(self._reorder, self.books.note, self._report_soon)
         self._ordering = Ordering(self.worlds, self.connections, follower)
-        self.worlds.follow_sidecars(lambda: self._tell_sidecars(()))
+        self.worlds.follow_sidecars(self._tell_sidecars)
         self._late: dict[Ref, frozenset[Ref]] = {}
         self._found: frozenset[Problem] = frozenset()
         self._problems_changed: Callable[[Set[Problem], Set[Problem]], None] = lambda _before, _after: None
@@ -185,15 +185,13 @@ class Control(Caller):
         """Before the first complete read nobody is told (R7)."""
         if self._compilation is EMPTY:
             return
-        secrets = self._compilation.secrets[None]
         before = self._mesh
+        concerned = self.worlds.apps if before is NO_MESH else touched
+        wanted = {app: kinds for app in concerned if (kinds := self.worlds.sidecars(app)) or app in before.sidecars}
         world = self._ordering.inside(self._admission.world)
-        self._mesh = compile_mesh(world, secrets, before, touched, self.worlds.sidecars)
-        if self._mesh is before:
-            return
-        for kind, snapshot in self._mesh.snapshots.items():
-            if before.snapshots.get(kind) is not snapshot:
-                self.worlds.publish(kind, dict.fromkeys(Delivery, snapshot))
+        self._mesh = compile_mesh(world, self._compilation.secrets[None], before, wanted)
+        for kind in self._mesh.changed if self._mesh is not before else ():
+            self.worlds.publish(kind, dict.fromkeys(Delivery, self._mesh.snapshots[kind]))
 
     def _enter(self, before: World, apps: frozenset[Ref] | None = None) -> None:
         """Into the ledger: which releases differ from those of a world, and what their proxies are told."""

@@ -58,10 +58,9 @@ class Ordering(Nobody):
 
     def accept(self, before: World, after: World, touched: Iterable[Ref]) -> None:
         """Records have changed. Only apps that have sidecars are told in an order."""
-        with_sidecars = {each.build.app for each in self._worlds.sidecars}
         for app in touched:
             order = self._orders.get(app)
-            if app in with_sidecars:
+            if self._worlds.sidecars(app):
                 order = order or AppOrder(before.app(app))
                 order.accept(after.app(app), self._clock())
                 self._orders[app] = order

@@ -3,7 +3,7 @@ that of the build which it says it is beside.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -108,12 +108,15 @@ class GatewayWorlds(Worlds):
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._told: dict[Fleet, dict[Delivery, Snapshot]] = {}
-        self._kinds: dict[KindOf, ServedKind] = {}
+        self._gateways: set[Ref] = set()
+        self._kinds: dict[Fleet, dict[KindOf, ServedKind]] = {}
+        self._beside: dict[Ref, set[Sidecar]] = {}
+        self._others: set[Ref] = set()
         self._due: dict[tuple[Fleet, Delivery], Due] = {}
         self._pacing = Pacing()
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
-        self._sidecars_changed: Callable[[], None] = lambda: None
+        self._sidecars_changed: Callable[[frozenset[Ref]], None] = lambda _: None
 
     @override
     def objection(self, node: Node) -> str:
@@ -130,20 +133,26 @@ class GatewayWorlds(Worlds):
     @property
     def trials(self) -> int:
         """Contents that somebody tries now."""
-        return sum(kind.running for kind in self._kinds.values())
+        return sum(kind.running for kinds in self._kinds.values() for kind in kinds.values())
 
     @property
-    def sidecars(self) -> frozenset[Sidecar]:
-        """The kinds of sidecars that are connected."""
-        return frozenset(of.fleet for of in self._kinds if isinstance(of.fleet, Sidecar))
+    def apps(self) -> Set[Ref]:
+        """Those beside whose builds there are sidecars."""
+        return self._beside.keys()
 
-    def follow_sidecars(self, changed: Callable[[], None]) -> None:
-        """`changed` is called when there are others than before; it publishes what they are told."""
+    def sidecars(self, app: Ref) -> frozenset[Sidecar]:
+        """The kinds of sidecars of an app that are connected."""
+        return frozenset(self._beside.get(app, ()))
+
+    def follow_sidecars(self, changed: Callable[[frozenset[Ref]], None]) -> None:
+        """`changed` is called with the apps of which there are others than before; it publishes what they are told."""
         self._sidecars_changed = changed
 
     def expect(self, fleet: Fleet) -> None:
         """There is such a gateway; its proxies wait for what they will be told."""
         self._told.setdefault(fleet, {})
+        if not isinstance(fleet, Sidecar):
+            self._gateways.add(fleet)
 
     def publish(self, fleet: Fleet, snapshots: Mapping[Delivery, Snapshot]) -> bool:
         """Tell its proxies, unless they have been told; whether there was anything to tell."""
@@ -152,7 +161,7 @@ class GatewayWorlds(Worlds):
         news = [delivery for delivery in Delivery if told.get(delivery) is not snapshots[delivery]]
         for delivery in news:
             before, told[delivery] = told.get(delivery), snapshots[delivery]
-            if any((each.fleet, each.delivery) == (fleet, delivery) for each in self._kinds):
+            if any(each.delivery is delivery for each in self._kinds.get(fleet, ())):
                 self._due.setdefault((fleet, delivery), Due()).add(before, snapshots[delivery])
         self._tell_in_time()
         return bool(news)
@@ -163,22 +172,23 @@ class GatewayWorlds(Worlds):
 
     def quarantined(self, fleet: Fleet, type_url: TypeUrl, name: str, version: str) -> bool:
         """Some of its proxies are not told this, because one of them refused it."""
-        kinds = (kind for of, kind in self._kinds.items() if of.fleet == fleet)
+        kinds = self._kinds.get(fleet, {}).values()
         return any(kind.quarantined(type_url, name, version) for kind in kinds)
 
     def holds_back(self, fleet: Fleet, delivery: Delivery, type_url: TypeUrl, name: str, version: str) -> bool:
         """Some of its proxies are not told this, nor what needs it: of those that are connected, if any is."""
-        kinds = [kind for of, kind in self._kinds.items() if (of.fleet, of.delivery) == (fleet, delivery)]
+        kinds = [kind for of, kind in self._kinds.get(fleet, {}).items() if of.delivery is delivery]
         asked = [kind for kind in kinds if kind.served] or kinds
         return any(kind.holds_back(type_url, name, version) for kind in asked)
 
     def forget(self, gateways: set[Ref]) -> set[Ref]:
         """Only these are left: say which are gone. Their proxies keep what they were told."""
-        gone = {each for each in self._told if not isinstance(each, Sidecar)} - gateways
+        gone = self._gateways - gateways
+        self._gateways -= gone
         for gateway in gone:
             self._forget(gateway)
-        for of in [of for of, kind in self._kinds.items() if of.fleet in gone]:
-            self._drop_if_idle(of)
+            for of in list(self._kinds.get(gateway, ())):
+                self._drop_if_idle(of)
         return gone
 
     def _forget(self, fleet: Fleet) -> None:
@@ -187,12 +197,13 @@ class GatewayWorlds(Worlds):
             self._due.pop((fleet, delivery), None)
 
     def _kind(self, of: KindOf) -> ServedKind:
-        kind = self._kinds.get(of)
+        kinds = self._kinds.setdefault(of.fleet, {})
+        kind = kinds.get(of)
         if kind is None:
-            kind = self._kinds[of] = ServedKind(of.envoy, lambda: self._drop_if_idle(of), self._fanned_out)
+            kind = kinds[of] = ServedKind(of.envoy, lambda: self._drop_if_idle(of), self._fanned_out)
             if isinstance(of.fleet, Sidecar) and of.fleet not in self._told:
-                self._sidecars_changed()
-                return kind  # and it is told with others that there is news for
+                self._beside.setdefault(of.fleet.build.app, set()).add(of.fleet)
+                self._tell_of_others(of.fleet.build.app)
             told = self.told(of.fleet, of.delivery)
             if told is not None:
                 kind.offer(told)
@@ -204,11 +215,33 @@ class GatewayWorlds(Worlds):
         self._pacing.took(now - (monotonic() - began), now, responses, endpoints_alone=False)
 
     def _drop_if_idle(self, of: KindOf) -> None:
-        if of in self._kinds and self._kinds[of].idle:
-            del self._kinds[of]
-            if isinstance(of.fleet, Sidecar) and of.fleet not in self.sidecars:
-                self._forget(of.fleet)
-                self._sidecars_changed()
+        kinds = self._kinds.get(of.fleet, {})
+        if of not in kinds or not kinds[of].idle:
+            return
+        del kinds[of]
+        if not kinds:
+            del self._kinds[of.fleet]
+            if isinstance(of.fleet, Sidecar):
+                self._leave(of.fleet)
+
+    def _leave(self, sidecar: Sidecar) -> None:
+        """There is none of this kind any more."""
+        app = sidecar.build.app
+        self._forget(sidecar)
+        self._beside[app].discard(sidecar)
+        if not self._beside[app]:
+            del self._beside[app]
+        self._tell_of_others(app)
+
+    def _tell_of_others(self, app: Ref) -> None:
+        """A fleet that comes back comes one by one: what is told to its kinds is made for many at once."""
+        if not self._others:
+            asyncio.get_running_loop().call_soon(self._told_of_others)
+        self._others.add(app)
+
+    def _told_of_others(self) -> None:
+        others, self._others = frozenset(self._others), set()
+        self._sidecars_changed(others)
 
     def _tell_in_time(self) -> None:
         """Tell what is due at once, or once it may be told."""
@@ -231,8 +264,9 @@ class GatewayWorlds(Worlds):
         began, endpoints_alone = self._clock(), self._endpoints_alone
         ahead, self._due = self._due, {}
         responses = 0
-        for of, kind in list(self._kinds.items()):
-            due, newest = ahead.get((of.fleet, of.delivery)), self.told(of.fleet, of.delivery)
-            if due is not None and newest is not None:
-                responses += kind.offer(newest, due.changed)
+        for (fleet, delivery), due in ahead.items():
+            newest = self.told(fleet, delivery)
+            for of, kind in list(self._kinds.get(fleet, {}).items()):
+                if of.delivery is delivery and newest is not None:
+                    responses += kind.offer(newest, due.changed)
         self._pacing.took(began, self._clock(), responses, endpoints_alone=endpoints_alone)
