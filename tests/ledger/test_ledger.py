@@ -474,6 +474,17 @@ def test_what_changed_while_no_server_ran_ends_the_entry(changes: list[Change], 
     assert found == {3: state} | ({8: State.NO_PROXIES} if changes else {})
 
 
+def test_a_content_in_force_is_found_by_how_it_begins() -> None:
+    story = Story()
+    story.world({HTTP: "1"}, change("one", A), change("two", B), change("same", A[:8] + B[8:]))
+
+    assert story.ledger.releases_with(A[:8]) == [ref("one"), ref("same")]
+    assert story.ledger.releases_with(A[:9]) == [ref("one")]
+    story.world({HTTP: "2"}, Change(ref("same"), None), change("one", B))
+    assert story.ledger.releases_with(A[:8]) == []
+    assert story.ledger.releases_with(B) == [ref("one"), ref("two")]
+
+
 def test_news_and_what_is_to_be_saved_are_told_once() -> None:
     story = full("one")
     story.ledger.take_news()

@@ -1,5 +1,6 @@
 """What a server writes of its ledger, and when."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,6 +116,27 @@ def test_a_change_of_labels_is_no_new_content(store: Store) -> None:
     control.hear(Batch({"shop.yaml": Readable(labelled)}))
 
     assert [each.number for each in control.books.history(ref("shop"))] == [1]
+
+
+async def test_who_waits_for_any_release_is_not_woken_by_each_acknowledgement(store: Store) -> None:
+    books = books_of(store)
+    books.publish(Published(1, [change("shop", "a" * 32)], complete=True))
+    books.opened(EDGE_1, "delta")
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(books.news_of(None))
+        await _begun(books)
+        books.acked(EDGE_1, Acked(TypeUrl.CLUSTER, "1", (Resource("web", "1", b""),), ()))
+        assert books.awaited == {None}, "no release has come further"
+        books.publish(Published(2, [change("shop", "b" * 32)]))
+        assert books.awaited == frozenset()
+    assert waiting.done()
+
+
+async def _begun(books: Bookkeeping) -> None:
+    """Whoever was to wait waits."""
+    async with asyncio.timeout(10):
+        while not books.awaited:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
 
 
 def test_a_removed_release_is_in_history_alone(store: Store) -> None:

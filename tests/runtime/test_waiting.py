@@ -271,6 +271,19 @@ async def test_a_content_alone_finds_its_release(records: Path) -> None:
         assert (found["verdict"], found["release"], found["content"]) == ("live", "shop", content)
 
 
+async def test_who_waits_for_a_content_hears_of_its_release_alone_once_it_is_known(records: Path) -> None:
+    async with house(records) as here, here.proxy() as proxy:
+        here.write("shop.yaml", release("shop", "shop.test", to="v2"))
+        await proxy.routes()
+        path = f"/wait?timeout={PATIENCE}&content={here.control.books.ledger.content(SHOP_REF)}"
+        waiting = asyncio.create_task(here.get(path))  # noqa: TID251 - beside the proxy
+        await here.somebody_waits()
+
+        assert here.control.books.awaited == {SHOP_REF}
+        await proxy.accept()
+        assert (await waiting)["verdict"] == "live"
+
+
 def test_a_restart_knows_history_and_goes_on(records: Path) -> None:
     async def first() -> Any:
         async with house(records) as here, here.proxy() as proxy:

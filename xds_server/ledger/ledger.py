@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from xds_server.domain.names import Ref
 from xds_server.ledger.carrier import CARRIERS, NOWHERE, UNKNOWN, Carrier
+from xds_server.ledger.content import SHORTEST
 from xds_server.ledger.entry import LONGEST, End, Entry, Holder, Summary
 from xds_server.ledger.fleet import Fleet, Refused, Stream
 from xds_server.ledger.standing import Nothing, Refusals
@@ -64,6 +65,7 @@ class Ledger:
         self._missing = {holder.proxy for named in owing for holder in named}
         self._held_up: set[Tracked] = set()
         self._current: dict[Ref, Tracked] = {}
+        self._beginning: dict[str, set[Ref]] = {}
         self._late: set[Ref] = set()
         self._fleets: dict[FleetName, Fleet] = {}
         self._streams: dict[int, Stream] = {}
@@ -75,6 +77,11 @@ class Ledger:
     def releases(self) -> list[Ref]:
         """Those in force, by name."""
         return sorted(self._current)
+
+    def releases_with(self, content: str) -> list[Ref]:
+        """Those in force whose content begins so, by name. Of it `SHORTEST` digits are needed."""
+        near = self._beginning.get(content[:SHORTEST], ())
+        return sorted(each for each in near if self._current[each].entry.content.startswith(content))
 
     def take_news(self) -> set[Ref]:
         """The releases of which a content has come further since this was last asked."""
@@ -247,6 +254,7 @@ class Ledger:
             entry = Entry(self._last, change.release, change.content, now)
         tracked = Tracked(entry, record)
         self._current[change.release] = tracked
+        self._beginning.setdefault(entry.content[:SHORTEST], set()).add(change.release)
         self._touch(tracked)
 
     def _carry(self, releases: Iterable[Ref], late: frozenset[Ref], now: datetime) -> None:
@@ -304,6 +312,10 @@ class Ledger:
         tracked = self._current.pop(change.release, None)
         if tracked is None:
             return
+        near = self._beginning[tracked.entry.content[:SHORTEST]]
+        near.discard(change.release)
+        if not near:
+            del self._beginning[tracked.entry.content[:SHORTEST]]
         end = End.REMOVED if change.record is None else End.REPLACED
         tracked.entry = (self._looked(tracked) if tracked.open else tracked.entry).ends(end, now)
         self._finish(tracked.entry)

@@ -43,7 +43,7 @@ class Bookkeeping(Nobody):
         self._connections = connections
         self._clock = clock
         self._changed: asyncio.Event | None = None
-        self._bells: dict[Ref, asyncio.Event] = {}
+        self._bells: dict[Ref | None, asyncio.Event] = {}
 
     def publish(self, world: Published) -> None:
         self.ledger.publish(world, self._clock())
@@ -84,16 +84,13 @@ class Bookkeeping(Nobody):
         return self._store.entries_of(content)
 
     @property
-    def awaited(self) -> frozenset[Ref]:
-        """The releases of which somebody waits for news."""
+    def awaited(self) -> frozenset[Ref | None]:
+        """The releases of which somebody waits for news; None: of any."""
         return frozenset(self._bells)
 
     async def news_of(self, release: Ref | None) -> None:
-        """Wait until a content of this release may have come further, or of any."""
-        if release is None:
-            await self.change()
-        else:
-            await self._bells.setdefault(release, asyncio.Event()).wait()
+        """Wait until a content of this release may have come further, or of any. Not each acknowledgement is news."""
+        await self._bells.setdefault(release, asyncio.Event()).wait()
 
     async def change(self) -> None:
         """Wait until anything happens: with a release, or on a stream."""
@@ -107,10 +104,17 @@ class Bookkeeping(Nobody):
         if self._changed is not None:
             self._changed.set()
             self._changed = None
-        for release in list(self._bells) if releases is None else releases:
+        for release in self._rung(releases):
             bell = self._bells.pop(release, None)
             if bell is not None:
                 bell.set()
+
+    def _rung(self, releases: Iterable[Ref] | None) -> list[Ref | None]:
+        """Whose bells ring: who waits for news of any release hears of each."""
+        if releases is None:
+            return list(self._bells)
+        found = list(releases)
+        return [*found, None] if found else []
 
     def _follow(self) -> None:
         self.ring(self.ledger.take_news())

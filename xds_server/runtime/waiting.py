@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from xds_server.api.release_reports import Answer, Question, Verdict, entry_report
 from xds_server.api.releases import Books
-from xds_server.domain.names import Ref
+from xds_server.domain.names import Ref, ref
 from xds_server.domain.problems import Problem, Severity
 from xds_server.ledger.content import document_content
 from xds_server.ledger.entry import End, Entry, Holder, State
@@ -86,7 +86,8 @@ class Waiting(Books):
             async with asyncio.timeout(seconds):
                 while answer.verdict in (Verdict.PENDING, Verdict.NO_PROXIES):
                     if answer.entry is not None:
-                        question = question.model_copy(update={"entry": answer.entry.number})
+                        found = {"entry": answer.entry.number, "release": ref(answer.entry.release)}
+                        question = question.model_copy(update=found)
                     await self._books.news_of(question.release)
                     answer = self._answer(question)
         except TimeoutError:
@@ -138,8 +139,11 @@ class Waiting(Books):
 
     def _current(self, question: Question) -> Entry | None:
         ledger = self._books.ledger
-        names = ledger.releases if question.release is None else [question.release]
-        found = (each for each in names if (ledger.content(each) or "").startswith(question.content or ""))
+        if question.release is None:
+            found = ledger.releases_with(question.content)
+        else:
+            is_it = (ledger.content(question.release) or "").startswith(question.content)
+            found = [question.release] if is_it else []
         return next((entry for each in found if (entry := ledger.entry(each)) is not None), None)
 
     def _entries(self, question: Question) -> list[Entry]:
