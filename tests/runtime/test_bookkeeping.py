@@ -132,6 +132,18 @@ async def test_who_waits_for_any_release_is_not_woken_by_each_acknowledgement(st
     assert waiting.done()
 
 
+async def test_nothing_is_kept_of_a_name_for_which_nobody_waits_any_more(store: Store) -> None:
+    books = books_of(store)
+    async with asyncio.TaskGroup() as tasks:
+        first, second = (tasks.create_task(books.news_of(ref("nobody"))) for _ in range(2))
+        await _begun(books)
+        first.cancel()
+        await asyncio.wait([first])
+        assert books.awaited == {ref("nobody")}, "another waits still"
+        second.cancel()
+    assert books.awaited == frozenset()
+
+
 async def _begun(books: Bookkeeping) -> None:
     """Whoever was to wait waits."""
     async with asyncio.timeout(10):

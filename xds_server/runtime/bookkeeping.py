@@ -6,6 +6,7 @@ proxies have been told. A server that is killed loses what happened since the la
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from typing_extensions import override
@@ -23,6 +24,14 @@ from xds_server.transport.connections import Connections
 
 MOST = 200
 """Entries in one transaction: so long, about 2 ms, may a change of records have to wait for one."""
+
+
+@dataclass(slots=True, eq=False)
+class Bell:
+    """It rings once, for so many who wait."""
+
+    rung: asyncio.Event = field(default_factory=asyncio.Event)
+    waiting: int = 0
 
 
 class Bookkeeping(Nobody):
@@ -43,7 +52,7 @@ class Bookkeeping(Nobody):
         self._connections = connections
         self._clock = clock
         self._changed: asyncio.Event | None = None
-        self._bells: dict[Ref | None, asyncio.Event] = {}
+        self._bells: dict[Ref | None, Bell] = {}
 
     def publish(self, world: Published) -> None:
         self.ledger.publish(world, self._clock())
@@ -90,7 +99,14 @@ class Bookkeeping(Nobody):
 
     async def news_of(self, release: Ref | None) -> None:
         """Wait until a content of this release may have come further, or of any. Not each acknowledgement is news."""
-        await self._bells.setdefault(release, asyncio.Event()).wait()
+        bell = self._bells.setdefault(release, Bell())
+        bell.waiting += 1
+        try:
+            await bell.rung.wait()
+        finally:
+            bell.waiting -= 1
+            if not bell.waiting and self._bells.get(release) is bell:
+                del self._bells[release]
 
     async def change(self) -> None:
         """Wait until anything happens: with a release, or on a stream."""
@@ -107,7 +123,7 @@ class Bookkeeping(Nobody):
         for release in self._rung(releases):
             bell = self._bells.pop(release, None)
             if bell is not None:
-                bell.set()
+                bell.rung.set()
 
     def _rung(self, releases: Iterable[Ref] | None) -> list[Ref | None]:
         """Whose bells ring: who waits for news of any release hears of each."""
