@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from xds_server.ledger.ledger import Published
 from xds_server.protocol.events import Acked, Nacked, Node, Send
 from xds_server.records.reading import Batch, Readable
 from xds_server.runtime import bookkeeping
-from xds_server.runtime.bookkeeping import Bookkeeping
+from xds_server.runtime.bookkeeping import AT_ONCE, Bookkeeping
 from xds_server.runtime.control import Control
 from xds_server.runtime.metrics import Metrics
 from xds_server.snapshot import Resource, TypeUrl
@@ -45,6 +46,23 @@ def test_what_is_new_is_written_in_transactions_of_a_bounded_size(
     assert (len(store.begun()[0]), books.unsaved.is_set()) == (2, True)
     books.save()
     assert (len(store.begun()[0]), books.unsaved.is_set()) == (3, False)
+
+
+def test_a_transaction_is_closed_after_some_time(store: Store) -> None:
+    now = NOON
+
+    def ticking() -> datetime:
+        nonlocal now
+        now += AT_ONCE / 3
+        return now
+
+    books = Bookkeeping(store, Connections(), ticking)
+    books.publish(Published(1, [change(name, name * 32) for name in "abcdef"], complete=True))
+
+    books.save()
+    assert [len(store.begun()[0]), books.unsaved.is_set()] == [3, True]
+    books.save_all()
+    assert [len(store.begun()[0]), books.unsaved.is_set()] == [6, False]
 
 
 def test_history_has_what_is_not_written_yet(store: Store) -> None:

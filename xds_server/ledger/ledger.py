@@ -6,6 +6,7 @@ depends on what it acknowledges: it moves one holder of each carrier, and only c
 the last of its holders are looked at.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -69,7 +70,7 @@ class Ledger:
         self._late: set[Ref] = set()
         self._fleets: dict[FleetName, Fleet] = {}
         self._streams: dict[int, Stream] = {}
-        self._unsaved: dict[int, Tracked | Entry] = {}
+        self._unsaved: OrderedDict[int, Tracked | Entry] = OrderedDict()
         self._news: set[Ref] = set()
         self._serial = 0
 
@@ -90,7 +91,7 @@ class Ledger:
 
     def take_unsaved(self, most: int) -> list[Entry]:
         """So many entries that differ from what was kept last, the oldest change first."""
-        taken = [self._unsaved.pop(number) for number in list(self._unsaved)[:most]]
+        taken = [self._unsaved.popitem(last=False)[1] for _ in range(min(most, len(self._unsaved)))]
         return [each if isinstance(each, Entry) else self._looked(each) for each in taken]
 
     @property

@@ -7,7 +7,7 @@ proxies have been told. A server that is killed loses what happened since the la
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from typing_extensions import override
 
@@ -23,7 +23,11 @@ from xds_server.state.store import Store
 from xds_server.transport.connections import Connections
 
 MOST = 200
-"""Entries in one transaction: so long, about 2 ms, may a change of records have to wait for one."""
+"""Entries in one transaction."""
+AT_ONCE = timedelta(milliseconds=2)
+"""After so long a transaction is closed: a change of records may have to wait for it. Where proxies are behind, an
+entry costs as much as there are proxies.
+"""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,7 +75,9 @@ class Bookkeeping(Nobody):
 
     def save(self) -> None:
         """Write what is new, or a part of it that is written fast. Raises `StateUnusable`."""
-        entries = self.ledger.take_unsaved(MOST)
+        until, entries = self._clock() + AT_ONCE, self.ledger.take_unsaved(1)
+        while self.ledger.has_unsaved and len(entries) < MOST and self._clock() < until:
+            entries += self.ledger.take_unsaved(1)
         if entries:
             self._store.keep(entries)
         if not self.ledger.has_unsaved:
