@@ -465,6 +465,18 @@ def test_after_a_restart_who_was_behind_is_not_waited_for_for_ever() -> None:
     assert story.entry("shop").state is State.LIVE
 
 
+def test_after_a_restart_those_whom_nobody_named_are_waited_for_all_the_time() -> None:
+    story = restarted(replace(OWING, summary=replace(OWING.summary, sent=1)))
+    story.world({HTTP: "1"}, change("shop", A), complete=True)
+    for proxy in ("one", "two"):
+        story.opens(proxy)
+        story.takes(proxy, {HTTP: "1"})
+    assert story.entry("shop").state is State.PENDING
+
+    story.ledger.go_on(story.tick())
+    assert story.entry("shop").state is State.LIVE
+
+
 @pytest.mark.parametrize(("changes", "state"), [([change("shop", B)], State.SUPERSEDED), ([], State.REMOVED)])
 def test_what_changed_while_no_server_ran_ends_the_entry(changes: list[Change], state: State) -> None:
     story = restarted(BEFORE)

@@ -74,6 +74,11 @@ class Summary:
         return self.accepted + self.sent + self.pending + self.refused
 
     @property
+    def owing(self) -> int:
+        """Those that keep it from being live."""
+        return self.sent + self.pending + self.refused
+
+    @property
     def connected(self) -> int:
         return self.holders + self.not_loaded
 

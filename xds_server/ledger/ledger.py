@@ -62,8 +62,9 @@ class Ledger:
         self._begun = {entry.release: entry for entry in begun}
         self._last = self._restored = last
         # Who kept them from being live is waited for: the first that comes back does not speak for all.
-        owing = (each.summary.named for each in self._begun.values() if each.live is None)
-        self._missing = {holder.proxy for named in owing for holder in named}
+        owing = [each.summary for each in self._begun.values() if each.live is None]
+        self._missing = {holder.proxy for each in owing for holder in each.named}
+        self._has_unnamed = any(each.owing > len(each.named) for each in owing)
         self._held_up: set[Tracked] = set()
         self._current: dict[Ref, Tracked] = {}
         self._beginning: dict[str, set[Ref]] = {}
@@ -146,16 +147,22 @@ class Ledger:
         fleet.enter(stream)
         if proxy in self._missing:
             self._missing.discard(proxy)
-            if not self._missing:
+            if not self._is_gathering:
                 self.go_on(now)
         self._unblock(fleet, now)
 
     def go_on(self, now: datetime) -> None:
         """Who has not come back after a restart by now is gone."""
         self._missing.clear()
+        self._has_unnamed = False
         held_up, self._held_up = self._held_up, set()
         for tracked in held_up:
             self._look_at(tracked, now)
+
+    @property
+    def _is_gathering(self) -> bool:
+        """After a restart somebody may come back who was behind: of those that nobody named nobody knows who."""
+        return bool(self._missing) or self._has_unnamed
 
     def closed(self, number: int, now: datetime) -> None:
         stream = self._streams.pop(number, None)
@@ -294,7 +301,7 @@ class Ledger:
     def _conclude(self, tracked: Tracked, now: datetime) -> None:
         """Nobody who holds it is behind. But some may not have said what they hold, or there may be nobody; or who asks
         for it next would not get it."""
-        if self._missing and tracked.entry.number <= self._restored:
+        if self._is_gathering and tracked.entry.number <= self._restored:
             self._held_up.add(tracked)
             return
         fleets = self._fleets_of(tracked)
