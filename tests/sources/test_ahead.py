@@ -1,12 +1,14 @@
+import io
 import os
 import signal
 import sys
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from xds_server.records.plain import usual
-from xds_server.sources import ahead
+from xds_server.records.plain import handed_over, usual
+from xds_server.sources import ahead, ahead_worker
 from xds_server.sources.ahead import HEAD, Ahead, digest, is_worth_it, record_files
 
 FLOW = "{a: [1, 2]}"
@@ -86,6 +88,36 @@ def test_closing_ends_the_process(folder: Path) -> None:
         assert process is not None
 
     assert process.returncode is not None
+
+
+def test_a_process_that_ended_by_itself_is_told_of(folder: Path) -> None:
+    with capture_logs() as logged, read(folder) as found:
+        assert found._process is not None
+    assert logged == [], "it has read all"
+    with capture_logs() as logged, Ahead(folder) as found:
+        assert found._process is not None
+        found._process.kill()
+        found._process.wait()
+
+    [line] = logged
+    assert (line["log_level"], line["code"]) == ("warning", -signal.SIGKILL)
+
+
+def test_a_file_that_cannot_be_taken_apart_is_passed_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(text: str) -> bytes:
+        if text == "a: 2\n":
+            raise RecursionError
+        return handed_over(text)
+
+    said = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(ahead_worker, "handed_over", failing)
+    monkeypatch.setattr(sys, "argv", ["", str(folder)])
+    monkeypatch.setattr(sys, "stdout", said)
+    ahead_worker.main()
+
+    said.seek(0)
+    octets = said.buffer.read()
+    assert [digest(f"a: {number}\n") in octets for number in range(4)] == [True, True, False, True]
 
 
 def test_few_files_are_not_worth_a_process(folder: Path) -> None:

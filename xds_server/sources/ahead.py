@@ -17,11 +17,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import structlog
 from xxhash import xxh3_128_digest
 
 from xds_server.records.plain import Plain, received, usual
 from xds_server.records.reading import RECORDS
 from xds_server.sources.contents import is_read
+
+log = structlog.get_logger()
 
 WORKER = "xds_server.sources.ahead_worker"
 FEW = 2000
@@ -81,6 +84,8 @@ class Ahead:
         """From now on everything is read here."""
         self._places.clear()
         if self._process is not None:
+            if self._process.poll():
+                log.warning("reading ahead ended early: the rest was read here", code=self._process.returncode)
             self._process.kill()
             self._process.wait()
             self._process = None
