@@ -53,7 +53,9 @@ class Stream:
 
 class Fleet:
     """`connecting` are streams whose clients have not said yet what they hold. `blocked` is what waits for them, or for
-    any, or for what is held back. `proxies` are counted by their streams: two that share a node id are one."""
+    any, or for what is held back. `proxies` are counted by their streams: two that share a node id are one. `_under`
+    are carriers by the wildcard that they are made from.
+    """
 
     def __init__(self, gateway: Ref, delivery: Delivery, refusals: Refusals) -> None:
         self.gateway = gateway
@@ -67,6 +69,7 @@ class Fleet:
         self.gone: dict[str, datetime] = {}
         self._refusals = refusals
         self._unknown: dict[str, tuple[int, ...]] = {}
+        self._under: dict[str, dict[str, Carrier]] = {}
 
     @property
     def _kind(self) -> TypeUrl | None:
@@ -85,13 +88,20 @@ class Fleet:
         return [each for each in found if each is not None]
 
     def _differing(self, before: Snapshot) -> Collection[str]:
-        known = [*self.carriers, *self._unknown]
         if self.snapshot.since != before.serial or before.on_demand != self.snapshot.on_demand:
-            return known
+            return [*self.carriers, *self._unknown]
         changed = [name for kind in CARRIERS for name in self.snapshot.changed.get(kind, ())]
-        if any("/*" in name for name in changed):
-            return known
-        return [name for name in changed if name in self.carriers or name in self._unknown]
+        found = {name for name in changed if name in self.carriers or name in self._unknown}
+        found.update(*(self._under.get(name, ()) for name in changed))
+        hosts = before.of(TypeUrl.VIRTUAL_HOST)
+        new = {name for name in changed if "/*" in name and name not in hosts}
+        return found.union(self._over(new)) if new else found
+
+    def _over(self, wildcards: Collection[str]) -> Iterator[str]:
+        """What is under one of these by its name, whatever it is made from yet."""
+        for name in (*self.carriers, *self._unknown):
+            if any(each in wildcards for each in names.wildcards_over(name)):
+                yield name
 
     def _tell(self, name: str) -> Carrier | None:
         """Renew a carrier, or make one of a name that proxies were told there is nothing of."""
@@ -101,9 +111,21 @@ class Fleet:
             for stream in self._unknown.pop(name, ()) if carrier else ():
                 self.carriers[name].hold(stream, UNKNOWN)
             return carrier
-        source, versions = self._found(carrier.kind, name)
-        carrier.tell(source, versions, self.snapshot.serial)
+        self._renew(carrier, *self._found(carrier.kind, name))
         return carrier
+
+    def _renew(self, carrier: Carrier, source: str, versions: frozenset[str]) -> None:
+        self._loosen(carrier)
+        carrier.tell(source, versions, self.snapshot.serial)
+        if source != carrier.name:
+            self._under.setdefault(source, {})[carrier.name] = carrier
+
+    def _loosen(self, carrier: Carrier) -> None:
+        """It is not made from what it was made from."""
+        under = self._under.get(carrier.source, {})
+        under.pop(carrier.name, None)
+        if not under:
+            self._under.pop(carrier.source, None)
 
     def carrier(self, kind: TypeUrl, name: str) -> Carrier | None:
         """Kept from when it is first held. None if there is no such resource."""
@@ -113,7 +135,7 @@ class Fleet:
             if not versions:
                 return None
             found = self.carriers[name] = Carrier(kind, name)
-            found.tell(source, versions, self.snapshot.serial)
+            self._renew(found, source, versions)
         return found
 
     def hold(self, stream: Stream, kind: TypeUrl, name: str, version: str | None) -> Carrier | None:
@@ -179,6 +201,7 @@ class Fleet:
             each.hold(number, None)
             if each.idle:
                 del self.carriers[each.name]
+                self._loosen(each)
         absent = [item for item in self._unknown.items() if number in item[1] and _is_of(item[0], listener)]
         for name, holders in absent:
             self._unknown[name] = tuple(each for each in holders if each != number)
@@ -194,9 +217,8 @@ class Fleet:
     def carrying(self, hosts: Iterable[str]) -> list[Carrier]:
         """Those that anybody holds of what carries these hosts."""
         wanted = self._names(hosts)
-        if any("/*" in name for name in wanted):
-            return [each for each in self.carriers.values() if each.source in wanted]
-        return [self.carriers[name] for name in wanted if name in self.carriers]
+        found = [self.carriers[name] for name in wanted if name in self.carriers]
+        return [*found, *(each for name in wanted for each in self._under.get(name, {}).values())]
 
     def _names(self, hosts: Iterable[str]) -> Collection[str]:
         """What carries these hosts, by name."""
