@@ -37,9 +37,9 @@ def deployment(name: str, build: str = "b1", timeout: str | None = None) -> AppD
     return AppDeployment.model_validate(json.loads(folder.deployment(name, components={"web": web})))
 
 
-def release(name: str, *to: str) -> Release:
+def release(name: str, *to: str, hosts: tuple[str, ...] = ()) -> Release:
     default = [{"deployment": each, "weight": 100 if index == 0 else 0} for index, each in enumerate(to)]
-    return Release.model_validate(json.loads(folder.release(name, f"{name}.test", default=default)))
+    return Release.model_validate(json.loads(folder.release(name, *(hosts or (f"{name}.test",)), default=default)))
 
 
 def build(name: str, of: str) -> Build:
@@ -213,6 +213,38 @@ def test_while_it_is_still_given_another_one_under_its_name_is_an_edit() -> None
     story.says(again, V2, release("shop", "v1"))
     assert story.told == ("v1 v2", "v1", "v1")
     assert story.order.outside.deployments[ref("v1")] is again
+
+
+def hosts_of(story: Story) -> dict[str, tuple[str, ...]]:
+    """What hosts gateways are told of, of each release."""
+    return {each.name: record.spec.hosts for each, record in story.order.outside.releases.items()}
+
+
+def test_a_host_that_a_waiting_release_gives_up_is_not_its_own_any_more() -> None:
+    """From then on it may be another app's."""
+    story = Story()
+    story.says(V1, release("shop", "v1", hosts=("a.test", "b.test")), B1)
+    story.says(V1, V2, B1, B2, release("shop", "v2", hosts=("a.test", "c.test")))
+    assert story.told == ("v1 v2", "v1", "v1")
+    assert hosts_of(story) == {"shop": ("a.test",)}
+    assert story.order.held_back == {ref("shop"): refs("v2")}
+
+    before = story.order.outside
+    story.says(V1, V2, B1, B2, release("shop", "v2", hosts=("c.test",)))
+    assert hosts_of(story) == {}
+    assert before.releases is not story.order.outside.releases
+    story.sidecars_accept("v2")
+    assert hosts_of(story) == {"shop": ("c.test",)}
+
+
+def test_a_host_that_moves_to_another_release_of_the_app_is_given_all_the_while() -> None:
+    story = Story()
+    story.says(V1, B1, release("shop", "v1", hosts=("a.test", "b.test")))
+    story.says(V1, V2, release("shop", "v2", hosts=("a.test",)), release("new", "v2", hosts=("b.test",)))
+    assert hosts_of(story) == {"shop": ("a.test", "b.test")}, "both wait"
+
+    story.says(V1, V2, release("shop", "v2", hosts=("a.test",)), release("new", "v1", hosts=("b.test",)))
+    assert hosts_of(story) == {"shop": ("a.test",), "new": ("b.test",)}, "one waits"
 
 
 def test_an_edit_is_told_to_everybody_at_once() -> None:

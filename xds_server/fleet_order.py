@@ -13,6 +13,8 @@ waits for nobody: a release is a change of routes. An app without sidecars has o
 What comes back while it goes has never left. Another deployment under its name comes when it is gone, and what gives
 that one waits; but while gateways still give the old one it is an edit. Edits, as of a branch deployment, are told to
 everybody at once: under one name there is one map of builds.
+
+A release that waits is told as it was before, but for hosts that it gives up: from then on they may be another app's.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,6 +32,7 @@ from xds_server.domain.problems import Place, Problem, Reason, Severity
 from xds_server.graph import builds_of
 from xds_server.records.admitted import Admission
 from xds_server.records.apps import AppSpec
+from xds_server.records.claims import claims_of, only_at
 from xds_server.records.documents import Key
 from xds_server.records.models import AppDeployment, Build, Release
 from xds_server.records.policies import TIMEOUT
@@ -201,9 +204,16 @@ class AppOrder:
                 self._steps[ref] = replace(step, until=now + PATIENCE)
 
     def _told_releases(self, coming: frozenset[Ref]) -> Iterator[tuple[Ref, Release]]:
-        """Those that give only deployments which are ready; of others, what was told before."""
-        for ref, record in self.accepted.releases.items():
-            found = record if coming.isdisjoint(given(record)) else self.outside.releases.get(ref)
+        """Those that give only deployments which are ready; of others, what was told before at hosts that still wait.
+
+        A host that moves to another release that waits is not given up.
+        """
+        releases = self.accepted.releases
+        waiting = {ref for ref, each in releases.items() if not coming.isdisjoint(given(each))}
+        kept = frozenset(claim for ref in waiting for claim in claims_of(releases[ref]))
+        for ref, record in releases.items():
+            before = self.outside.releases.get(ref)
+            found = record if ref not in waiting else before and only_at(before, kept)
             if found is not None:
                 yield ref, found
 

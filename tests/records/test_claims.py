@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from immutables import Map
 
 from xds_server.domain.names import Ref
-from xds_server.records.claims import Claim, claims_of, conflicts
+from xds_server.records.claims import Claim, claims_of, conflicts, only_at
 from xds_server.records.models import Release
 
 EDGE = Ref("default", "edge")
 
 
-def wants(name: str, *hosts: str, gateways: tuple[str, ...] = ("edge",)) -> Release:
-    spec = {"app": "shop", "gateways": gateways, "hosts": hosts, "default": [{"deployment": "v1"}]}
+def wants(name: str, *hosts: str, gateways: tuple[str, ...] = ("edge",), **more: Any) -> Release:
+    spec = {"app": "shop", "gateways": gateways, "hosts": hosts, "default": [{"deployment": "v1"}], **more}
     said = {"apiVersion": "xds-server.dev/v1alpha1", "kind": "Release", "metadata": {"name": name}, "spec": spec}
     return Release.model_validate(said)
 
@@ -120,3 +120,40 @@ def test_the_order_in_which_they_are_asked_never_matters(
     shuffled = dict(dice.sample(list(wanted.items()), len(wanted)))
 
     assert lost(shuffled, owners) == lost(wanted, owners)
+
+
+def test_a_release_that_keeps_all_it_has_is_the_same() -> None:
+    release = wants("a", "x", "y", gateways=("edge", "inner"))
+    assert only_at(release, {*claims_of(release), Claim(EDGE, "z")}) is release
+
+
+@pytest.mark.parametrize(
+    ("kept", "hosts", "gateways"),
+    [
+        pytest.param(["edge/x", "inner/x"], ("x",), ("edge", "inner"), id="a-host-less"),
+        pytest.param(["edge/x", "edge/y"], ("x", "y"), ("edge",), id="a-gateway-less"),
+        pytest.param(["edge/x", "edge/y", "inner/x"], ("x",), ("edge", "inner"), id="not-at-every-gateway"),
+        pytest.param(["edge/x", "inner/y"], None, None, id="nothing-at-every-gateway"),
+        pytest.param([], None, None, id="nothing"),
+    ],
+)
+def test_a_release_that_gives_something_up(
+    kept: list[str], hosts: tuple[str, ...] | None, gateways: tuple[str, ...] | None
+) -> None:
+    claims = {Claim(ref(gateway), host) for gateway, _, host in (each.partition("/") for each in kept)}
+    found = only_at(wants("a", "x", "y", gateways=("edge", "inner")), claims)
+    assert (found and found.spec.hosts, found and found.spec.gateways) == (hosts, gateways)
+
+
+def test_an_audience_goes_with_the_last_of_its_own_hosts() -> None:
+    said = [
+        {"name": "gone", "hosts": ["y"], "deployment": "v2"},
+        {"name": "less", "hosts": ["y", "z"], "deployment": "v2"},
+        {"name": "anywhere", "match": {"headers": [{"name": "x-beta", "exact": "1"}]}, "deployment": "v2"},
+    ]
+    release = wants("a", "x", audiences=said)
+    found = only_at(release, {Claim(EDGE, "x"), Claim(EDGE, "z")})
+    assert found is not None
+    assert [(each.name, each.hosts) for each in found.spec.audiences] == [("less", ("z",)), ("anywhere", ())]
+    assert found.spec.hosts == ("x",)
+    assert release.spec.all_hosts == ("x", "y", "z"), "the record itself is as it was"

@@ -374,6 +374,13 @@ class Running(control.Server):
         body = snapshot.of(ROUTES)["edge/http"].body
         return " ".join(name for name in ("v1", "v2", "v3") if f"{name}/web".encode() in body)
 
+    def body_of(self, host: str) -> bytes:
+        """Its virtual host, at the gateway."""
+        told = self.control.worlds.told(ref("edge"), Delivery.ON_DEMAND)
+        assert told is not None
+        found = told.of(TypeUrl.VIRTUAL_HOST).get(f"edge/http/{host}")
+        return b"" if found is None else found.body
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
@@ -381,6 +388,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
+PLACE = {"addresses": ["10.0.0.9:8080"]}
 V3_RELEASED = {
     "b3.yaml": folder.build("web-3", "b3"),
     "v3.yaml": folder.deployment("v3", "b3"),
@@ -443,6 +451,36 @@ async def test_after_a_restart_everybody_is_told_what_the_records_say(store: Sto
     await settled()
     assert again.snapshot() is after
     assert "v2" not in again.inside(BESIDE_B2)
+
+
+async def test_a_host_that_goes_to_another_app_stays_there_whatever_its_first_one_waits_for(store: Store) -> None:
+    """The shop has a new deployment, for which it waits, and gives up a host that the blog takes at once."""
+    blog = folder.record("Build", "blog-1", {"app": "blog", "component": "web", "build": "c1", "endpoints": PLACE})
+    server = Running(store)
+    server.hears({**SHOP, "shop.yaml": folder.release("shop", "shop.test", "new.test")}, complete=True)
+    server.connects(GATEWAY)
+    server.connects(BESIDE_B3)
+    server.hears({**V3_RELEASED, "shop.yaml": folder.release("shop", "shop.test", to="v3")})
+    server.hears(
+        {
+            "blog.yaml": blog,
+            "first.yaml": folder.deployment("first", "c1", app="blog"),
+            "release.yaml": folder.release("blog", "new.test", to="first", app="blog"),
+        }
+    )
+    await settled()
+    assert server.outside() == "v1", "the shop waits"
+    taken = server.body_of("new.test")
+    assert b"first/web" in taken
+    server.hears({"v2.yaml": folder.deployment("v2", "b1")})
+    assert server.body_of("new.test") == taken, "whoever is compiled last"
+
+    ordering = server.control._ordering
+    ordering._clock = lambda: monotonic() + PATIENCE
+    ordering._tell(frozenset())
+    await settled()
+    assert "v3" in server.outside()
+    assert server.body_of("new.test") == taken
 
 
 async def test_each_of_a_thousand_sidecars_is_asked_twice() -> None:

@@ -5,7 +5,7 @@ by when it was first accepted, else by name. What all releases of a change want 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any, NamedTuple
 
 from immutables import Map
@@ -39,6 +39,34 @@ def claims_of(release: Release | None) -> Iterator[Claim]:
     for gateway in release.spec.gateways:
         for host in release.spec.all_hosts:
             yield Claim(release.refer(gateway), host)
+
+
+def only_at(release: Release, kept: Set[Claim]) -> Release | None:
+    """What is left of a release that has none but these claims: itself if it has no others, None if nothing is.
+
+    An audience whose own hosts are all lost goes with them: without hosts it would hold on every host. A host that is
+    kept at some of the gateways alone is lost.
+    """
+    claims = frozenset(claims_of(release))
+    left = claims & kept
+    if left == claims:
+        return release
+    spec = release.spec
+    gateways = tuple(each for each in spec.gateways if any(claim.gateway == release.refer(each) for claim in left))
+    hosts = {host for host in spec.all_hosts if all(Claim(release.refer(each), host) in left for each in gateways)}
+    if not left or not hosts:
+        return None
+    audiences = (
+        each.model_copy(update={"hosts": _of(each.hosts, hosts)})
+        for each in spec.audiences
+        if not each.hosts or not hosts.isdisjoint(each.hosts)
+    )
+    narrowed = {"gateways": gateways, "hosts": _of(spec.hosts, hosts), "audiences": tuple(audiences)}
+    return release.model_copy(update={"spec": spec.model_copy(update=narrowed)})
+
+
+def _of(hosts: tuple[str, ...], kept: Set[str]) -> tuple[str, ...]:
+    return tuple(each for each in hosts if each in kept)
 
 
 def conflicts(wanted: Wanted, owners: Claims, age: Age) -> dict[Ref, Conflict]:
