@@ -20,7 +20,8 @@ from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
 from xds_server.domain.sidecars import Sidecar
 from xds_server.fleet_order import PATIENCE
-from xds_server.protocol.events import Acked, Node, SotwRequest
+from xds_server.messages.fields import text_field
+from xds_server.protocol.events import Acked, Nacked, Node, Quarantined, SotwRequest
 from xds_server.protocol.sotw import SotwStream
 from xds_server.records.world import World
 from xds_server.runtime.ordering import Follower, Ordering, few
@@ -44,12 +45,17 @@ class Proxy(SotwStream):
     def __init__(self) -> None:
         super().__init__()
         self.routes: dict[str, Resource] = {}
+        self.refused: set[str] = set()
         self.asked = 0
 
     @override
     def has(self, type_url: TypeUrl, resource: Resource) -> bool:
         self.asked += 1
         return self.routes.get(resource.name) == resource
+
+    @override
+    def refuses(self, type_url: TypeUrl, resource: Resource) -> bool:
+        return resource.version in self.refused
 
     @override
     def holds(self, kind: TypeUrl) -> dict[str, Resource]:
@@ -62,6 +68,11 @@ class Told(GatewayWorlds):
     def __init__(self) -> None:
         super().__init__()
         self.snapshots: dict[Fleet, Snapshot] = {}
+        self.in_quarantine: set[str] = set()
+
+    @override
+    def holds_back(self, fleet: Fleet, delivery: Delivery, type_url: TypeUrl, name: str, version: str) -> bool:
+        return version in self.in_quarantine
 
     @override
     def sidecars(self, app: Ref) -> frozenset[Sidecar]:
@@ -82,6 +93,7 @@ class House:
     def __init__(self, *sidecars: Node) -> None:
         self.now = 100.0
         self.world = World(Map({APP: world(V1, B1, release("shop", "v1"))}))
+        self.other: dict[str, Resource] = {}
         self.worlds, self.connections = Told(), Connections()
         self.published = 0
         self.notes: list[tuple[Ref, str]] = []
@@ -145,8 +157,19 @@ class House:
     def _publish(self) -> None:
         for fleet in self.worlds.snapshots:
             mine = self.ordering.inside if isinstance(fleet, Sidecar) else self.ordering.outside
-            routes = Map({"edge/http": Resource("edge/http", _words(mine(self.world)), b"")})
+            words = _words(mine(self.world))
+            body = b"".join(text_field(1, f"{each}/web") for each in words.split())
+            routes = Map({"edge/http": Resource("edge/http", words, body), **self.other})
             self.worlds.snapshots[fleet] = Snapshot({ROUTES: routes}, serial=1)
+
+    async def goes(self) -> None:
+        """v2 has come, and goes again: sidecars wait for the gateway."""
+        self.says(*BOTH, release("shop", "v1"))
+        self.takes("web-2")
+        await settled()
+        self.takes("edge-1")
+        self.says(V1, B1, release("shop", "v1"))
+        await settled()
 
     def _ring(self) -> None:
         self.rung += 1
@@ -203,6 +226,46 @@ async def test_sidecars_wait_for_gateways_and_the_drain() -> None:
     await house.waits(1)
     assert house.told == ("v1", "v1")
     assert house.problems == []
+
+
+async def test_what_another_app_has_is_nothing_to_wait_for() -> None:
+    """The gateway does not take it, for whatever reason: that is news of the other app alone."""
+    house = House(ONE, TWO)
+    held, newer = (Resource("edge/blog", each, text_field(1, "first/web")) for each in ("1", "2"))
+    house.other = {"edge/blog": newer}
+    await house.goes()
+    house.takes("edge-1")
+    house.proxy("edge-1").routes["edge/blog"] = held
+    await settled()
+    await house.waits(DRAIN)
+    assert (house.told, house.problems) == (("v1", "v1"), [])
+
+
+async def test_what_a_gateway_holds_since_an_earlier_stream_may_be_anything() -> None:
+    house = House(ONE, TWO)
+    house.other = {"edge/blog": Resource("edge/blog", "2", b"")}
+    await house.goes()
+    house.takes("edge-1")
+    house.proxy("edge-1").routes["edge/blog"] = Resource("edge/blog", "1", b"")
+    await settled()
+    await house.waits(PATIENCE)
+    assert len(house.problems) == 1
+
+
+@pytest.mark.parametrize("who", ["itself", "another"])
+async def test_nobody_waits_for_a_gateway_to_accept_what_was_refused(who: str) -> None:
+    house = House(ONE, TWO)
+    await house.goes()
+    assert house.ordering._acceptance.waited_for == {"edge-1"}
+    if who == "itself":
+        house.proxy("edge-1").refused.add("v1")
+        house.ordering.nacked(GATEWAY, Nacked(ROUTES, "2", "no", {"edge/http": "v1"}))
+    else:
+        house.worlds.in_quarantine.add("v1")
+        house.ordering.quarantined(Node("edge-2", "edge"), Quarantined(ROUTES, "edge/http", "v1", "no"))
+    await settled()
+    await house.waits(DRAIN)
+    assert (house.told, house.problems) == (("v1", "v1"), [])
 
 
 async def test_what_a_release_gives_until_another_has_come_is_gone_when_gateways_are_told_so() -> None:

@@ -39,3 +39,9 @@ def text_field(number: int, text: str) -> bytes:
     body = text.encode()
     size = len(body)
     return VARINTS[number << 3 | 2] + (VARINTS[size] if size < SHORT else _varint(size)) + body
+
+
+def text_in(body: bytes, text: str) -> bool:
+    """Whether an encoded message says exactly this somewhere as a string: it stands behind its length."""
+    said = text.encode()
+    return varint(len(said)) + said in body

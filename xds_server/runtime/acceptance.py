@@ -4,12 +4,15 @@ from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 
 from xds_server.domain.builds import BuildId
-from xds_server.domain.names import Ref, ref
+from xds_server.domain.names import Ref, cluster, ref
 from xds_server.domain.sidecars import Sidecar
 from xds_server.fleet_order import Phase, Step
+from xds_server.graph import builds_of
+from xds_server.messages.fields import text_in
 from xds_server.protocol.events import Node
+from xds_server.records.models import AppDeployment
 from xds_server.runtime.worlds import GatewayWorlds, delivery_of, sidecar_of
-from xds_server.snapshot import Snapshot, TypeUrl
+from xds_server.snapshot import Resource, Snapshot, TypeUrl
 from xds_server.transport.connections import Connection, Connections
 
 ROUTING = (TypeUrl.ROUTES, TypeUrl.VIRTUAL_HOST)
@@ -17,10 +20,14 @@ ROUTING = (TypeUrl.ROUTES, TypeUrl.VIRTUAL_HOST)
 
 @dataclass(slots=True)
 class Owed:
-    """The node ids of proxies that have not accepted a step. `late`: nobody waits for them any more."""
+    """The node ids of proxies that have not accepted a step. `late`: nobody waits for them any more.
+
+    `builds` and `clusters` are those of the deployment.
+    """
 
     app: Ref
     builds: Set[BuildId]
+    clusters: Set[str]
     proxies: dict[str, None]
     late: bool = False
 
@@ -29,7 +36,8 @@ class Acceptance:
     """Of a proxy on several streams the newest tells what it holds.
 
     What a proxy has accepted of a step stays accepted: worlds that follow have it too. So each is asked once when the
-    step begins, and then when it says something.
+    step begins, and then when it says something. What other apps have is asked of nobody; and nobody waits for what a
+    proxy refuses, or is not told because another one did.
     """
 
     def __init__(self, worlds: GatewayWorlds, connections: Connections) -> None:
@@ -43,11 +51,12 @@ class Acceptance:
     def __iter__(self) -> Iterator[Step]:
         return iter(list(self._owed))
 
-    def begin(self, step: Step, app: Ref, builds: Set[BuildId] = frozenset()) -> None:
-        """Proxies have been told of it. `builds` are those of a deployment that comes."""
-        owed = self._owed[step] = Owed(app, builds, {})
+    def begin(self, step: Step, app: Ref, record: AppDeployment) -> None:
+        """Proxies have been told of it. `record` is what comes or goes."""
+        clusters = frozenset(cluster(step.deployment, each) for each in record.spec.components)
+        owed = self._owed[step] = Owed(app, builds_of(record), clusters, {})
         proxies = dict.fromkeys(each.node.id for each in self._connections if _owes(step, owed, each.node))
-        owed.proxies = self._behind(proxies)
+        owed.proxies = self._behind(owed, proxies)
 
     def forget(self, step: Step) -> None:
         self._owed.pop(step, None)
@@ -62,15 +71,19 @@ class Acceptance:
         """Something waits for this proxy."""
         return any(node.id in owed.proxies for owed in self._owed.values())
 
+    @property
+    def waited_for(self) -> Set[str]:
+        """The node ids of all proxies for which something waits."""
+        return {proxy for owed in self._owed.values() for proxy in owed.proxies}
+
     def look_at(self, proxies: Iterable[str]) -> bool:
         """These have said something; whether that is news of any who is late."""
-        caught_up = [each for each in proxies if not self._is_behind(each)]
-        found = False
+        asked, found = list(proxies), False
         for owed in self._owed.values():
-            before = len(owed.proxies)
+            caught_up = [each for each in asked if each in owed.proxies and not self._is_behind(each, owed)]
             for each in caught_up:
-                owed.proxies.pop(each, None)
-            found |= owed.late and len(owed.proxies) < before
+                del owed.proxies[each]
+            found |= owed.late and bool(caught_up)
         return found
 
     def is_over(self, step: Step) -> bool:
@@ -80,7 +93,7 @@ class Acceptance:
     def give_up(self, step: Step) -> bool:
         """Nobody waits for it any more; whether there is a proxy that has not accepted it."""
         owed = self._owed[step]
-        owed.proxies = self._behind(owed.proxies)
+        owed.proxies = self._behind(owed, owed.proxies)
         owed.late = bool(owed.proxies)
         return owed.late
 
@@ -102,17 +115,19 @@ class Acceptance:
         beside = sidecar_of(node)
         return f"sidecar {proxy} beside {beside.word}" if beside is not None else f"gateway {proxy} of {node.cluster}"
 
-    def _behind(self, proxies: Iterable[str]) -> dict[str, None]:
-        return dict.fromkeys(each for each in proxies if self._is_behind(each))
+    def _behind(self, owed: Owed, proxies: Iterable[str]) -> dict[str, None]:
+        return dict.fromkeys(each for each in proxies if self._is_behind(each, owed))
 
-    def _is_behind(self, proxy: str) -> bool:
+    def _is_behind(self, proxy: str, owed: Owed) -> bool:
         """What is told nothing waits for nothing."""
         streams = self._connections.of(proxy)
         if not streams or self._worlds.objection(streams[-1].node):
             return False
         newest = streams[-1]
         beside = sidecar_of(newest.node)
-        return self._gateway_is_behind(newest) if beside is None else self._sidecar_is_behind(newest, beside)
+        if beside is not None:
+            return self._sidecar_is_behind(newest, beside)
+        return self._gateway_is_behind(newest, owed.clusters)
 
     def _sidecar_is_behind(self, proxy: Connection, beside: Sidecar) -> bool:
         """It does not have all of its routes as they are now: they come after what they need."""
@@ -122,17 +137,31 @@ class Acceptance:
         known = told.known_to(proxy.node.envoy)
         return not all(proxy.stream.has(TypeUrl.ROUTES, each) for each in known.of(TypeUrl.ROUTES).values())
 
-    def _gateway_is_behind(self, proxy: Connection) -> bool:
-        """It holds routes that are not the newest ones."""
+    def _gateway_is_behind(self, proxy: Connection, clusters: Set[str]) -> bool:
+        """It holds routes that give requests to one of these, and will hold others."""
         told = self._worlds.told(ref(proxy.node.cluster), delivery_of(proxy.node, proxy.mode))
         if told is None:
             return False
         known = told.known_to(proxy.node.envoy)
         return any(
-            _newest(known, kind, name) not in (None, held.version)
+            self._is_to_change(proxy, kind, held, known) and _names(held, clusters)
             for kind in ROUTING
-            for name, held in proxy.stream.holds(kind).items()
+            for held in proxy.stream.holds(kind).values()
         )
+
+    def _is_to_change(self, proxy: Connection, kind: TypeUrl, held: Resource, told: Snapshot) -> bool:
+        """There is something newer, and it is told that or something else: what is refused anywhere it may not be."""
+        found = told.find(kind, held.name)
+        if found is None:
+            return False
+        newest = found.exact(held.name) if found.exact is not None and found.name != held.name else found
+        if newest.version == held.version:
+            return False
+        fleet, delivery = ref(proxy.node.cluster), delivery_of(proxy.node, proxy.mode)
+        refused = proxy.stream.refuses(kind, newest) or self._worlds.holds_back(
+            fleet, delivery, kind, found.name, found.version
+        )
+        return not (refused and proxy.stream.has(kind, held))
 
 
 def _owes(step: Step, owed: Owed, node: Node) -> bool:
@@ -141,8 +170,6 @@ def _owes(step: Step, owed: Owed, node: Node) -> bool:
     return found is None if step.phase is Phase.LEAVING else found is not None and found.build in owed.builds
 
 
-def _newest(told: Snapshot, kind: TypeUrl, name: str) -> str | None:
-    found = told.find(kind, name)
-    if found is not None and found.exact is not None and found.name != name:
-        found = found.exact(name)
-    return None if found is None else found.version
+def _names(held: Resource, clusters: Set[str]) -> bool:
+    """It gives requests to one of these; of what a proxy holds since an earlier stream there may be no content."""
+    return not held.body or any(text_in(held.body, each) for each in clusters)

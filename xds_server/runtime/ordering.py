@@ -12,8 +12,7 @@ from typing_extensions import override
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem
 from xds_server.fleet_order import AppOrder, Phase, Step, late_problem
-from xds_server.graph import builds_of
-from xds_server.protocol.events import Acked, Node
+from xds_server.protocol.events import Acked, Nacked, Node, Quarantined
 from xds_server.records.admitted import Admission
 from xds_server.records.world import AppWorld, World
 from xds_server.runtime.acceptance import Acceptance
@@ -108,6 +107,17 @@ class Ordering(Nobody):
         self._hear(node)
 
     @override
+    def nacked(self, node: Node, nacked: Nacked) -> None:
+        self._hear(node)
+
+    @override
+    def quarantined(self, node: Node, quarantined: Quarantined) -> None:
+        """Others will not be told that, and have nothing to say about it."""
+        self._heard |= dict.fromkeys(self._acceptance.waited_for)
+        if self._heard:
+            self._check_soon()
+
+    @override
     def closed(self, node: Node, mode: str) -> None:
         self._hear(node)
 
@@ -143,8 +153,7 @@ class Ordering(Nobody):
 
     def _begin(self, step: Step, app: Ref, order: AppOrder) -> None:
         if step not in self._acceptance:
-            comes = order.accepted.deployments.get(step.deployment) if step.phase is Phase.APPEARING else None
-            self._acceptance.begin(step, app, builds_of(comes) if comes is not None else frozenset())
+            self._acceptance.begin(step, app, order.inside.deployments[step.deployment])
 
     def _tell(self, concerned: frozenset[Ref]) -> None:
         """Say what is new, and come back when the next time is over."""
