@@ -12,6 +12,7 @@ from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
 
 STRICT = "x-strict"
 """Who is asked with it fails if its own call does; else it tells what became of that."""
+LONGEST_LINE = 1 << 16
 TOLD = ("x-deployment", "baggage", "host", "x-request-id")
 
 
@@ -40,7 +41,7 @@ class Application:
     async def _call(self, words: list[str], request: web.BaseRequest) -> dict[str, object]:
         url = f"http://{words[0]}/{'/'.join(words[1:])}"
         forwarded = [("baggage", each) for each in request.headers.getall("baggage", [])]
-        async with self._session.get(url, headers=forwarded, proxy=self._proxy) as reply:
+        async with self._session.request(request.method, url, headers=forwarded, proxy=self._proxy) as reply:
             return {"status": reply.status, "then": await reply.json(content_type=None)}
 
 
@@ -49,7 +50,8 @@ async def main() -> None:
     timeout = ClientTimeout(total=20)
     async with ClientSession(connector=TCPConnector(limit=0), timeout=timeout) as session:
         for name, port, outbound in instances:
-            server = web.Server(Application(name, outbound, session).answer)
+            application = Application(name, outbound, session)
+            server = web.Server(application.answer, access_log=None, max_field_size=LONGEST_LINE)
             await asyncio.get_running_loop().create_server(server, "127.0.0.1", port, backlog=2048)
         print("ready", flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
