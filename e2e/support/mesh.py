@@ -1,7 +1,6 @@
 """A mesh: the server, a gateway, and beside every build an application with its sidecar."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -10,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from typer.testing import CliRunner
 
 from e2e.support import records
 from e2e.support.client import Client, Reply
 from e2e.support.envoy import Envoy, EnvoyVersion
 from e2e.support.processes import Child, free_ports, wait_until
 from e2e.support.records import Folder
-from e2e.support.server import BIN, Mode, Server
+from e2e.support.server import Mode, Server
+from xds_server.cli.server import app
 
 APP = "order"
 V1 = {"worker": "w1", "api": "a1", "ui": "u1"}
@@ -142,26 +143,17 @@ def mesh(mode: Mode, version: EnvoyVersion, directory: Path) -> Iterator[Mesh]:
 
 
 def bootstrap(server: Server, mode: Mode, place: Place) -> dict[str, Any]:
-    """What a sidecar is started with, as the product's command prints it."""
-    command: list[str | Path] = [
-        BIN / "xds-server",
-        "bootstrap",
-        "sidecar",
-        "--app",
-        APP,
-        "--component",
-        place.component,
-    ]
-    options = ["--build", place.hash, "--xds", f"127.0.0.1:{server.xds}", "--mode", mode, "--id", place.build]
-    ports = [
-        "--inbound",
-        str(place.inbound),
-        "--outbound",
-        str(place.outbound),
-        "--application",
-        str(place.application),
-    ]
-    admin = ["--admin-port", str(place.admin)]
-    printed = subprocess.run([*command, *options, *ports, *admin], check=True, stdout=subprocess.PIPE, text=True).stdout
-    found: dict[str, Any] = yaml.safe_load(printed)
+    """What a sidecar is started with, as the product's command prints it; in this process, as `Server.bootstrap`."""
+    command = ["bootstrap", "sidecar", "--app", APP, "--component", place.component, "--build", place.hash]
+    options = ["--xds", f"127.0.0.1:{server.xds}", "--mode", mode, "--id", place.build]
+    ports = {
+        "--inbound": place.inbound,
+        "--outbound": place.outbound,
+        "--application": place.application,
+        "--admin-port": place.admin,
+    }
+    words = [word for option, port in ports.items() for word in (option, str(port))]
+    printed = CliRunner().invoke(app, [*command, *options, *words], catch_exceptions=False)
+    assert printed.exit_code == 0, printed.output
+    found: dict[str, Any] = yaml.safe_load(printed.stdout)
     return found
