@@ -4,11 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from e2e.support.client import Client
+from e2e.support.client import Client, Reply
 from e2e.support.envoy import EnvoyVersion
 from e2e.support.mesh import V1, V2, V3, Mesh, hops, mesh
 from e2e.support.processes import wait_until
 from e2e.support.server import Mode
+
+KEY = "xds.deployment"
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +82,53 @@ def test_a_request_for_another_deployment_does_not_reach_a_build(order: Mesh) ->
         probe = client.get("api", "/healthz?deep=1")
     assert (reply.status, reply.json["reason"]) == (502, "ContextUnknown")
     assert probe.status == 200
+
+
+def test_the_header_wins_over_baggage(order: Mesh) -> None:
+    told = [("x-deployment", "order-v1"), ("baggage", f"{KEY}=order-v2,a=1")]
+    assert carried(order.call("worker@w1", "/api", *told)) == [("api@a1", [f"{KEY}=order-v1,a=1"])]
+
+
+@pytest.mark.parametrize(
+    ("lines", "kept"),
+    [
+        pytest.param([f"{KEY}=order-v2,a=1,{KEY}=order-v1"], ["a=1"], id="the-first-of-two"),
+        pytest.param([f"a=1,{KEY}=order-v2", f"{KEY}=order-v1,b=2"], ["a=1", "b=2"], id="the-first-of-two-lines"),
+        pytest.param(["a=1", f"b=2,{KEY}=order-v2", "c=3"], ["a=1", "b=2", "c=3"], id="on-a-later-line"),
+        pytest.param(["%78ds%2Edeploymen%74=order%2Dv2,a=%C3%BC"], ["a=%C3%BC"], id="percent-encoded"),
+        pytest.param([f"a=1;p=%20; q ,  {KEY} = order-v2 ;p=1, b = two"], ["a=1;p=%20; q ", " b = two"], id="spaces"),
+    ],
+)
+def test_the_context_is_found_in_baggage_and_left_there_once(order: Mesh, lines: list[str], kept: list[str]) -> None:
+    said = [("baggage", line) for line in lines]
+    expected = [",".join([f"{KEY}=order-v2", *kept])]
+    assert carried(order.call("worker@w1", "/api", *said)) == [("api@a2", expected)]
+    with Client(order.places["worker@w1"].inbound) as client:
+        reply = client.get("worker", "/api", said)
+    assert carried(reply) == [("worker@w1", expected), ("api@a2", expected)]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        pytest.param(",".join(f"key{each}=" + "%41" * 16 for each in range(200))[:8192], id="many"),
+        pytest.param("a=" + "%41" * 2730, id="one"),
+    ],
+)
+def test_8_kib_of_baggage_pass_every_hop_as_they_came(order: Mesh, others: str) -> None:
+    """Ours is a line of its own then: with it, theirs would be longer than W3C Baggage lets a line be."""
+    assert len(others) == 8192
+    expected = [f"{KEY}=order-v2", others]
+    reply = order.get("/api/worker", "order-v2", ("baggage", others))
+    assert carried(reply) == [(build, expected) for build in ("ui@u1", "api@a2", "worker@w1")]
+    inside = order.call("worker@w1", "/api", ("baggage", f"{KEY}=order-v2"), ("baggage", others))
+    assert carried(inside) == [("api@a2", expected)]
+
+
+def carried(reply: Reply) -> list[tuple[str, list[str]]]:
+    """The builds of a chain, each with the lines of baggage that it was told."""
+    found, said = [], reply.json
+    while said is not None:
+        found.append((said["build"], said["told"]["baggage"]))
+        said = said.get("then")
+    return found
