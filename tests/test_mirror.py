@@ -8,6 +8,7 @@ ABOUT_THE_WHOLE = {
     "test_mirror.py",
     "test_layers.py",
     "test_envoy_folder.py",
+    "test_delivery_page.py",
     "test_documents.py",
     "test_pages.py",
     "test_promises.py",

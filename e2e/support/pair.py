@@ -1,8 +1,8 @@
 """A caller, and two instances of one build that it calls; sidecars and applications come and go as a test wants."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -11,11 +11,13 @@ from typing import Any
 from typing_extensions import override
 
 from e2e.support import records
+from e2e.support.client import Client, Reply, echo
 from e2e.support.envoy import Envoy, EnvoyVersion, RunEnvoy
 from e2e.support.mesh import APP, Place, bootstrap
 from e2e.support.processes import free_ports
-from e2e.support.records import Folder
+from e2e.support.records import Folder, Json
 from e2e.support.server import Mode, Server
+from e2e.support.upstream import Upstreams
 
 RETRIES = {
     "retries": {
@@ -27,6 +29,7 @@ RETRIES = {
 """A sidecar whose application does not listen answers 503, which is a `gateway-error`. With one of two instances gone,
 half of all requests are tried again: more than the usual budget allows.
 """
+POLICIES: dict[str, Json] = {"v1": RETRIES, "v2": {}}
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -104,9 +107,9 @@ class Pair:
         with (RunEnvoy if run else Envoy)(self.version, said, self.directory) as envoy:
             yield envoy
 
-    def place(self, *instances: Place) -> None:
-        """The records say that `api` is there, and nowhere else."""
-        self.folder.write("api.yaml", _placed(*instances))
+    def place(self, *instances: Place, drains: Place | None = None) -> None:
+        """The records say that `api` is there, and nowhere else; one of them may drain."""
+        self.folder.write("api.yaml", _placed(*instances, drains=drains))
 
     @contextmanager
     def instance(self, place: Place) -> Iterator[Envoy]:
@@ -116,7 +119,10 @@ class Pair:
 
 
 @contextmanager
-def pair_of(mode: Mode, version: EnvoyVersion, directory: Path) -> Iterator[Pair]:
+def pair_of(
+    mode: Mode, version: EnvoyVersion, directory: Path, policies: Mapping[str, Json] = POLICIES
+) -> Iterator[Pair]:
+    """`policies`: how calls of `api` are carried, for each version."""
     folder = Folder(directory / "records")
     folder.root.mkdir()
     ports = iter(free_ports(12))
@@ -124,7 +130,7 @@ def pair_of(mode: Mode, version: EnvoyVersion, directory: Path) -> Iterator[Pair
     ui, first, second = places
     folder.write("ui.yaml", _placed(ui))
     folder.write("api.yaml", _placed(first, second))
-    for number, policy in {"v1": RETRIES, "v2": {}}.items():
+    for number, policy in policies.items():
         components: dict[str, Any] = {
             "ui": {"build": "u1", "routes": [{"pathPrefix": "/"}]},
             "api": {"build": "a1", "policy": policy},
@@ -135,6 +141,94 @@ def pair_of(mode: Mode, version: EnvoyVersion, directory: Path) -> Iterator[Pair
         yield Pair(mode, version, directory, folder, server, ui, first, second)
 
 
-def _placed(*places: Place) -> records.Document:
+@dataclass(slots=True)
+class Told:
+    """A `Pair` that runs, with applications that do as they are told (`behaviours.py`), called `first` and `second`."""
+
+    pair: Pair
+    upstreams: Upstreams
+    ui: Envoy
+    places: Mapping[str, Place]
+    stack: ExitStack
+    sidecars: dict[str, Envoy] = field(default_factory=dict)
+
+    def call(self, version: str, *headers: tuple[str, str], method: str = "GET") -> Reply:
+        """`ui` calls `api`, over a connection of its own."""
+        with Client(self.pair.ui.outbound, 30) as client:
+            return client.get("api", "/", [context(version), *headers], method)
+
+    def who(self, version: str, method: str = "GET") -> str:
+        """Which instance answers."""
+        reply = self.call(version, method=method)
+        assert reply.status == 200, reply
+        return echo(reply.body).instance
+
+    def crowd(self, version: str, method: str = "GET", count: int = 20) -> list[str]:
+        """Who answers each of so many calls, one after the other."""
+        return [self.who(version, method) for _ in range(count)]
+
+    def tell(self, act: str, *names: str) -> None:
+        for name in names or self.places:
+            self.upstreams.tell(name, act)
+
+    def seen(self) -> dict[str, int]:
+        """How many requests each instance has seen."""
+        return {name: len(self.upstreams.seen(name)) for name in self.places}
+
+    def stat(self, version: str, name: str) -> int:
+        """A number of the cluster by which `ui` calls `api`."""
+        return self.ui.stat(f"cluster.order-{version}/api.{name}")
+
+    def place(self, *names: str, drains: str | None = None) -> None:
+        """`api` is there and nowhere else, and `ui` has heard of it."""
+        self.pair.place(*(self.places[each] for each in names), drains=self.places[drains] if drains else None)
+        where = {f"127.0.0.1:{self.places[each].inbound}" for each in names if each != drains}
+        self.ui.wait_endpoints("order/api@a1", where)
+
+    def start(self, name: str) -> None:
+        self.sidecars[name] = self.stack.enter_context(self.pair.sidecar(self.places[name]))
+
+    @contextmanager
+    def killing(self, *names: str) -> Iterator[None]:
+        """These are killed, as nobody can reach an instance without its sidecar; afterwards they are there again."""
+        for each in names:
+            self.sidecars[each].child.kill()
+        try:
+            yield
+        finally:
+            for each in names:
+                self.start(each)
+
+    @contextmanager
+    def silent(self, name: str) -> Iterator[None]:
+        """Its sidecar is there, and its application does not listen."""
+        (nobody,) = free_ports(1)
+        with self.killing(name), self.pair.sidecar(replace(self.places[name], application=nobody)):
+            yield
+
+
+def context(version: str) -> tuple[str, str]:
+    return "x-deployment", f"{APP}-{version}"
+
+
+@contextmanager
+def told(mode: Mode, version: EnvoyVersion, directory: Path, policies: Mapping[str, Json]) -> Iterator[Told]:
+    with ExitStack() as stack:
+        pair = stack.enter_context(pair_of(mode, version, directory, policies))
+        upstreams = stack.enter_context(Upstreams(directory))
+        places = {
+            name: replace(place, application=int(upstreams.start(name).rpartition(":")[2]))
+            for name, place in {"first": pair.first, "second": pair.second}.items()
+        }
+        ready = Told(pair, upstreams, stack.enter_context(pair.sidecar(pair.ui)), places, stack)
+        for name in places:
+            ready.start(name)
+        yield ready
+
+
+def _placed(*places: Place, drains: Place | None = None) -> records.Document:
     build = records.Build(APP, places[0].component, places[0].hash)
-    return build.record([f"127.0.0.1:{each.inbound}" for each in places])
+    addresses = {each: f"127.0.0.1:{each.inbound}" for each in places}
+    return build.record(
+        [{"address": where, "draining": True} if each == drains else where for each, where in addresses.items()]
+    )
