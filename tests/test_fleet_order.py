@@ -270,6 +270,33 @@ def test_a_drain_is_as_long_as_what_it_waits_for(settings: list[App], timeout: s
     assert story.order.wake_at == story.now + drain
 
 
+@pytest.mark.parametrize("together", [True, False], ids=["with-its-deployments", "while-they-drain"])
+def test_the_settings_of_an_app_that_goes_hold_until_it_is_drained(*, together: bool) -> None:
+    settings = app(90)
+    story = Story(settings)
+    if not together:
+        story.says(settings)
+    story.says()
+    assert story.order.inside.settings is story.order.outside.settings is settings
+    story.gateways_accept("v1")
+    story.waits(89)
+    assert story.told == ("v1", "", "")
+    assert story.order.inside.settings is settings
+    story.waits(1)
+    assert story.told == ("", "", "")
+    assert story.order.inside.settings is None
+
+
+def test_settings_that_go_alone_hold_for_what_went_before_and_for_nothing_else() -> None:
+    settings = app(90)
+    story = Story(V2, B2, settings)
+    story.says(V1, B1, release("shop", "v1"), settings)
+    story.says(V1, B1, release("shop", "v1"))
+    assert story.order.inside.settings is None, "v1 goes on without"
+    story.gateways_accept("v2")
+    assert story.order.wake_at == story.now + 90
+
+
 def test_an_audience_that_ended_does_not_come_back_while_its_release_waits() -> None:
     ended = frozenset([(ref("shop"), "acme")])
     story = Story()
@@ -339,6 +366,7 @@ class Laws(RuleBasedStateMachine):
         super().__init__()
         self.now = 0.0
         self.drain: int | None = None
+        self.drain_when_it_went: dict[Ref, int | None] = {}
         self.deployments = {"v1": V1, "v2": V2}
         self.releases: dict[str, Release] = {}
         self.builds = {"b1": B1, "b2": B2}
@@ -389,7 +417,7 @@ class Laws(RuleBasedStateMachine):
     @rule(names=SOME)
     def gateways_accept(self, names: list[str]) -> None:
         for seen in self._gone(names):
-            seen.drained = self.now + DRAINS[self.drain]
+            seen.drained = self._drained(seen.record.ref)
         self.order.left(refs(*names), self.now)
         self._look()
 
@@ -401,7 +429,7 @@ class Laws(RuleBasedStateMachine):
     def wake(self) -> None:
         for seen in self._gone(NAMES):
             if seen.gone_outside is not None and self.now >= seen.gone_outside + PATIENCE:
-                seen.drained = self.now + DRAINS[self.drain]
+                seen.drained = self._drained(seen.record.ref)
         self.order.wake(self.now)
         self._look()
 
@@ -439,11 +467,23 @@ class Laws(RuleBasedStateMachine):
         if told:
             settings = [] if self.drain is None else [app(self.drain)]
             before = self.order.inside
-            self.order.accept(
-                world(*self.deployments.values(), *self.releases.values(), *self.builds.values(), *settings), self.now
-            )
+            after = world(*self.deployments.values(), *self.releases.values(), *self.builds.values(), *settings)
+            self._remember_drain(after)
+            self.order.accept(after, self.now)
             self._look()
             self._look_at_placements(before)
+
+    def _remember_drain(self, after: AppWorld) -> None:
+        """Of those that go now."""
+        before = self.order.accepted
+        under_way = self.order.of(Phase.LEAVING) | self.order.of(Phase.DRAINING)
+        gone = set(before.deployments).difference(after.deployments)
+        said = None if before.settings is None else int(before.settings.spec.drain.total_seconds())
+        self.drain_when_it_went |= dict.fromkeys(gone - under_way, said)
+
+    def _drained(self, name: Ref) -> float:
+        """When a deployment will be whose drain begins now."""
+        return self.now + DRAINS[self.drain if self.drain is not None else self.drain_when_it_went[name]]
 
     def _gone(self, names: Iterable[str]) -> list[Seen]:
         """Of these, those that gateways have been told of no more, but have not accepted so."""

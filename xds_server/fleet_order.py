@@ -34,7 +34,7 @@ from xds_server.records.admitted import Admission
 from xds_server.records.apps import AppSpec
 from xds_server.records.claims import claims_of, only_at
 from xds_server.records.documents import Key
-from xds_server.records.models import AppDeployment, Build, Release
+from xds_server.records.models import App, AppDeployment, Build, Release
 from xds_server.records.policies import TIMEOUT
 from xds_server.records.wants import place_in
 from xds_server.records.world import AppWorld, build_id
@@ -65,11 +65,14 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Progress:
-    """`record` is what comes or goes. `until`: when the phase is over, if nothing ends it before."""
+    """`record` is what comes or goes. `until`: when the phase is over, if nothing ends it before. `settings`: those of
+    the app when it went.
+    """
 
     phase: Phase
     record: AppDeployment
     until: float
+    settings: App | None = None
 
 
 class AppOrder:
@@ -122,7 +125,7 @@ class AppOrder:
                 del self._steps[ref]
         for ref, record in before.deployments.items():
             if ref not in app.deployments:
-                self._go(ref, record)
+                self._go(ref, record, before.settings)
         self._settle(now)
 
     def appeared(self, deployments: Iterable[Ref], now: float) -> None:
@@ -158,10 +161,10 @@ class AppOrder:
     def _appear(self, ref: Ref, now: float) -> None:
         self._steps[ref] = _Progress(Phase.APPEARING, self.accepted.deployments[ref], now + PATIENCE)
 
-    def _go(self, ref: Ref, record: AppDeployment) -> None:
+    def _go(self, ref: Ref, record: AppDeployment, settings: App | None) -> None:
         step = self._steps.get(ref)
         if step is None:
-            self._steps[ref] = _Progress(Phase.LEAVING, record, inf)
+            self._steps[ref] = _Progress(Phase.LEAVING, record, inf, settings)
         elif step.phase is Phase.APPEARING:
             del self._steps[ref]  # gateways were never told of it
 
@@ -169,7 +172,7 @@ class AppOrder:
         """Its phase is over. After the last one there may be another deployment under its name."""
         step = self._steps.pop(ref)
         if step.phase is Phase.LEAVING:
-            self._steps[ref] = _Progress(Phase.DRAINING, step.record, now + self._drain(step.record))
+            self._steps[ref] = replace(step, phase=Phase.DRAINING, until=now + self._drain(step))
         elif step.phase is Phase.DRAINING and ref in self.accepted.deployments:
             self._appear(ref, now)
 
@@ -188,6 +191,7 @@ class AppOrder:
             app,
             builds=_same(app.builds, self.inside.builds, builds),
             releases=_same(app.releases, self.inside.releases, releases),
+            settings=self._kept_settings(),
             expired=app.expired | self._kept_expired(releases),
         )
         self.inside, self.outside = (
@@ -228,12 +232,19 @@ class AppOrder:
         live = {each for record in self.accepted.deployments.values() for each in builds_of(record)}
         return ((ref, each) for ref, each in self.inside.builds.items() if build_id(each) in needed - live)
 
-    def _drain(self, record: AppDeployment) -> float:
+    def _drain(self, step: _Progress) -> float:
         """Seconds."""
-        settings = self.accepted.settings.spec if self.accepted.settings is not None else AppSpec()
-        timeouts = (each.policy.timeout or TIMEOUT for each in record.spec.components.values())
+        said = self.accepted.settings or step.settings
+        settings = said.spec if said is not None else AppSpec()
+        timeouts = (each.policy.timeout or TIMEOUT for each in step.record.spec.components.values())
         longest: timedelta = max([settings.drain, *timeouts])
         return longest.total_seconds()
+
+    def _kept_settings(self) -> App | None:
+        """Of an app that goes as a whole, those that it had: what is under way shall end as it began."""
+        if self.accepted.settings is not None or self.accepted.deployments:
+            return self.accepted.settings
+        return next((step.settings for step in self._steps.values() if step.settings is not None), None)
 
 
 def given(release: Release) -> Iterator[Ref]:
