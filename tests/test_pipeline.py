@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import Golden
+from tests.records import folder as writing
 from xds_server.cli.reports import rendered
 from xds_server.domain.names import Ref
 from xds_server.messages.since import news
@@ -230,3 +232,26 @@ def changed(snapshot: Snapshot) -> dict[TypeUrl, frozenset[str]]:
 
 def test_an_empty_world_has_no_gateway():
     assert compile_world(World(), EMPTY).gateways == {}
+
+
+def test_what_an_app_has_is_there_after_another_one_that_had_it_too_has_given_it_up() -> None:
+    """A deployment that waits to leave, and one of another app that has its name by now: also a host and a cluster."""
+    shop = admitted(said_by("shop")).world
+    blog = admitted(said_by("blog")).world
+    both = replace(shop, apps=shop.apps.update(blog.apps))
+    for first, last in ((shop, blog), (blog, shop)):
+        found = compile_world(last, compile_world(both, compile_world(first)))
+        assert said(found) == said(compile_world(last))
+    none = replace(shop, apps=type(shop.apps)())
+    assert said(compile_world(none, compile_world(both))) == said(compile_world(none))
+
+
+def said_by(app: str) -> dict[str, Readable]:
+    """A gateway, and an app with a deployment v1 at shop.test."""
+    texts = [
+        writing.gateway(template=".p.test"),
+        writing.build(f"{app}-1", "b1", app=app),
+        writing.deployment("v1", "b1", app=app),
+        writing.release(app, "shop.test", app=app),
+    ]
+    return {"all.yaml": Readable(writing.documents(*texts))}

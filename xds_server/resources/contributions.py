@@ -54,7 +54,7 @@ def merged(before: Resources, pairs: Iterable[tuple[Mapping[str, Resource], Mapp
     both = list(pairs)
     for old, new in both:
         for name in old.keys() - new.keys():
-            del merged[name]
+            merged.pop(name, None)
             changed.add(name)
     for _, new in both:
         for name, resource in new.items():

@@ -87,6 +87,7 @@ def updated_gateway(gateway: GatewayParts, record: Gateway, changes: Changes) ->
     pairs = [
         (gateway.contributions.get(app, NO_CONTRIBUTION), new) for app, new in sorted(changes.contributions.items())
     ]
+    pairs = [*_sharing(gateway, changes.contributions, pairs), *pairs]
     before = gateway.snapshot
     own_clusters = access_log_clusters(gateway.record), access_log_clusters(record)
     clusters = [own_clusters, *((old.clusters, new.clusters) for old, new in pairs)]
@@ -107,6 +108,23 @@ def updated_gateway(gateway: GatewayParts, record: Gateway, changes: Changes) ->
         {delivery: each.own for delivery, each in told.items()},
         tuple(call for each in told.values() for call in each.calls),
     )
+
+
+def _sharing(
+    gateway: GatewayParts, new: Mapping[Ref, Contribution], pairs: list[tuple[Contribution, Contribution]]
+) -> list[tuple[Contribution, Contribution]]:
+    """Of apps that stay as they are, those that have something which another one gives up. An app whose deployment has
+    not left yet may have it beside the app that has it next.
+    """
+    hosts = frozenset(name for old, after in pairs for name in old.hosts.keys() - after.hosts.keys())
+    clusters = frozenset(name for old, after in pairs for name in old.clusters.keys() - after.clusters.keys())
+    if not (hosts or clusters):
+        return []
+    return [
+        (each, each)
+        for app, each in sorted(gateway.contributions.items())
+        if app not in new and not (each.hosts.keys().isdisjoint(hosts) and each.clusters.keys().isdisjoint(clusters))
+    ]
 
 
 def _deliveries(record: Gateway) -> tuple[Delivery, ...]:
