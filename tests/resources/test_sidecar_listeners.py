@@ -1,7 +1,8 @@
 from typing import Any
 
 from tests.records.order import build_of
-from tests.resources.edge import manager
+from tests.resources.edge import gateway, manager
+from tests.resources.edge import listeners as edge_listeners
 from xds_server.domain.sidecars import Ports
 from xds_server.messages.codec import to_json
 from xds_server.resources.sidecar_listeners import sidecar_listeners
@@ -49,3 +50,26 @@ def test_the_context_is_read_before_routing_and_stamped_after_it():
         assert (reads["name"], stamps["name"], router["name"]) == ("context", "stamp", "envoy.filters.http.router")
         assert reads["typed_config"]["clear_route_cache"], "who has it in baggage alone is routed by it"
         assert stamps["typed_config"]["clear_route_cache"] is False
+
+
+def test_callers_are_held_to_what_a_gateway_takes_from_its_clients():
+    found = listeners(Ports(application=8080))
+    inbound, outbound = found["order/api@a1/inbound"], found["order/api@a1/outbound"]
+    edge = manager(edge_listeners(gateway())["http"])
+
+    for limit in ("request_headers_timeout", "http2_protocol_options"):
+        assert manager(inbound)[limit] == edge[limit]
+        assert limit not in manager(outbound), "its own application is not a stranger"
+    assert inbound["per_connection_buffer_limit_bytes"] == 32 * 1024
+
+
+def test_what_a_gateway_has_let_in_is_not_refused_inside():
+    for listener in listeners(Ports(application=8080)).values():
+        said = manager(listener)
+
+        assert said["max_request_headers_kb"] == 8192
+        assert said["common_http_protocol_options"]["max_headers_count"] == 1000
+
+
+def test_how_long_nothing_may_move_is_the_callers_question():
+    assert manager(listeners(Ports(application=8080))["order/api@a1/inbound"])["stream_idle_timeout"] == "0s"

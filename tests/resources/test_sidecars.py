@@ -191,8 +191,17 @@ def test_whoever_it_comes_from_a_request_goes_to_the_application_beside_it() -> 
     )
     [place] = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
 
-    assert route["route"]["timeout"] == "0s", "the caller's timeout holds"
+    assert route["route"]["timeout"] == route["route"]["idle_timeout"] == "0s", "the caller's timeouts hold"
     assert place["endpoint"]["address"]["socket_address"] == {"address": "127.0.0.1", "port_value": 8080}
+
+
+def test_how_much_an_application_is_asked_at_once_is_limited_by_its_callers_alone() -> None:
+    own = parts(server(), "api@a2").resources[TypeUrl.CLUSTER]["order/api@a2/application"]
+    [limits] = to_json(TypeUrl.CLUSTER, own.body)["circuit_breakers"]["thresholds"]
+
+    assert limits == dict.fromkeys(
+        ("max_connections", "max_pending_requests", "max_requests", "max_retries"), 4_294_967_295
+    )
 
 
 PROBED = {"probes": ["/metrics", "/live"], "healthCheck": {"path": "/health.z"}}

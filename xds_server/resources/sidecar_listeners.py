@@ -6,7 +6,14 @@ from xds_server.domain import names
 from xds_server.domain.builds import BuildId
 from xds_server.domain.sidecars import Ports
 from xds_server.messages.codec import pack
-from xds_server.messages.envoy import Address, Filter, FilterChain, SocketAddress, TrafficDirection
+from xds_server.messages.envoy import (
+    Address,
+    Filter,
+    FilterChain,
+    HttpProtocolOptions,
+    SocketAddress,
+    TrafficDirection,
+)
 from xds_server.messages.envoy import Listener as EnvoyListener
 from xds_server.messages.extensions import (
     HttpConnectionManager,
@@ -15,15 +22,19 @@ from xds_server.messages.extensions import (
     Rds,
 )
 from xds_server.resources.actions import WEBSOCKET
-from xds_server.resources.connection_managers import NOBODY, ROUTER
+from xds_server.resources.connection_managers import HTTP2, NOBODY, REQUEST_HEADERS_TIMEOUT, ROUTER
 from xds_server.resources.content import resource
+from xds_server.resources.listeners import BUFFER
 from xds_server.resources.local_replies import local_replies
 from xds_server.resources.selectors import sidecar_filters
 from xds_server.resources.sources import FROM_ADS
 from xds_server.snapshot import Resource
 
 LOOPBACK, EVERYWHERE = "127.0.0.1", "0.0.0.0"  # noqa: S104 - callers come from other machines
-STREAM_IDLE_TIMEOUT = timedelta(minutes=5)
+OUTBOUND_IDLE_TIMEOUT, INBOUND_IDLE_TIMEOUT = timedelta(minutes=5), timedelta(0)
+"""Of a request on which nothing moves. For calls the route's own holds; of a caller's it is the caller who gives up."""
+HEADERS_KB, HEADERS = 8192, 1000
+"""How large a request's headers may be, and how many: as large as any gateway lets in, and what it adds to them."""
 
 
 def sidecar_listeners(build: BuildId, ports: Ports) -> list[Resource]:
@@ -34,7 +45,11 @@ def sidecar_listeners(build: BuildId, ports: Ports) -> list[Resource]:
 
 
 def _listener(name: str, address: str, port: int, direction: TrafficDirection) -> Resource:
-    """`direction`: one that ends refuses callers, and still carries the calls that their requests need."""
+    """`direction`: one that ends refuses callers, and still carries the calls that their requests need.
+
+    Callers come from other machines: they are held to what a gateway takes from its clients.
+    """
+    inbound = direction is TrafficDirection.INBOUND
     manager = HttpConnectionManager(
         stat_prefix=names.cluster_stat(name),
         rds=Rds(route_config_name=name, config_source=FROM_ADS),
@@ -44,7 +59,11 @@ def _listener(name: str, address: str, port: int, direction: TrafficDirection) -
         preserve_external_request_id=True,
         internal_address_config=NOBODY,
         codec_type=HttpConnectionManagerCodecType.AUTO,
-        stream_idle_timeout=STREAM_IDLE_TIMEOUT,
+        common_http_protocol_options=HttpProtocolOptions(max_headers_count=HEADERS),
+        http2_protocol_options=HTTP2 if inbound else None,
+        max_request_headers_kb=HEADERS_KB,
+        request_headers_timeout=REQUEST_HEADERS_TIMEOUT if inbound else None,
+        stream_idle_timeout=INBOUND_IDLE_TIMEOUT if inbound else OUTBOUND_IDLE_TIMEOUT,
     )
     chain = FilterChain(
         filters=[Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))]
@@ -53,6 +72,7 @@ def _listener(name: str, address: str, port: int, direction: TrafficDirection) -
         name=name,
         address=Address(socket_address=SocketAddress(address=address, port_value=port)),
         filter_chains=[chain],
+        per_connection_buffer_limit_bytes=BUFFER if inbound else None,
         traffic_direction=direction,
     )
     return resource(name, message, needs=(name,), occupies=(f"tcp/{address}/{port}",))

@@ -18,6 +18,8 @@ from xds_server.domain.names import CONTEXT_HEADER, CONTEXT_RULE, NO_CONTEXT_RUL
 from xds_server.domain.sidecars import Sidecar
 from xds_server.messages.codec import decode, encode
 from xds_server.messages.envoy import (
+    CircuitBreakers,
+    CircuitBreakersThresholds,
     Cluster,
     ClusterDiscoveryType,
     ClusterLoadAssignment,
@@ -59,6 +61,13 @@ from xds_server.traffic.intents import (
 EVERYTHING = RouteRule()
 NO_TIMEOUT = timedelta(0)
 APPLICATION_CONNECTS_WITHIN = timedelta(seconds=1)
+MOST = 2**32 - 1
+UNLIMITED = CircuitBreakers(
+    thresholds=[
+        CircuitBreakersThresholds(max_connections=MOST, max_pending_requests=MOST, max_requests=MOST, max_retries=MOST)
+    ]
+)
+"""How much an application may be asked at once is what its callers' records say; Envoy's defaults would be less."""
 VIRTUAL_HOSTS = 2
 """The field number of `RouteConfiguration.virtual_hosts`."""
 GRPC_HEALTH = "/grpc.health.v1.Health/Check"
@@ -158,6 +167,7 @@ def _inbound(app: AppParts, calls: Calls) -> Resource:
             route=RouteAction(
                 cluster=names.application(calls.build.word),
                 timeout=NO_TIMEOUT,
+                idle_timeout=NO_TIMEOUT,
                 upgrade_configs=[RouteActionUpgradeConfig(upgrade_type=each) for each in _upgrades(app, calls)],
             ),
         )
@@ -213,6 +223,7 @@ def _application(app: AppParts, sidecar: Sidecar) -> Resource:
             load_assignment=ClusterLoadAssignment(
                 cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=[member])]
             ),
+            circuit_breakers=UNLIMITED,
             alt_stat_name=names.cluster_stat(name),
             typed_extension_protocol_options={HTTP_OPTIONS: HTTP2} if http2 else {},
         ),
