@@ -157,7 +157,8 @@ def test_grpc_has_no_usual_timeout_and_its_application_speaks_http2() -> None:
     own = parts(of, "api@a1").resources[TypeUrl.CLUSTER]["order/api@a1/application"]
 
     assert called["route"]["timeout"] == "0s"
-    assert "typed_extension_protocol_options" in to_json(TypeUrl.CLUSTER, own.body)
+    [spoken] = to_json(TypeUrl.CLUSTER, own.body)["typed_extension_protocol_options"].values()
+    assert "http2_protocol_options" in spoken["explicit_http_config"]
 
 
 # --- inbound
@@ -202,6 +203,17 @@ def test_how_much_an_application_is_asked_at_once_is_limited_by_its_callers_alon
     assert limits == dict.fromkeys(
         ("max_connections", "max_pending_requests", "max_requests", "max_retries"), 4_294_967_295
     )
+
+
+def test_it_is_not_the_application_who_closes_a_kept_connection_just_as_a_request_comes() -> None:
+    own = hosts(server(), "api@a2", "inbound")["*"]
+    [route] = _routes(own, "/", {"x-deployment": "v2"})
+    cluster = parts(server(), "api@a2").resources[TypeUrl.CLUSTER][route["route"]["cluster"]]
+    [spoken] = to_json(TypeUrl.CLUSTER, cluster.body)["typed_extension_protocol_options"].values()
+
+    assert route["route"]["retry_policy"] == {"retry_on": "connect-failure,reset-before-request", "num_retries": 1}
+    assert spoken["common_http_protocol_options"] == {"idle_timeout": "4s"}
+    assert "http_protocol_options" in spoken["explicit_http_config"]
 
 
 PROBED = {"probes": ["/metrics", "/live"], "healthCheck": {"path": "/health.z"}}

@@ -16,7 +16,7 @@ from xds_server.domain import names
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import CONTEXT_HEADER, CONTEXT_RULE, NO_CONTEXT_RULE, OWNER_RULE, PROBE_RULE, Ref
 from xds_server.domain.sidecars import Sidecar
-from xds_server.messages.codec import decode, encode
+from xds_server.messages.codec import decode, encode, pack
 from xds_server.messages.envoy import (
     CircuitBreakers,
     CircuitBreakersThresholds,
@@ -24,14 +24,19 @@ from xds_server.messages.envoy import (
     ClusterDiscoveryType,
     ClusterLoadAssignment,
     Endpoint,
+    Http1ProtocolOptions,
+    Http2ProtocolOptions,
     LbEndpoint,
     LocalityLbEndpoints,
+    RetryPolicy,
     Route,
     RouteAction,
     RouteActionUpgradeConfig,
     RouteConfiguration,
     RouteMatch,
 )
+from xds_server.messages.envoy import HttpProtocolOptions as CommonOptions
+from xds_server.messages.extensions import HttpProtocolOptions, HttpProtocolOptionsExplicitHttpConfig
 from xds_server.messages.fields import message_field
 from xds_server.records.matches import RouteRule
 from xds_server.records.models import Protocol
@@ -39,7 +44,7 @@ from xds_server.resources import branches, predicates
 from xds_server.resources.actions import WEBSOCKET, usual_policy, usual_retries
 from xds_server.resources.apps import AppParts
 from xds_server.resources.branches import Branch, Try
-from xds_server.resources.clusters import HTTP2, HTTP_OPTIONS, cluster
+from xds_server.resources.clusters import HTTP_OPTIONS, cluster
 from xds_server.resources.content import resource
 from xds_server.resources.draws import Choice, draw
 from xds_server.resources.endpoints import socket_address
@@ -70,6 +75,12 @@ UNLIMITED = CircuitBreakers(
 """How much an application may be asked at once is what its callers' records say; Envoy's defaults would be less."""
 VIRTUAL_HOSTS = 2
 """The field number of `RouteConfiguration.virtual_hosts`."""
+APPLICATION_IDLE_TIMEOUT = timedelta(seconds=4)
+"""Of a connection to the application: less than most servers keep one open (5 s), so that it is not they who close."""
+ONCE_MORE = RetryPolicy(retry_on="connect-failure,reset-before-request", num_retries=1)
+"""Of such a request the application has seen nothing. What was sent when the connection closed is not tried again: whether
+it may be is in the callers' policies.
+"""
 GRPC_HEALTH = "/grpc.health.v1.Health/Check"
 
 
@@ -168,6 +179,7 @@ def _inbound(app: AppParts, calls: Calls) -> Resource:
                 cluster=names.application(calls.build.word),
                 timeout=NO_TIMEOUT,
                 idle_timeout=NO_TIMEOUT,
+                retry_policy=ONCE_MORE,
                 upgrade_configs=[RouteActionUpgradeConfig(upgrade_type=each) for each in _upgrades(app, calls)],
             ),
         )
@@ -225,7 +237,17 @@ def _application(app: AppParts, sidecar: Sidecar) -> Resource:
             ),
             circuit_breakers=UNLIMITED,
             alt_stat_name=names.cluster_stat(name),
-            typed_extension_protocol_options={HTTP_OPTIONS: HTTP2} if http2 else {},
+            typed_extension_protocol_options={HTTP_OPTIONS: pack(_spoken(http2=http2))},
+        ),
+    )
+
+
+def _spoken(*, http2: bool) -> HttpProtocolOptions:
+    return HttpProtocolOptions(
+        common_http_protocol_options=CommonOptions(idle_timeout=APPLICATION_IDLE_TIMEOUT),
+        explicit_http_config=HttpProtocolOptionsExplicitHttpConfig(
+            http_protocol_options=None if http2 else Http1ProtocolOptions(),
+            http2_protocol_options=Http2ProtocolOptions() if http2 else None,
         ),
     )
 
