@@ -2,14 +2,17 @@
 
 import random
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
+from tests.certificates import self_signed
 from tests.conftest import Golden
 from tests.records import order
-from tests.records.folder import SHOP, Content, Server, gateway
+from tests.records.folder import NOON, SHOP, Content, Server, build, gateway
 from tests.records.order import FILES, ORDER, V1, V2, V3, build_of, order_release, placed, version
 from tests.test_pipeline import SAMPLE, admitted, file_of, files_of, written
 from xds_server.cli.reports import rendered
@@ -18,13 +21,14 @@ from xds_server.domain.names import Ref
 from xds_server.domain.sidecars import Ports, Sidecar
 from xds_server.mesh import NO_MESH, Mesh, compile_mesh
 from xds_server.messages.since import news
-from xds_server.snapshot import NOTHING, Snapshot, TypeUrl
+from xds_server.pipeline import EMPTY, compile_world
+from xds_server.snapshot import NOTHING, Resources, Snapshot, TypeUrl
 
 PORTS = Ports(application=8080)
 KINDS = {
     word: Sidecar(build_of(word), PORTS) for word in ("worker@w1", "api@a1", "api@a2", "ui@u1", "ui@u2", "review@r1")
 }
-WORKER, A1, A2 = KINDS["worker@w1"], KINDS["api@a1"], KINDS["api@a2"]
+WORKER, A1, A2, R1 = (KINDS[word] for word in ("worker@w1", "api@a1", "api@a2", "review@r1"))
 
 
 class Meshed:
@@ -33,7 +37,8 @@ class Meshed:
     def __init__(self, *kinds: Sidecar, files: dict[str, Content] | None = None) -> None:
         self.server = Server(FILES if files is None else files, allow_empty=True)
         self.kinds = kinds
-        self.mesh = compile_mesh(self.server.admission.world, NOTHING, NO_MESH, by_app(kinds))
+        self.mesh = NO_MESH
+        self._compiled(by_app(kinds))
 
     def hears(self, **edits: Content) -> Mesh:
         self.server.hears({f"{name}.yaml": text for name, text in edits.items()})
@@ -47,8 +52,11 @@ class Meshed:
     def _compiled(self, apps: Iterable[Ref]) -> Mesh:
         kinds = by_app(self.kinds)
         wanted = {app: kinds.get(app, frozenset()) for app in apps if app in kinds or app in self.mesh.sidecars}
-        self.mesh = compile_mesh(self.server.admission.world, NOTHING, self.mesh, wanted)
+        self.mesh = compile_mesh(self.server.admission.world, self._secrets(), self.mesh, wanted)
         return self.mesh
+
+    def _secrets(self) -> Resources:
+        return NOTHING
 
 
 def by_app(kinds: Iterable[Sidecar]) -> dict[Ref, frozenset[Sidecar]]:
@@ -149,6 +157,62 @@ def test_a_new_probe_is_told_to_the_build_that_has_it() -> None:
 
     assert after.snapshots[A1].changed[TypeUrl.ROUTES] == {"order/api@a1/inbound"}
     assert after.parts[WORKER] is before.parts[WORKER]
+
+
+# --- what files hold for TLS
+
+ONE = self_signed("api", begins=NOON, lasts=timedelta(days=90))
+TWO = self_signed("api", begins=NOON, lasts=timedelta(days=91))
+TLS = {"serverName": "api", "ca": "ca.pem", "certificate": "own.pem", "privateKey": "own.key"}
+
+
+class Encrypted(Meshed):
+    """Both builds of api are spoken to by TLS, and so is one of another app."""
+
+    def __init__(self, *kinds: Sidecar) -> None:
+        self._compilation = EMPTY
+        records = {
+            "api-a1.yaml": placed("api", "a1", "10.0.0.1:8080", tls=TLS),
+            "api-a2.yaml": placed("api", "a2", "10.0.0.2:8080", tls=TLS | {"ca": "other.pem"}),
+            "shop.yaml": build("web-1", "9f1c2d7e", "10.0.7.1:80", tls={"serverName": "web", "ca": "shop.pem"}),
+        }
+        pems = {"ca.pem": ONE.certificate, "own.pem": ONE.certificate, "own.key": ONE.key}
+        others = dict.fromkeys(("other.pem", "shop.pem"), ONE.certificate)
+        super().__init__(*kinds, files={**FILES, **records, **pems, **others})
+
+    def renewed(self, file: str) -> Mesh:
+        self.server.hears({file: TWO.certificate})
+        assert not self.server.admission.touched
+        return self._compiled(())
+
+    @override
+    def _secrets(self) -> Resources:
+        self._compilation = compile_world(self.server.admission.world, self._compilation)
+        return self._compilation.secrets[None]
+
+
+def test_a_sidecar_is_shown_the_secrets_of_whom_it_calls_and_no_others() -> None:
+    shown = {kind: set(found.of(TypeUrl.SECRET)) for kind, found in Encrypted(WORKER, A1, R1).mesh.snapshots.items()}
+    a1, a2 = ({f"build/api-{each}/{of}" for of in ("ca", "client")} for each in ("a1", "a2"))
+
+    assert shown == {WORKER: a1 | a2, A1: a1, R1: a2}
+
+
+def test_renewed_files_reach_the_sidecars_that_need_them_although_no_app_is_touched() -> None:
+    meshed = Encrypted(WORKER, A1, R1)
+    before = meshed.mesh.snapshots
+    after = meshed.renewed("ca.pem").snapshots
+
+    assert after[A1].changed[TypeUrl.SECRET] == {"build/api-a1/ca"}
+    assert difference(before[WORKER], after[WORKER]) == {TypeUrl.SECRET: {"build/api-a1/ca"}}
+    assert after[R1] is before[R1]
+
+
+def test_renewed_files_of_another_app_are_no_news_to_anybody() -> None:
+    meshed = Encrypted(WORKER, A1)
+    before = meshed.mesh.snapshots
+
+    assert all(before[kind] is snapshot for kind, snapshot in meshed.renewed("shop.pem").snapshots.items())
 
 
 # --- who comes and goes

@@ -5,7 +5,7 @@ another app changes nothing for a sidecar, and nothing is made for builds beside
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from immutables import Map
 
@@ -20,13 +20,14 @@ from xds_server.snapshot import NOTHING, Resources, Snapshot, TypeUrl
 @dataclass(frozen=True, slots=True, eq=False)
 class Mesh:
     """`apps`: those beside whose builds there are sidecars. `snapshots`: what each kind of sidecar could be told;
-    `changed`: the kinds for which that is another than in the mesh before.
+    `changed`: the kinds for which that is another than in the mesh before. `secrets`: those of all apps.
     """
 
     apps: Map[Ref, AppParts] = field(default_factory=Map)
     sidecars: Map[Ref, frozenset[Sidecar]] = field(default_factory=Map)
     parts: Map[Sidecar, SidecarParts] = field(default_factory=Map)
     snapshots: Map[Sidecar, Snapshot] = field(default_factory=Map)
+    secrets: Resources = NOTHING
     changed: tuple[Sidecar, ...] = ()
     serial: int = 0
 
@@ -35,9 +36,15 @@ NO_MESH = Mesh()
 
 
 def compile_mesh(world: World, secrets: Resources, before: Mesh, wanted: Mapping[Ref, frozenset[Sidecar]]) -> Mesh:
-    """`wanted`: of the apps that may differ from `before`, the kinds of sidecars that are connected."""
+    """`wanted`: of the apps that may differ from `before`, the kinds of sidecars that are connected.
+
+    What files hold for TLS is renewed without any app being touched.
+    """
+    renewed = _difference(before.secrets, secrets)
+    needy = [kind.build.app for kind, parts in before.parts.items() if parts.secrets & renewed] if renewed else []
+    wanted = {**{app: before.sidecars[app] for app in needy}, **wanted}
     if not wanted:
-        return before
+        return replace(before, secrets=secrets, changed=()) if renewed else before
     apps, sidecars = before.apps.mutate(), before.sidecars.mutate()
     parts, snapshots = before.parts.mutate(), before.snapshots.mutate()
     changed = []
@@ -56,7 +63,9 @@ def compile_mesh(world: World, secrets: Resources, before: Mesh, wanted: Mapping
             snapshots[kind] = _snapshot(found, made, secrets, known, before.serial + 1)
             if snapshots[kind] is not known:
                 changed.append(kind)
-    return Mesh(apps.finish(), sidecars.finish(), parts.finish(), snapshots.finish(), tuple(changed), before.serial + 1)
+    return Mesh(
+        apps.finish(), sidecars.finish(), parts.finish(), snapshots.finish(), secrets, tuple(changed), before.serial + 1
+    )
 
 
 def _parts(app: AppParts, kind: Sidecar, before: Mesh) -> SidecarParts:
@@ -72,10 +81,11 @@ def _same_routing(one: AppParts, two: AppParts) -> bool:
 
 
 def _snapshot(app: AppParts, parts: SidecarParts, secrets: Resources, before: Snapshot | None, serial: int) -> Snapshot:
-    """The endpoints are those that its clusters need."""
+    """Endpoints and secrets are those that its clusters need."""
     needs = {need for each in parts.resources[TypeUrl.CLUSTER].values() for need in each.needs}
     endpoints = NOTHING.update({need: app.endpoints[need] for need in needs if need in app.endpoints})
-    resources = {**parts.resources, TypeUrl.ENDPOINTS: endpoints, TypeUrl.SECRET: secrets}
+    shown = NOTHING.update({name: secrets[name] for name in parts.secrets if name in secrets})
+    resources = {**parts.resources, TypeUrl.ENDPOINTS: endpoints, TypeUrl.SECRET: shown}
     if before is None:
         every = {kind: frozenset(found) for kind, found in resources.items()}
         return Snapshot({}, serial=-1).followed_by(resources, serial, every)

@@ -8,7 +8,7 @@ What a call gets is decided in `traffic.calls`; a request that nothing is for is
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -50,6 +50,8 @@ from xds_server.resources.draws import Choice, draw
 from xds_server.resources.endpoints import socket_address
 from xds_server.resources.routes import EncodedRoutes, call_list, encoded_routes, refusals
 from xds_server.resources.sidecar_listeners import sidecar_listeners
+from xds_server.resources.upstream_tls import secrets_of
+from xds_server.resources.upstreams import UNPLACED
 from xds_server.resources.virtual_hosts import named
 from xds_server.snapshot import NOTHING, Resource, Resources, TypeUrl
 from xds_server.traffic.calls import Callee, Calls, Target, calls_of
@@ -78,17 +80,21 @@ VIRTUAL_HOSTS = 2
 APPLICATION_IDLE_TIMEOUT = timedelta(seconds=4)
 """Of a connection to the application: less than most servers keep one open (5 s), so that it is not they who close."""
 ONCE_MORE = RetryPolicy(retry_on="connect-failure,reset-before-request", num_retries=1)
-"""Of such a request the application has seen nothing. What was sent when the connection closed is not tried again: whether
-it may be is in the callers' policies.
+"""Of such a request the application has seen nothing. What was sent when the connection closed is not tried again:
+whether it may be is in the callers' policies.
 """
 GRPC_HEALTH = "/grpc.health.v1.Health/Check"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SidecarParts:
-    """All that is told to the sidecars of one kind but the endpoints; `probes` is what it asks of `Build` records."""
+    """All that is told to the sidecars of one kind but endpoints and secrets.
+
+    `probes` is what it asks of `Build` records; `secrets` names those that its clusters need.
+    """
 
     probes: tuple[str, ...]
+    secrets: frozenset[str]
     resources: Mapping[TypeUrl, Resources]
 
 
@@ -101,16 +107,26 @@ def sidecar_parts(app: AppParts, sidecar: Sidecar) -> SidecarParts:
         routes.append(_inbound(app, calls))
         clusters.append(_application(app, sidecar))
     found = {TypeUrl.CLUSTER: clusters, TypeUrl.LISTENER: listeners, TypeUrl.ROUTES: routes}
-    asked = probes(app, sidecar.build)
-    return SidecarParts(asked, {kind: NOTHING.update({each.name: each for each in of}) for kind, of in found.items()})
+    asked, secrets = probes(app, sidecar.build), frozenset(_secrets(app, calls))
+    return SidecarParts(
+        asked, secrets, {kind: NOTHING.update({each.name: each for each in of}) for kind, of in found.items()}
+    )
 
 
-def _called(app: AppParts, calls: Calls) -> Iterable[Resource]:
+def _called(app: AppParts, calls: Calls) -> Iterator[Resource]:
     """The clusters of what may be called, and of nothing else."""
-    for callee in calls.callees:
-        for target in callee.contexts.values():
-            if isinstance(target, Target):
-                yield cluster(app.world.deployments[target.deployment], target.component, app.upstreams)
+    for target in _targets(calls):
+        yield cluster(app.world.deployments[target.deployment], target.component, app.upstreams)
+
+
+def _secrets(app: AppParts, calls: Calls) -> Iterator[str]:
+    for target in _targets(calls):
+        yield from secrets_of(app.upstreams.get(_build(app, target), UNPLACED))
+
+
+def _targets(calls: Calls) -> Iterator[Target]:
+    found = (target for callee in calls.callees for target in callee.contexts.values())
+    return (each for each in found if isinstance(each, Target))
 
 
 def _outbound(app: AppParts, calls: Calls) -> Resource:
@@ -145,9 +161,12 @@ def _to(target: Target) -> DeploymentRoutes:
 
 
 def _grpc(app: AppParts, target: Target) -> tuple[str, ...]:
+    return (target.component,) if _build(app, target) in app.grpc else ()
+
+
+def _build(app: AppParts, target: Target) -> BuildId:
     build = app.world.deployments[target.deployment].spec.components[target.component].build
-    spoken = BuildId(app.world.app, target.component, build)
-    return (target.component,) if spoken in app.grpc else ()
+    return BuildId(app.world.app, target.component, build)
 
 
 def _by_context(calls: Calls, branch: Callable[[str, Ref], Branch], probes: Iterable[Try] = ()) -> Branch:

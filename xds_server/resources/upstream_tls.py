@@ -1,5 +1,6 @@
 """TLS to the instances of a build. What files hold comes by SDS, so that a new certificate changes no cluster."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 from xds_server.domain import names
@@ -48,6 +49,16 @@ def transport_socket(upstream: Upstream) -> TransportSocket | None:
     )
     context = UpstreamTlsContext(sni=upstream.tls.server_name, common_tls_context=common)
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
+
+
+def secrets_of(upstream: Upstream) -> Iterator[str]:
+    """The names of what files hold for it."""
+    if upstream.tls is None or upstream.record is None:
+        return
+    if upstream.tls.ca is not None:
+        yield names.trust(upstream.record)
+    if upstream.tls.certificate:
+        yield names.identity(upstream.record)
 
 
 def _system(tls: UpstreamTls) -> CertificateValidationContext:
