@@ -16,6 +16,8 @@ from e2e.support.processes import wait_until
 from e2e.support.relay import Relay, relay
 from e2e.support.server import Mode
 
+pytestmark = pytest.mark.e2e
+
 DELAY = 2.0
 DRAIN = 2.0
 RATE = 60

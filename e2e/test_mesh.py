@@ -10,6 +10,8 @@ from e2e.support.mesh import V1, V2, V3, Mesh, hops, mesh
 from e2e.support.processes import wait_until
 from e2e.support.server import Mode
 
+pytestmark = pytest.mark.e2e
+
 KEY = "xds.deployment"
 
 
