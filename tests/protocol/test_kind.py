@@ -27,7 +27,7 @@ from xds_server.domain.names import wildcards_over
 from xds_server.domain.versions import OLDEST
 from xds_server.protocol.canary import LIMIT, STEP
 from xds_server.protocol.delta import DeltaStream
-from xds_server.protocol.events import DeltaRequest, Effect, End, Quarantined, Send, Stuck, Untried, Wake
+from xds_server.protocol.events import Acked, DeltaRequest, Effect, End, Nacked, Quarantined, Send, Stuck, Untried, Wake
 from xds_server.protocol.kind import Kind, Told
 from xds_server.protocol.members import Member
 from xds_server.protocol.outlook import Outlook
@@ -96,6 +96,8 @@ class Proxies(RuleBasedStateMachine):
         self.proxies: dict[Member, Proxy] = {}
         self.sent_to: dict[Subject, set[Member]] = {}
         self.excused: set[Subject] = set()
+        self.accepted: set[Subject] = set()
+        self.refused_by: dict[Subject, set[Member]] = {}
         self.hear(self.kind.offer(self.world, self.now))
 
     @rule(sotw=st.booleans(), busy=st.booleans())
@@ -133,6 +135,8 @@ class Proxies(RuleBasedStateMachine):
             self.world = replace(self.world, serial=before.serial + 1000)
         for subject in [subject for subject in self.sent_to if not self.is_in(self.world, subject)]:
             del self.sent_to[subject]
+        self.accepted = {subject for subject in self.accepted if self.is_in(self.world, subject)}
+        self.refused_by = {each: some for each, some in self.refused_by.items() if self.is_in(self.world, each)}
         self.excused = {subject for subject in self.excused if self.is_in(self.world, subject)}
         self.hear(self.kind.offer(self.world, self.now))
 
@@ -193,6 +197,12 @@ class Proxies(RuleBasedStateMachine):
     def what_everybody_refuses_is_sent_to_one(self) -> None:
         for subject, members in self.sent_to.items():
             assert len(members) <= (2 if TAKEN in subject[2] else 1) or subject in self.excused, subject
+
+    @invariant()
+    def who_refused_what_another_accepted_is_not_fit_to_try_anything(self) -> None:
+        for subject in self.accepted & self.refused_by.keys():
+            for member in self.refused_by[subject] & self.proxies.keys():
+                assert member.bit & self.kind._members.unfit, subject
 
     def check_quiet(self, proxy: Proxy, settled: Snapshot) -> None:
         for kind in (CDS, EDS, LDS, RDS):
@@ -283,8 +293,19 @@ class Proxies(RuleBasedStateMachine):
                         self.proxies[member].timers.append(effect.token)
                     case Stuck():
                         self.proxies[member].excused.update(effect.clusters)
+                    case Acked():
+                        self.hear_of_acceptance(member, effect)
+                    case Nacked():
+                        for refused in effect.refused.items():
+                            self.refused_by.setdefault((effect.type_url, *refused), set()).add(member)
                     case _:
                         pass
+
+    def hear_of_acceptance(self, member: Member, acked: Acked) -> None:
+        for each in acked.resources:
+            subject = (acked.type_url, each.name, each.version)
+            self.refused_by.get(subject, set()).discard(member)
+            self.accepted.add(subject)
 
     def hear_of(self, member: Member, type_url: str, resource: Resource) -> None:
         if is_unsound(resource.version):
@@ -700,6 +721,46 @@ def test_whoever_of_several_accepts_first_settles_it_though_the_first_refuses() 
     assert room.has_mail() == ["web=1", "web=2", "", ""], "last good there, and nobody more is told after a refusal"
     room.accepts(1)
     assert room.has_mail()[2:] == ["web=2", "web=2"]
+
+
+def test_who_refused_what_another_accepts_is_first_no_more() -> None:
+    room = Room(4, FIRST)
+    room.offer(clusters=["web=2"])
+    room.waits(STEP)
+    room.refuses(0, "web: not here")
+    room.accepts(1)
+    for number in (0, 2, 3):
+        while room.inboxes[number]:
+            room.accepts(number)
+
+    room.offer(clusters=["web=3"])
+    assert room.has_mail()[0] == ""
+
+
+def test_who_refuses_what_is_settled_is_first_no_more() -> None:
+    room = Room(3, FIRST)
+    room.offer(clusters=["web=2"])
+    room.accepts(0)
+    room.refuses(1, "web: not here")
+    room.waits(1)
+    room.accepts(2)
+    room.members[0].pace, room.members[1].pace = 9.0, 0.0
+    room.offer(clusters=["web=3"])
+    assert room.has_mail()[1] == "", "though it is the fastest"
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+def test_that_time_was_over_is_no_acceptance(*, accepts: bool) -> None:
+    room = Room(2, FIRST)
+    room.offer(clusters=["web=2"])
+    for _ in range(5):
+        room.waits(STEP)
+    assert room.kind.settled is not None
+    assert room.kind.settled.of(CDS)["web"].version == "2"
+    room.refuses(0, "web: not here")
+    if accepts:
+        room.accepts(1)
+    assert room.kind._members.unfit == (room.members[0].bit if accepts else 0)
 
 
 def test_a_refusal_and_then_silence_is_a_quarantine() -> None:

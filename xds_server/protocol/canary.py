@@ -54,6 +54,7 @@ class Canary:
         self.edited: defaultdict[int, set[Key]] = defaultdict(set)
         self._members = members
         self._outlook = outlook
+        self._untried: dict[Key, Trial] = {}
         self._chosen = 0
         self._times: list[tuple[float, int, Trial]] = []
         self._numbers = count()
@@ -93,6 +94,10 @@ class Canary:
         """It has left. What it was to try is tried by the next one."""
         for key in member.tries:
             self._end(key, member)
+        for key in member.refused:
+            for trial in (self.trials.get(key), self._untried.get(key)):
+                if trial is not None:
+                    trial.refused_by &= ~member.bit
         self.edited.pop(member.bit, None)
 
     def let_go(self, member: Member, type_url: str) -> None:
@@ -102,11 +107,16 @@ class Canary:
             self._edit(member, None, key)
 
     def accept(self, member: Member, acked: Acked, now: float) -> None:
+        for resource in acked.resources if self._untried else ():
+            trial = self._untried.get(Key(TypeUrl(acked.type_url), resource.name))
+            if trial is not None and trial.content == resource:
+                self._has_proved(trial, member)
+                del self._untried[trial.key]
         for resource in acked.resources if self.trials else ():
             key = Key(TypeUrl(acked.type_url), resource.name)
             trial = self._tried_as(member, key, resource.version)
             if trial is not None:
-                self._is_accepted(trial)
+                self._is_accepted(trial, member)
                 continue
             newer = self.trials.get(key)
             if newer is not None and member.bit & newer.told:
@@ -114,11 +124,17 @@ class Canary:
                 self.trials.stir(newer)
                 if self._can_be_told_alone(newer, resource):
                     self.settling[key] = resource
+                    self._untried.pop(key, None)
 
     def refuse(self, member: Member, nacked: Nacked, now: float) -> Iterator[Quarantined]:
-        for name, version in nacked.refused.items() if self.trials else ():
-            trial = self._tried_as(member, Key(TypeUrl(nacked.type_url), name), version)
-            if trial is None or not member.bit & trial.told or trial.accepted:
+        for name, version in nacked.refused.items():
+            key = Key(TypeUrl(nacked.type_url), name)
+            trial = self._tried_as(member, key, version)
+            if trial is None:
+                self._refuses_settled(member, key, version)
+                continue
+            self._remember(member, trial)
+            if not member.bit & trial.told or trial.accepted:
                 continue
             before = trial.quarantined
             self._refuses(member, trial, now, taken=ADDRESS_TAKEN.search(nacked.reason) is not None)
@@ -145,7 +161,7 @@ class Canary:
             if trial is None or trial.content is None or not trial.runs or not member.bit & trial.unanswered:
                 continue
             if member.stream.has(key.kind, trial.content):
-                self._is_accepted(trial)
+                self._is_accepted(trial, member)
             elif member.stream.refuses(key.kind, trial.content):
                 self._refuses(member, trial, now, taken=True)
 
@@ -208,10 +224,34 @@ class Canary:
         users = self.trials.users(trial, self._outlook.snapshot)
         return any(each.told & self.wanting(each.key) & member.bit for each in users)
 
-    def _is_accepted(self, trial: Trial) -> None:
+    def _is_accepted(self, trial: Trial, member: Member) -> None:
         trial.accepted = True
         self.trials.quarantine(trial, False)
-        self._members.unfit |= trial.refusers
+        self._has_proved(trial, member)
+
+    def _has_proved(self, trial: Trial, member: Member) -> None:
+        """It can be accepted: it is for others to judge than who refused it."""
+        trial.untried = False
+        trial.refused_by &= ~member.bit
+        self._members.unfit |= trial.refused_by
+
+    def _remember(self, member: Member, trial: Trial) -> None:
+        """A member has refused it: that tells against the member if another one has accepted it, or ever does."""
+        trial.refused_by |= member.bit
+        member.refused.add(trial.key)
+        if trial.accepted and not trial.untried:
+            self._members.unfit |= member.bit
+
+    def _refuses_settled(self, member: Member, key: Key, version: str) -> None:
+        settled = self._outlook.snapshot
+        found = settled.find(*key) if settled is not None else None
+        if found is None or version not in (found.version, found.exact and found.exact(key.name).version):
+            return
+        untried = self._untried.get(Key(key.kind, found.name))
+        if untried is not None:
+            self._remember(member, untried)
+        else:
+            self._members.unfit |= member.bit
 
     def _can_be_told_alone(self, newer: Trial, older: Resource) -> bool:
         """What the older content needs is settled. Of routes it is if no cluster is on trial or was given up since."""
@@ -237,6 +277,7 @@ class Canary:
         return None
 
     def _refuses(self, member: Member, trial: Trial, now: float, *, taken: bool) -> None:
+        self._remember(member, trial)
         if trial.key.kind is TypeUrl.LISTENER and taken:
             self._is_not_there(trial, member, now)
         else:
@@ -288,7 +329,7 @@ class Canary:
             return False
         trial.steps += 1
         if trial.steps * STEP > LIMIT:
-            trial.accepted = True
+            trial.accepted = trial.untried = True
             return True
         another = self._choose(trial, self.wanting(trial.key), patient=False)
         if another is not None:
@@ -378,6 +419,9 @@ class Canary:
     def _is_settled(self, trial: Trial) -> None:
         """Everybody is told."""
         self.settling[trial.key] = trial.content
+        self._untried.pop(trial.key, None)
+        if trial.untried:
+            self._untried[trial.key] = trial
         self.trials.pop(trial)
         for member in self._members.of(trial.told):
             self._edit(member, None, trial.key)

@@ -50,6 +50,7 @@ class Trial:
     `since`: from when on their answer is waited for; `steps`: how often somebody was told because of that. `refusers`:
     those who refused it and try it again; `refused`: somebody has, and does not. `epoch`: that of the trials when it
     was told first. `tried`: those who did, and do not now. `watched`: when the clock is to be looked at because of it.
+    `refused_by`: all who ever refused it. `untried`: it is accepted because time was over, and nobody has said so.
     """
 
     __slots__ = (
@@ -59,11 +60,13 @@ class Trial:
         "key",
         "quarantined",
         "refused",
+        "refused_by",
         "refusers",
         "since",
         "steps",
         "told",
         "tried",
+        "untried",
         "watched",
     )
 
@@ -75,6 +78,8 @@ class Trial:
         self.tried = 0
         self.refusers = 0
         self.refused = False
+        self.refused_by = 0
+        self.untried = False
         self.since = 0.0
         self.steps = 0
         self.watched: float | None = None
