@@ -284,6 +284,7 @@ class Proxies(RuleBasedStateMachine):
     def hear(self, told: Told) -> None:
         for member, effects in told.items():
             for effect in effects if member in self.proxies else ():
+                self.hear_verdict(member, effect)
                 match effect:
                     case Send():
                         self.proxies[member].envoy.inbox.append(effect)
@@ -293,19 +294,18 @@ class Proxies(RuleBasedStateMachine):
                         self.proxies[member].timers.append(effect.token)
                     case Stuck():
                         self.proxies[member].excused.update(effect.clusters)
-                    case Acked():
-                        self.hear_of_acceptance(member, effect)
-                    case Nacked():
-                        for refused in effect.refused.items():
-                            self.refused_by.setdefault((effect.type_url, *refused), set()).add(member)
                     case _:
                         pass
 
-    def hear_of_acceptance(self, member: Member, acked: Acked) -> None:
-        for each in acked.resources:
-            subject = (acked.type_url, each.name, each.version)
-            self.refused_by.get(subject, set()).discard(member)
-            self.accepted.add(subject)
+    def hear_verdict(self, member: Member, effect: Effect) -> None:
+        if isinstance(effect, Acked):
+            for each in effect.resources:
+                subject = (effect.type_url, each.name, each.version)
+                self.refused_by.get(subject, set()).discard(member)
+                self.accepted.add(subject)
+        elif isinstance(effect, Nacked):
+            for refused in effect.refused.items():
+                self.refused_by.setdefault((effect.type_url, *refused), set()).add(member)
 
     def hear_of(self, member: Member, type_url: str, resource: Resource) -> None:
         if is_unsound(resource.version):
