@@ -11,6 +11,7 @@ from tests.runtime.test_control import Server
 from xds_server.domain.names import ref
 from xds_server.ledger.entry import State
 from xds_server.protocol.events import Acked, Nacked, Node, Send
+from xds_server.runtime.refusals import Refusals
 from xds_server.snapshot import Delivery, Resource, TypeUrl
 from xds_server.state.store import Store
 
@@ -105,6 +106,20 @@ def test_a_proxy_that_is_gone_refuses_nothing(fleet: Fleet) -> None:
     assert fleet.refusals, "its other stream is still there"
     fleet.control._refusals.closed(ONE, "delta")
     assert fleet.refusals == []
+
+
+def test_who_is_gone_refuses_nothing_once_the_quarantine_has_ended() -> None:
+    quarantined, reports = [True], []
+    refusals = Refusals(lambda *_: True, lambda *_: quarantined[0], lambda: reports.append(1))
+    refusals.opened(ONE, "delta")
+    refusals.nacked(ONE, Nacked(TypeUrl.LISTENER, "1", "cannot bind", {NAME: "1"}))
+    refusals.closed(ONE, "delta")
+    assert [*refusals.of(ref("edge"))], "others are kept from it"
+
+    quarantined[0] = False
+    refusals.acked(TWO, Acked(TypeUrl.LISTENER, "1", (Resource(NAME, "2", b""),), ()))
+    assert [*refusals.of(ref("edge"))] == []
+    assert len(reports) == 2
 
 
 def test_a_content_that_comes_back_before_the_proxy_heard_of_another_is_still_refused(fleet: Fleet) -> None:

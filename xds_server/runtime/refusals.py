@@ -63,18 +63,22 @@ class Refusals(Nobody):
         self._changed = changed
         self._streams: Counter[str] = Counter()
         self._refused: dict[Subject, _Refused] = {}
+        self._gone: set[str] = set()
 
     @override
     def opened(self, node: Node, mode: str) -> None:
         self._streams[node.id] += 1
+        self._gone.discard(node.id)
 
     @override
     def closed(self, node: Node, mode: str) -> None:
         self._streams[node.id] -= 1
         if not self._streams[node.id]:
             del self._streams[node.id]
+            self._gone.add(node.id)
             if self._withdraw(node, [each for each in self._refused if not self._stands(each)]):
                 self._changed()
+            self._forget_gone()
 
     @override
     def nacked(self, node: Node, nacked: Nacked) -> None:
@@ -88,10 +92,12 @@ class Refusals(Nobody):
             settled = {**dict.fromkeys(acked.removed, ""), **{each.name: each.version for each in acked.resources}}
             subjects = [each for each in self._refused if each.type_url == acked.type_url and each.name in settled]
             over = [each for each in subjects if settled[each.name] == each.version or not self._stands(each)]
-            if self._withdraw(node, over):
+            withdrawn = self._withdraw(node, over)
+            if self._forget_gone() or withdrawn:
                 self._changed()
 
     def problems(self, admission: Admission) -> Iterator[Problem]:
+        self._forget_gone()
         for subject in self._refused:
             fleet, type_url, name, version = subject
             if self._wanted(fleet, TypeUrl(type_url), name, version):
@@ -106,6 +112,23 @@ class Refusals(Nobody):
     def of(self, gateway: Ref) -> Iterator[Subject]:
         """All that proxies of a gateway refuse, also of what they should not have any more."""
         return (subject for subject in self._refused if subject.fleet == gateway)
+
+    def _forget_gone(self) -> bool:
+        """Who is gone refuses nothing but what is in quarantine; whether that has ended for anything."""
+        kept: set[str] = set()
+        ended = False
+        for subject, refused in list(self._refused.items()) if self._gone else ():
+            gone = self._gone & refused.nodes.keys()
+            if gone and self._stands(subject):
+                kept |= gone
+                continue
+            for node in gone:
+                ended = True
+                del refused.nodes[node]
+            if not refused.nodes:
+                del self._refused[subject]
+        self._gone = kept
+        return ended
 
     def _stands(self, subject: Subject) -> bool:
         """Whatever becomes of the proxy."""
