@@ -266,7 +266,9 @@ class GatewayWorlds(Worlds):
         responses = 0
         for (fleet, delivery), due in ahead.items():
             newest = self.told(fleet, delivery)
-            for of, kind in list(self._kinds.get(fleet, {}).items()):
-                if of.delivery is delivery and newest is not None:
-                    responses += kind.offer(newest, due.changed)
+            assert newest is not None
+            for of, kind in [each for each in self._kinds.get(fleet, {}).items() if each[0].delivery is delivery]:
+                responses += kind.offer(newest, due.changed)
+                if kind.idle:  # it was kept for a quarantine that has ended; who is being told now hears of it later
+                    asyncio.get_running_loop().call_soon(self._drop_if_idle, of)
         self._pacing.took(began, self._clock(), responses, endpoints_alone=endpoints_alone)
