@@ -889,3 +889,24 @@ def test_a_host_that_everybody_gets_is_tried_though_its_cluster_was_on_trial_bef
 
     [hosts] = accept(cluster)
     assert [each.name for each in hosts.resources] == ["e/h/shop", "e/h/v1"]
+
+
+def test_an_answer_about_what_a_wildcard_made_settles_nothing_under_the_exact_name() -> None:
+    kind, stream = Kind(OLDEST), DeltaStream()
+    stream.receive(DeltaRequest(CDS, node=NODE))
+    stream.receive(DeltaRequest(RDS, ("e/h",)))
+    stream.receive(DeltaRequest(VHDS, ("e/h/a.test",)))
+    first = on_demand(hosts=["*.test"])
+    kind.offer(first, 0.0)
+    member, told = kind.join(stream, 0.0)
+    inbox = [each for each in told[member] if isinstance(each, Send)]
+    while inbox[0].type_url != VHDS:
+        send = inbox.pop(0)
+        heard = kind.receive(member, DeltaRequest(send.type_url, nonce=send.nonce), 0.0)[member]
+        inbox += [each for each in heard if isinstance(each, Send)]
+    [made] = [each for each in inbox[0].resources if each.name == "e/h/a.test"]
+    kind.offer(on_demand(hosts=["*.test", "a.test=2"], after=first), 0.0)
+    kind.receive(member, DeltaRequest(VHDS, nonce=inbox[0].nonce), 0.0)
+
+    assert kind.settled is not None
+    assert kind.settled.of(VHDS).get("e/h/a.test") != made

@@ -254,7 +254,12 @@ class Canary:
             self._members.unfit |= member.bit
 
     def _can_be_told_alone(self, newer: Trial, older: Resource) -> bool:
-        """What the older content needs is settled. Of routes it is if no cluster is on trial or was given up since."""
+        """It was on trial under this name itself: not what a wildcard made, nor what is settled already.
+
+        And what it needs is settled. Of routes it is if no cluster is on trial or was given up since.
+        """
+        if older.version not in newer.earlier:
+            return False
         settled = self._outlook.snapshot
         there = settled.of(TypeUrl.CLUSTER) if settled is not None else NOTHING
         match newer.key.kind:

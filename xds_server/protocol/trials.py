@@ -50,12 +50,14 @@ class Trial:
     `since`: from when on their answer is waited for; `steps`: how often somebody was told because of that. `refusers`:
     those who refused it and try it again; `refused`: somebody has, and does not. `epoch`: that of the trials when it
     was told first. `tried`: those who did, and do not now. `watched`: when the clock is to be looked at because of it.
+    `earlier`: versions of the same name that somebody was told while they were on trial before it.
     `refused_by`: all who ever refused it. `untried`: it is accepted because time was over, and nobody has said so.
     """
 
     __slots__ = (
         "accepted",
         "content",
+        "earlier",
         "epoch",
         "key",
         "quarantined",
@@ -79,6 +81,7 @@ class Trial:
         self.refusers = 0
         self.refused = False
         self.refused_by = 0
+        self.earlier: frozenset[str] = frozenset()
         self.untried = False
         self.since = 0.0
         self.steps = 0
@@ -106,6 +109,8 @@ class Trial:
 
     def follows(self, before: "Trial") -> None:
         """A newer content of the same name goes on with the one who tries the one before, and with its time."""
+        if before.content is not None and (before.told or before.tried):
+            self.earlier = before.earlier | {before.content.version}
         if before.runs and before.told.bit_count() == 1 and not (before.refused or self.content is None):
             self.told, self.since, self.steps, self.epoch = before.told, before.since, before.steps, before.epoch
 
