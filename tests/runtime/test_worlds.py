@@ -315,15 +315,19 @@ async def test_what_is_in_quarantine_is_known_while_its_refuser_is_away(worlds: 
     assert Proxy(worlds, node(version="1.36.4"), wants=CDS).versions == ["1"], "last good"
 
 
-async def test_a_kind_without_streams_goes_when_its_quarantine_ends(worlds: GatewayWorlds) -> None:
+async def test_a_kind_without_streams_goes_when_its_quarantine_ends() -> None:
+    now = [0.0]
+    worlds = GatewayWorlds(lambda: now[0])
     worlds.publish(EDGE, both(before := world(clusters=["pods=1"])))
     proxy = Proxy(worlds, node(version="1.36.4"), wants=CDS)
     proxy.accepts()
+    now[0] = 60.0
     worlds.publish(EDGE, both(bad := world(clusters=["pods=2"], after=before)))
     proxy.refuses("pods: no")
     proxy.seat.leave()
     assert worlds._kinds, "it is kept for what is in quarantine"
 
+    now[0] = 120.0
     worlds.publish(EDGE, both(world(clusters=["pods=3"], after=bad)))
     await asyncio.sleep(0)
     assert not worlds._kinds
