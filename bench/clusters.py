@@ -6,6 +6,7 @@ and is sent with its endpoints (R32); endpoints change as a build's record does.
 
 import statistics
 import tempfile
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from xds_server.snapshot import TypeUrl
 
 MEMORY = 250.0
 LAST = 200.0
+REST = 0.3
+"""Seconds before each change: right after a fan-out to everybody the next one waits for as long as that took."""
 
 
 def main() -> None:
@@ -45,6 +48,7 @@ def main() -> None:
         full = resident(server.child.pid)
 
         def last_ack(number: int, type_url: str) -> float:
+            time.sleep(REST)
             app = f"app{number}"
             if type_url == TypeUrl.CLUSTER:
                 proxies.watch(type_url, f"{app}-main/web", asked.proxies)
