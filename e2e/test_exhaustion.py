@@ -149,7 +149,8 @@ FLOODS: dict[str, Callable[[], Iterator[bytes]]] = {
     "headers-without-end": lambda: first(UNENDED, http2.frame(http2.CONTINUATION, 0, 1, b"\x10\x01a\x01b" * 200)),
     "priorities": lambda: repeat(http2.frame(http2.PRIORITY, 0, 1, b"\0\0\0\0\1"), 50_000),
     "window-updates": lambda: repeat(http2.frame(http2.WINDOW, 0, 0, b"\0\0\0\1"), 50_000),
-    "settings-whose-answers-nobody-reads": lambda: repeat(http2.frame(http2.SETTINGS), 50_000),
+    # More answers than the kernel takes for somebody who does not read.
+    "settings-whose-answers-nobody-reads": lambda: repeat(http2.frame(http2.SETTINGS) * 100, 10_000),
     "a-frame-that-is-too-large": lambda: iter([http2.frame(http2.HEADERS, 5, 1, bytes(20_000))]),
 }
 SERVED_AT_MOST = 300
