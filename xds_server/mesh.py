@@ -14,7 +14,7 @@ from xds_server.domain.sidecars import Sidecar
 from xds_server.records.world import World
 from xds_server.resources.apps import AppParts, app_parts
 from xds_server.resources.sidecars import SidecarParts, probes, sidecar_parts
-from xds_server.snapshot import NOTHING, Resources, Snapshot, TypeUrl
+from xds_server.snapshot import NOTHING, Resources, Snapshot, TypeUrl, difference
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +40,7 @@ def compile_mesh(world: World, secrets: Resources, before: Mesh, wanted: Mapping
 
     What files hold for TLS is renewed without any app being touched.
     """
-    renewed = _difference(before.secrets, secrets)
+    renewed = difference(before.secrets, secrets)
     needy = [kind.build.app for kind, parts in before.parts.items() if parts.secrets & renewed] if renewed else []
     wanted = {**{app: before.sidecars[app] for app in needy}, **wanted}
     if not wanted:
@@ -89,11 +89,5 @@ def _snapshot(app: AppParts, parts: SidecarParts, secrets: Resources, before: Sn
     if before is None:
         every = {kind: frozenset(found) for kind, found in resources.items()}
         return Snapshot({}, serial=-1).followed_by(resources, serial, every)
-    changed = {kind: _difference(before.of(kind), found) for kind, found in resources.items()}
+    changed = {kind: difference(before.of(kind), found) for kind, found in resources.items()}
     return before.followed_by(resources, serial, changed) if any(changed.values()) else before
-
-
-def _difference(before: Resources, after: Resources) -> frozenset[str]:
-    if before is after:
-        return frozenset()
-    return frozenset(name for name in {*before, *after} if before.get(name) != after.get(name))

@@ -89,6 +89,10 @@ class Resource:
         made.exact, made.refuses = exact, refuses
         return made
 
+    def called(self, name: str) -> "Resource":
+        """What it is by this name, which is its own or one under it as a wildcard."""
+        return self if self.exact is None or name == self.name else self.exact(name)
+
     @property
     def versions(self) -> Iterator[str]:
         """Of what newer and older proxies get."""
@@ -119,6 +123,13 @@ class Resource:
 
 Resources = Map[str, Resource]
 NOTHING: Resources = Map()
+
+
+def difference(before: Resources, after: Resources) -> frozenset[str]:
+    """The names of what is not the same in both."""
+    if before is after:
+        return frozenset()
+    return frozenset(name for name in {*before, *after} if before.get(name) != after.get(name))
 
 
 class Serving(Set[str]):

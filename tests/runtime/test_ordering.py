@@ -24,7 +24,7 @@ from xds_server.messages.fields import text_field
 from xds_server.protocol.events import Acked, Nacked, Node, Quarantined, SotwRequest
 from xds_server.protocol.sotw import SotwStream
 from xds_server.records.world import World
-from xds_server.runtime.ordering import Follower, Ordering, few
+from xds_server.runtime.ordering import Follower, Ordering
 from xds_server.runtime.waiting import Waiting
 from xds_server.runtime.worlds import Fleet, GatewayWorlds
 from xds_server.snapshot import Delivery, Resource, Snapshot, TypeUrl
@@ -558,8 +558,3 @@ async def test_each_of_a_thousand_sidecars_is_asked_twice() -> None:
         await settled()
     assert house.told == ("v1 v2", "v1 v2")
     assert sum(house.proxy(each.id).asked for each in many) == 2 * len(many)
-
-
-def test_a_few_are_named() -> None:
-    assert few(["a"]) == "a"
-    assert few(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"

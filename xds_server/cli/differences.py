@@ -12,7 +12,7 @@ from rich.text import Text
 
 from xds_server.cli.listening import listener_change
 from xds_server.cli.reports import bound_words, problem_line
-from xds_server.cli.words import answer, conditions, count, few, percent, shares, words
+from xds_server.cli.words import answer, conditions, count, percent, shares, words
 from xds_server.difference import Difference
 from xds_server.difference.builds import BuildChange, Turned
 from xds_server.difference.change import Change
@@ -21,6 +21,7 @@ from xds_server.difference.gateways import GatewayChange
 from xds_server.difference.records import FieldChange, RecordChange
 from xds_server.difference.resources import ResourceChange
 from xds_server.difference.traffic import Edited, HostChange, RuleChange
+from xds_server.domain.words import few
 from xds_server.records.models import Access, Explicit
 
 SIGNS = {Change.ADDED: "+", Change.CHANGED: "~", Change.REMOVED: "-"}

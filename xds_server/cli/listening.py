@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from xds_server.cli.words import few
 from xds_server.difference.gateways import ListenerChange, Listening
+from xds_server.domain.words import few
 
 
 def listener_change(change: ListenerChange) -> Iterator[str]:

@@ -9,11 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from xds_server.api.problems import problem_report
-from xds_server.cli.words import count, few
+from xds_server.cli.words import count
 from xds_server.difference.builds import Bound, bound
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Severity
+from xds_server.domain.words import few
 from xds_server.graph import distil, footprint
 from xds_server.messages.codec import to_json
 from xds_server.records.world import AppWorld, World

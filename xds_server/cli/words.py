@@ -4,11 +4,9 @@ from collections.abc import Iterable
 
 from xds_server.difference.moves import Answer, Parts
 from xds_server.domain.names import Ref
+from xds_server.domain.words import few
 from xds_server.records.matches import AudienceMatch, AudienceQueryMatch, CookieMatch, HeaderMatch
 from xds_server.traffic.intents import RefusalReason
-
-SHOWN = 6
-"""Names in one line; the rest are counted."""
 
 
 def count(number: int, what: str) -> str:
@@ -27,11 +25,6 @@ def shares(parts: Parts) -> str:
     if len(parts) == 1:
         return answer(parts[0].answer)
     return ", ".join(f"{answer(part.answer)} {percent(part.share)}" for part in parts)
-
-
-def few(names: Iterable[str]) -> str:
-    said = list(names)
-    return ", ".join(said[:SHOWN]) + (f" and {len(said) - SHOWN} more" if len(said) > SHOWN else "")
 
 
 def words(refs: Iterable[Ref]) -> str:

@@ -142,11 +142,9 @@ class Carrier:
 
 def versions_of(made_from: Resource, name: str) -> frozenset[str]:
     """The versions that newer and older proxies get of a resource of this name; it may be under a wildcard."""
-    if made_from.name == name:
-        return frozenset(made_from.versions)
-    found: list[str] = []
+    found = []
     each: Resource | None = made_from
     while each is not None:
-        found += [each.exact(name).version] if each.exact is not None else [each.version]
+        found.append(each.called(name).version)
         each = each.older
     return frozenset(found)

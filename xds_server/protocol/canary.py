@@ -245,7 +245,7 @@ class Canary:
     def _refuses_settled(self, member: Member, key: Key, version: str) -> None:
         settled = self._outlook.snapshot
         found = settled.find(*key) if settled is not None else None
-        if found is None or version not in (found.version, found.exact and found.exact(key.name).version):
+        if found is None or version != found.called(key.name).version:
             return
         untried = self._untried.get(Key(key.kind, found.name))
         if untried is not None:

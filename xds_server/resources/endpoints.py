@@ -55,7 +55,7 @@ def assignment(build: BuildId, placed: Iterable[Build]) -> Resource:
 
 
 def resolved(cluster: str, dns: Iterable[str]) -> ClusterLoadAssignment:
-    """What a proxy resolves by itself: names with ports."""
+    """Members that are known beforehand, or that a proxy resolves by itself: names or addresses, with ports."""
     members = [LbEndpoint(endpoint=Endpoint(address=socket_address(name))) for name in dns]
     return ClusterLoadAssignment(cluster_name=cluster, endpoints=[LocalityLbEndpoints(lb_endpoints=members)])
 

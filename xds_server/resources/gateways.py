@@ -17,7 +17,7 @@ from xds_server.resources.listeners import listener_resources, open_listeners
 from xds_server.resources.on_demand import UNASKED_BEFORE, virtual_hosts
 from xds_server.resources.route_configurations import Hosts, on_demand_configuration, route_configuration
 from xds_server.resources.virtual_hosts import template_body, unknown_body
-from xds_server.snapshot import NOTHING, Delivery, Resources, Snapshot, TypeUrl
+from xds_server.snapshot import NOTHING, Delivery, Resources, Snapshot, TypeUrl, difference
 from xds_server.traffic.style import Style, style_of
 
 UNTOLD = Snapshot({}, serial=-1)
@@ -94,7 +94,7 @@ def updated_gateway(gateway: GatewayParts, record: Gateway, changes: Changes) ->
     shared = {
         TypeUrl.CLUSTER: merged(before.of(TypeUrl.CLUSTER), clusters),
         TypeUrl.ENDPOINTS: (changes.endpoints, changes.changed_endpoints),
-        TypeUrl.SECRET: (changes.secrets, _difference(before.of(TypeUrl.SECRET), changes.secrets)),
+        TypeUrl.SECRET: (changes.secrets, difference(before.of(TypeUrl.SECRET), changes.secrets)),
     }
     hosts, domains = merged_hosts(gateway.hosts, pairs)
     turn = _Turn(gateway, record, changes, shared, hosts, domains)
@@ -147,7 +147,7 @@ def _told(turn: _Turn, delivery: Delivery) -> _Told:
     routed = frozenset(name for each in listeners.values() for name in each.needs)
     found = {
         **turn.shared,
-        TypeUrl.LISTENER: (listeners, _difference(before.of(TypeUrl.LISTENER), listeners)),
+        TypeUrl.LISTENER: (listeners, difference(before.of(TypeUrl.LISTENER), listeners)),
         **(_asked_for(turn, routed, before) if on_demand else _whole(turn, routed, before)),
     }
     resources = {kind: each for kind, (each, _) in found.items()}
@@ -201,7 +201,7 @@ def _whole(turn: _Turn, routed: frozenset[str], told: Snapshot) -> dict[TypeUrl,
     if turn.hosts is turn.before.hosts and routed == frozenset(before):
         return {TypeUrl.ROUTES: (before, frozenset())}
     routes = NOTHING.update({name: route_configuration(name, turn.hosts) for name in routed})
-    return {TypeUrl.ROUTES: (routes, _difference(before, routes))}
+    return {TypeUrl.ROUTES: (routes, difference(before, routes))}
 
 
 def _asked_for(turn: _Turn, routed: frozenset[str], told: Snapshot) -> dict[TypeUrl, Merged]:
@@ -209,7 +209,7 @@ def _asked_for(turn: _Turn, routed: frozenset[str], told: Snapshot) -> dict[Type
     before = told.of(TypeUrl.ROUTES)
     routes = NOTHING.update({name: before.get(name) or on_demand_configuration(name) for name in routed})
     return {
-        TypeUrl.ROUTES: (routes, _difference(before, routes)),
+        TypeUrl.ROUTES: (routes, difference(before, routes)),
         TypeUrl.VIRTUAL_HOST: _virtual_hosts(turn, routed, told),
     }
 
@@ -219,7 +219,7 @@ def _virtual_hosts(turn: _Turn, routed: frozenset[str], told: Snapshot) -> Merge
     if routed == frozenset(told.of(TypeUrl.ROUTES)):
         return virtual_hosts(before, routed, style, hosts, turn.domains)
     made, _ = virtual_hosts(NOTHING, routed, style, hosts, [names.SENTINEL, *hosts.bodies])
-    return made, _difference(before, made) if before else frozenset(made)
+    return made, difference(before, made) if before else frozenset(made)
 
 
 def _on_demand(before: Snapshot, record: Gateway, routed: frozenset[str]) -> Snapshot:
@@ -230,10 +230,3 @@ def _on_demand(before: Snapshot, record: Gateway, routed: frozenset[str]) -> Sna
     # The same object if it says the same: streams that have seen it need not look again.
     kept = before.always if before.always == always else always
     return replace(before, on_demand=True, always=kept, unasked_before=UNASKED_BEFORE)
-
-
-def _difference(before: Resources, after: Resources) -> frozenset[str]:
-    if before is after:
-        return frozenset()
-    names = {*before, *after}
-    return frozenset(name for name in names if before.get(name) != after.get(name))

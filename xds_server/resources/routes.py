@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from xds_server.domain import names
-from xds_server.domain.names import Ref
+from xds_server.domain.names import NO_CONTEXT_RULE, Ref
 from xds_server.messages.codec import encode
 from xds_server.messages.envoy import (
     DataSource,
@@ -97,20 +97,21 @@ def route_list(rule: str, listed: EncodedRoutes, set_cookie: bytes = b"") -> byt
     encoded routes, because every rule of every release has one.
     """
     cookie = message_field(RESPONSE_HEADERS_TO_ADD, set_cookie) if set_cookie else b""
-    fields = [
-        message_field(ROUTES, fields + cookie + text_field(NAME, names.route(rule, listed.deployment, route_id)))
-        for route_id, fields in listed.routes
-    ]
-    if not listed.complete:
-        fields.append(message_field(ROUTES, refusal_route(NO_ROUTE, rule, listed.deployment.word)))
-    return b"".join(fields)
+    last = b"" if listed.complete else message_field(ROUTES, refusal_route(NO_ROUTE, rule, listed.deployment.word))
+    return _under(rule, listed, before=cookie) + last
 
 
-def call_list(rule: str, listed: EncodedRoutes, counted_as: str = "") -> bytes:
-    """Of routes that match everything. `counted_as`: Envoy counts them under this, besides."""
-    counted = text_field(STAT_PREFIX, counted_as) if counted_as else b""
+def call_list(rule: str, listed: EncodedRoutes) -> bytes:
+    """Of routes that match everything. Envoy counts calls without a context under their rule, besides."""
+    return _under(rule, listed, after=text_field(STAT_PREFIX, rule) if rule == NO_CONTEXT_RULE else b"")
+
+
+def _under(rule: str, listed: EncodedRoutes, *, before: bytes = b"", after: bytes = b"") -> bytes:
+    """The routes with their names under this rule, and the fields `before` and `after` those."""
     return b"".join(
-        message_field(ROUTES, fields + text_field(NAME, names.route(rule, listed.deployment, route_id)) + counted)
+        message_field(
+            ROUTES, fields + before + text_field(NAME, names.route(rule, listed.deployment, route_id)) + after
+        )
         for route_id, fields in listed.routes
     )
 

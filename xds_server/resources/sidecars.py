@@ -22,12 +22,8 @@ from xds_server.messages.envoy import (
     CircuitBreakersThresholds,
     Cluster,
     ClusterDiscoveryType,
-    ClusterLoadAssignment,
-    Endpoint,
     Http1ProtocolOptions,
     Http2ProtocolOptions,
-    LbEndpoint,
-    LocalityLbEndpoints,
     RetryPolicy,
     Route,
     RouteAction,
@@ -41,13 +37,14 @@ from xds_server.messages.fields import message_field
 from xds_server.records.matches import RouteRule
 from xds_server.records.models import Protocol
 from xds_server.resources import branches, predicates
-from xds_server.resources.actions import WEBSOCKET, usual_policy, usual_retries
+from xds_server.resources.actions import NO_TIME, WEBSOCKET, usual_policy, usual_retries
 from xds_server.resources.apps import AppParts
 from xds_server.resources.branches import Branch, Try
 from xds_server.resources.clusters import HTTP_OPTIONS, cluster
 from xds_server.resources.content import resource
 from xds_server.resources.draws import Choice, draw
-from xds_server.resources.endpoints import socket_address
+from xds_server.resources.endpoints import resolved
+from xds_server.resources.route_configurations import VIRTUAL_HOSTS
 from xds_server.resources.routes import EncodedRoutes, call_list, encoded_routes, refusals
 from xds_server.resources.sidecar_listeners import sidecar_listeners
 from xds_server.resources.upstream_tls import secrets_of
@@ -66,7 +63,6 @@ from xds_server.traffic.intents import (
 )
 
 EVERYTHING = RouteRule()
-NO_TIMEOUT = timedelta(0)
 APPLICATION_CONNECTS_WITHIN = timedelta(seconds=1)
 MOST = 2**32 - 1
 UNLIMITED = CircuitBreakers(
@@ -75,8 +71,6 @@ UNLIMITED = CircuitBreakers(
     ]
 )
 """How much an application may be asked at once is what its callers' records say; Envoy's defaults would be less."""
-VIRTUAL_HOSTS = 2
-"""The field number of `RouteConfiguration.virtual_hosts`."""
 APPLICATION_IDLE_TIMEOUT = timedelta(seconds=4)
 """Of a connection to the application: less than most servers keep one open (5 s), so that it is not they who close."""
 ONCE_MORE = RetryPolicy(retry_on="connect-failure,reset-before-request", num_retries=1)
@@ -99,15 +93,15 @@ class SidecarParts:
 
 
 def sidecar_parts(app: AppParts, sidecar: Sidecar) -> SidecarParts:
-    calls = calls_of(app.world, sidecar.build)
+    calls, asked = calls_of(app.world, sidecar.build), probes(app, sidecar.build)
     listeners = sidecar_listeners(sidecar.build, sidecar.ports)
     routes = [_outbound(app, calls)]
     clusters = [*_called(app, calls)]
     if sidecar.ports.application is not None:
-        routes.append(_inbound(app, calls))
+        routes.append(_inbound(app, calls, asked))
         clusters.append(_application(app, sidecar))
     found = {TypeUrl.CLUSTER: clusters, TypeUrl.LISTENER: listeners, TypeUrl.ROUTES: routes}
-    asked, secrets = probes(app, sidecar.build), frozenset(_secrets(app, calls))
+    secrets = frozenset(_secrets(app, calls))
     return SidecarParts(
         asked, secrets, {kind: NOTHING.update({each.name: each for each in of}) for kind, of in found.items()}
     )
@@ -145,7 +139,7 @@ def _callee_host(app: AppParts, calls: Calls, configuration: str, callee: Callee
         found = callee.contexts.get(deployment, NOT_RELEASED)
         if isinstance(found, Refusal):
             return branches.routes(refusals(found, rule, deployment.word))
-        return branches.routes(call_list(rule, encoded[deployment], rule if rule == NO_CONTEXT_RULE else ""))
+        return branches.routes(call_list(rule, encoded[deployment]))
 
     then = _by_context(calls, branch)
     first, *others = callee.hosts
@@ -189,15 +183,16 @@ def _without(given: Ref | DefaultIntent | Refusal, branch: Callable[[str, Ref], 
             return Choice([], branch(OWNER_RULE, given))
 
 
-def _inbound(app: AppParts, calls: Calls) -> Resource:
+def _inbound(app: AppParts, calls: Calls, paths: tuple[str, ...]) -> Resource:
+    """`paths` are answered without a context."""
     name = names.inbound(calls.build.word)
     route = encode(
         Route(
             match=RouteMatch(prefix="/"),
             route=RouteAction(
                 cluster=names.application(calls.build.word),
-                timeout=NO_TIMEOUT,
-                idle_timeout=NO_TIMEOUT,
+                timeout=NO_TIME,
+                idle_timeout=NO_TIME,
                 retry_policy=ONCE_MORE,
                 upgrade_configs=[RouteActionUpgradeConfig(upgrade_type=each) for each in _upgrades(app, calls)],
             ),
@@ -209,10 +204,9 @@ def _inbound(app: AppParts, calls: Calls) -> Resource:
         if deployment not in calls.contexts:
             return branches.routes(refusals(NOT_RELEASED, rule))
         listed = EncodedRoutes(deployment, ((own, route),))
-        return branches.routes(call_list(rule, listed, rule if rule == NO_CONTEXT_RULE else ""))
+        return branches.routes(call_list(rule, listed))
 
     probed = branches.routes(call_list(PROBE_RULE, EncodedRoutes(Ref("default", "-"), ((own, route),))))
-    paths = probes(app, calls.build)
     asks = [(predicates.header_regex(":path", _any_of(paths)), probed)] if paths else []
     then = _by_context(calls, branch, asks)
     return _configuration(name, [named(names.virtual_host(name, "*"), branches.virtual_host("*", then))])
@@ -243,7 +237,6 @@ def _any_of(paths: Iterable[str]) -> str:
 def _application(app: AppParts, sidecar: Sidecar) -> Resource:
     """The instance beside which it is. It is asked for nothing: whether it is well is the callers' question."""
     name = names.application(sidecar.build.word)
-    member = LbEndpoint(endpoint=Endpoint(address=socket_address(f"127.0.0.1:{sidecar.ports.application}")))
     http2 = sidecar.build in app.upstreams and app.upstreams[sidecar.build].http2
     return resource(
         name,
@@ -251,9 +244,7 @@ def _application(app: AppParts, sidecar: Sidecar) -> Resource:
             name=name,
             type=ClusterDiscoveryType.STATIC,
             connect_timeout=APPLICATION_CONNECTS_WITHIN,
-            load_assignment=ClusterLoadAssignment(
-                cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=[member])]
-            ),
+            load_assignment=resolved(name, [f"127.0.0.1:{sidecar.ports.application}"]),
             circuit_breakers=UNLIMITED,
             alt_stat_name=names.cluster_stat(name),
             typed_extension_protocol_options={HTTP_OPTIONS: pack(_spoken(http2=http2))},

@@ -154,7 +154,7 @@ class Acceptance:
         found = told.find(kind, held.name)
         if found is None:
             return False
-        newest = found.exact(held.name) if found.exact is not None and found.name != held.name else found
+        newest = found.called(held.name)
         if newest.version == held.version:
             return False
         fleet, delivery = ref(proxy.node.cluster), delivery_of(proxy.node, proxy.mode)

@@ -1,7 +1,7 @@
 """The fleet order in a running server: it asks the streams who has accepted what, and keeps the time."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from time import monotonic
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem
+from xds_server.domain.words import few
 from xds_server.fleet_order import AppOrder, Phase, Step, late_problem
 from xds_server.protocol.events import Acked, Nacked, Node, Quarantined
 from xds_server.records.admitted import Admission
@@ -96,7 +97,7 @@ class Ordering(Nobody):
         """Proxies for which nobody waits any more, while they have not accepted what the others have."""
         for step in self._acceptance:
             if self._acceptance.is_late(step):
-                yield late_problem(step, few(self._acceptance.owed(step)), admission)
+                yield late_problem(step, few(self._acceptance.owed(step), SHOWN), admission)
 
     @override
     def opened(self, node: Node, mode: str) -> None:
@@ -182,7 +183,7 @@ class Ordering(Nobody):
         return (order.inside, order.outside) != before
 
     def _report(self, app: Ref, step: Step, releases: Iterable[Ref]) -> None:
-        who = few(self._acceptance.owed(step))
+        who = few(self._acceptance.owed(step), SHOWN)
         word = step.deployment.word
         log.warning("proxies are late; the others go on", app=app.word, deployment=word, phase=step.phase, proxies=who)
         for release in sorted(releases):
@@ -192,7 +193,7 @@ class Ordering(Nobody):
     def _wait(self, order: AppOrder, deployment: Ref) -> str:
         if deployment not in order.of(Phase.APPEARING):
             return f"until the {deployment.word} that was there before is gone"
-        who = few(self._acceptance.owed(Step(deployment, Phase.APPEARING)))
+        who = few(self._acceptance.owed(Step(deployment, Phase.APPEARING)), SHOWN)
         return f"for {who or 'sidecars'} to accept {deployment.word}"
 
     def _forget(self, app: Ref, after: AppWorld) -> None:
@@ -216,12 +217,6 @@ class Ordering(Nobody):
             return True
         draining = order is not None and step.deployment in order.of(Phase.DRAINING)
         return self._acceptance.is_late(step) and (step.phase is Phase.APPEARING or draining)
-
-
-def few(names: Sequence[str]) -> str:
-    """The first of them, and how many more there are."""
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _with(world: World, apps: Iterable[tuple[Ref, AppWorld]]) -> World:

@@ -76,9 +76,8 @@ class Refusals(Nobody):
         if not self._streams[node.id]:
             del self._streams[node.id]
             self._gone.add(node.id)
-            if self._withdraw(node, [each for each in self._refused if not self._stands(each)]):
+            if self._forget_gone():
                 self._changed()
-            self._forget_gone()
 
     @override
     def nacked(self, node: Node, nacked: Nacked) -> None:
@@ -92,7 +91,7 @@ class Refusals(Nobody):
             settled = {**dict.fromkeys(acked.removed, ""), **{each.name: each.version for each in acked.resources}}
             subjects = [each for each in self._refused if each.type_url == acked.type_url and each.name in settled]
             over = [each for each in subjects if settled[each.name] == each.version or not self._stands(each)]
-            withdrawn = self._withdraw(node, over)
+            withdrawn = self._withdraw(node.id, over)
             if self._forget_gone() or withdrawn:
                 self._changed()
 
@@ -115,20 +114,12 @@ class Refusals(Nobody):
 
     def _forget_gone(self) -> bool:
         """Who is gone refuses nothing but what is in quarantine; whether that has ended for anything."""
-        kept: set[str] = set()
-        ended = False
-        for subject, refused in list(self._refused.items()) if self._gone else ():
-            gone = self._gone & refused.nodes.keys()
-            if gone and self._stands(subject):
-                kept |= gone
-                continue
-            for node in gone:
-                ended = True
-                del refused.nodes[node]
-            if not refused.nodes:
-                del self._refused[subject]
-        self._gone = kept
-        return ended
+        if not self._gone:
+            return False
+        over = [each for each in self._refused if not self._stands(each)]
+        ended = [self._withdraw(node, over) for node in self._gone]
+        self._gone.intersection_update(node for each in self._refused.values() for node in each.nodes)
+        return any(ended)
 
     def _stands(self, subject: Subject) -> bool:
         """Whatever becomes of the proxy."""
@@ -139,7 +130,7 @@ class Refusals(Nobody):
         """Whether it is news to an operator."""
         subject = Subject(follows(node), nacked.type_url, name, version)
         same = (each for each in self._refused if each[:3] == subject[:3] and each != subject)
-        withdrawn = self._withdraw(node, same)
+        withdrawn = self._withdraw(node.id, same)
         refused = self._refused.setdefault(subject, _Refused())
         before = refused.summary
         refused.nodes[node.id] = None
@@ -147,12 +138,12 @@ class Refusals(Nobody):
             refused.why = nacked.reason
         return withdrawn or refused.summary != before
 
-    def _withdraw(self, node: Node, subjects: Iterable[Subject]) -> bool:
+    def _withdraw(self, node: str, subjects: Iterable[Subject]) -> bool:
         """The proxy refuses these no longer; whether it did."""
-        found = [each for each in subjects if node.id in self._refused[each].nodes]
+        found = [each for each in subjects if each in self._refused and node in self._refused[each].nodes]
         for subject in found:
             refused = self._refused[subject]
-            del refused.nodes[node.id]
+            del refused.nodes[node]
             if not refused.nodes:
                 del self._refused[subject]
         return bool(found)

@@ -2,7 +2,7 @@
 
 import asyncio
 import difflib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from typing_extensions import override
 
@@ -10,6 +10,7 @@ from xds_server.api.release_reports import Answer, Question, Verdict, entry_repo
 from xds_server.api.releases import Books
 from xds_server.domain.names import Ref, ref
 from xds_server.domain.problems import Problem, Severity
+from xds_server.domain.words import few
 from xds_server.ledger.content import document_content
 from xds_server.ledger.entry import End, Entry, Holder, State
 from xds_server.records.admitted import Admission
@@ -27,8 +28,6 @@ VERDICTS = {
     State.NO_PROXIES: Verdict.NO_PROXIES,
     State.PENDING: Verdict.PENDING,
 }
-SHOWN = 6
-"""Names in one answer; the rest are counted."""
 COMPARED = 1000
 """Releases of which the name is compared with one that is not known."""
 NOT_YET = "it has not come into force yet"
@@ -76,7 +75,7 @@ class Waiting(Books):
             return ""
         of = [f" of release {question.release.word!r}"] if question.release is not None else []
         of += [f" of content {question.content!r}"] if question.content else []
-        there_are = f"there are {_few(map(str, numbers))}" if numbers else "there is none"
+        there_are = f"there are {few(map(str, numbers))}" if numbers else "there is none"
         return f"there is no entry {question.entry}{''.join(of)}: {there_are}"
 
     @override
@@ -168,7 +167,7 @@ class Waiting(Books):
             )
         words = [each.word for each in self.releases]
         near = difflib.get_close_matches(release.word, words[:COMPARED])
-        there_is = f"near it is {', '.join(near)}" if near else f"there is {_few(words)}" if words else "there is none"
+        there_is = f"near it is {', '.join(near)}" if near else f"there is {few(words)}" if words else "there is none"
         return f"there is no release {release.word!r} yet; {there_is}"
 
     def _held_with(self, question: Question) -> Iterator[tuple[Ref, str]]:
@@ -206,7 +205,7 @@ class Waiting(Books):
             case State.REMOVED if entry.live is None:
                 return "the release was removed before it was live"
             case State.NO_PROXIES:
-                return f"no proxy of its gateways is connected: {_few(self._gateways(entry.release))}"
+                return f"no proxy of its gateways is connected: {few(self._gateways(entry.release))}"
             case State.REFUSED if entry.refusal:
                 return f"{entry.refusal} ({entry.summary.counted})"
             case State.REPLACED | State.REMOVED:
@@ -223,9 +222,3 @@ def _came_and_went(entry: Entry) -> str:
     went = "removed" if entry.end is End.REMOVED else "replaced"
     was_live = ", after it had been live" if entry.live else ""
     return f"it was {went} before it was asked for{was_live} ({entry.summary.words})"
-
-
-def _few(words: Iterable[str]) -> str:
-    found = list(words)
-    more = len(found) - SHOWN
-    return ", ".join(found[:SHOWN]) + (f" and {more} more" if more > 0 else "")
