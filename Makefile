@@ -80,7 +80,7 @@ bench-quick: setup  ## All of them at sizes that show only whether they work.
 	$(BENCH).fanout --apps 4 --proxies 20 --flips 2 --hosts 3 $(QUICK)
 	$(BENCH).flip --apps 5 --loaded 3 --flips 3 $(QUICK)
 	$(BENCH).flip --delivery full --apps 5 --flips 3 $(QUICK)
-	$(BENCH).flood --apps 3 --hosts 50 --requests 50 $(QUICK)
+	$(BENCH).flood --apps 3 --hosts 50 --requests 50 --rate 200 $(QUICK)
 
 fuzz: setup .envoy-1.36/bin/envoy  ## Ten minutes of records that nobody wrote: text by text and world by world.
 	$(BIN)/python -W ignore -m bench.fuzz

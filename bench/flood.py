@@ -10,6 +10,7 @@ from bench.folders import write_world
 from bench.processes import resident
 from bench.report import Figure, parser, report
 from bench.requests import timed
+from e2e.support.client import answers
 from e2e.support.envoy import Envoy, EnvoyVersion
 from e2e.support.processes import Child, free_ports
 from e2e.support.server import Mode, Server
@@ -23,6 +24,7 @@ def main() -> None:
     options.add_argument("--apps", type=int, default=100)
     options.add_argument("--hosts", type=int, default=20_000, help="unknown hosts, each once (default 20000)")
     options.add_argument("--requests", type=int, default=2000, help="for a known host, to compare with (default 2000)")
+    options.add_argument("--rate", type=float, default=75.0, help="of both, a second (default 75)")
     asked = options.parse_args()
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -38,23 +40,35 @@ def main() -> None:
         envoy.wait_ready()
         known = [f"app{number}.example.com" for number in range(asked.apps)]
         timed(port, known)
-        before = _beside(port, known, home, asked.requests, known[0])
-        sizes = resident(server.child.pid), resident(envoy.child.pid)
-        during = _beside(port, known, home, asked.hosts)
-        what = f"{asked.hosts} unknown hosts"
+        before = _beside(port, known, home, [asked.requests, asked.rate], known[0])
+        sizes = resident(server.child.pid), resident(envoy.child.pid), _kept(envoy)
+        during = _beside(port, known, home, [asked.hosts, asked.rate])
+        what = f"{asked.hosts} unknown hosts, {asked.rate:g} a second, {asked.apps} known"
+        grown = (resident(server.child.pid) - sizes[0], resident(envoy.child.pid) - sizes[1], _kept(envoy) - sizes[2])
         figures = [
-            Figure(f"{what}: growth of the server", (resident(server.child.pid) - sizes[0]) / 1e6, "MB", GROWTH),
-            Figure(f"{what}: growth of Envoy", (resident(envoy.child.pid) - sizes[1]) / 1e6, "MB", GROWTH),
-            Figure("p99 of known hosts, beside requests for a known one", before * 1e3, "ms"),
-            Figure(f"p99 of known hosts, beside {what}", during * 1e3, "ms"),
+            Figure(f"{what}: growth of the server", grown[0] / 1e6, "MB", GROWTH),
+            Figure(f"{what}: growth of Envoy", grown[1] / 1e6, "MB", GROWTH),
+            Figure(f"{what}: of that in use when nobody waits any more", grown[2] / 1e6, "MB", GROWTH),
+            Figure(f"{what}: p99 of known hosts", during * 1e3, "ms"),
+            Figure(f"{what}: p99 of known hosts beside requests for a known one", before * 1e3, "ms"),
             Figure(f"{what}: ratio of the two", during / before, "x", SLOWER),
         ]
     report("flood", figures, asked.json)
 
 
-def _beside(port: int, known: list[str], home: Path, count: int, host: str = "") -> float:
-    """The 99th percentile of known hosts while another process asks so many times for unknown ones, or for `host`."""
-    words = [executable, "-m", "bench.requests", str(port), str(count), "1", *([host] if host else [])]
+def _kept(envoy: Envoy) -> int:
+    """Bytes that Envoy has allocated and not freed."""
+    said = answers(envoy.admin_port, "/memory")
+    assert said is not None
+    return int(said.json["allocated"])
+
+
+def _beside(port: int, known: list[str], home: Path, load: list[float], host: str = "") -> float:
+    """The 99th percentile of known hosts while another process asks for unknown ones, or for `host`.
+
+    `load`: how many times, and how many a second.
+    """
+    words = [executable, "-m", "bench.requests", str(port), *map(str, load), "1", *([host] if host else [])]
     times = []
     with Child("flood", words, home, talks=True) as flood:
         while flood.alive:
