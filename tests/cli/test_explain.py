@@ -66,6 +66,16 @@ def test_the_call_of_the_docs_is_what_is_printed() -> None:
     assert f"```\n{printed}```\n" in (DOCS / "explain.md").read_text("utf-8")
 
 
+def test_an_instance_is_shown_with_what_steers_requests(canary: Path) -> None:
+    more = '{address: "127.0.0.1:9005", zone: b, weight: 2, priority: 1, draining: true}'
+    builds = canary / "builds.yaml"
+    builds.write_text(builds.read_text("utf-8").replace('["127.0.0.1:9003"]', f'["127.0.0.1:9003", {more}]'), "utf-8")
+    [outcome] = json.loads(run(canary, f"{SHOP}/cart", "-o", "json").stdout)["outcomes"][:1]
+
+    assert "127.0.0.1:9005, zone b, weight 2, priority 1, draining" in run(canary, f"{SHOP}/cart").stdout
+    assert [each["priority"] for each in outcome["destination"]["endpoints"]] == [0, 1]
+
+
 @pytest.mark.parametrize("style", ["json", "yaml"])
 def test_as_data(style: str) -> None:
     result = run(SAMPLE, f"{SHOP}/cart", "-o", style)

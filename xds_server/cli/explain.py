@@ -75,6 +75,7 @@ def _instance(instance: Instance) -> Text:
     words = [instance.address]
     words += [f"zone {instance.zone}"] if instance.zone else []
     words += [f"weight {instance.weight}"] if instance.weight != 1 else []
+    words += [f"priority {instance.priority}"] if instance.priority else []
     return Text(", ".join([*words, "draining"] if instance.draining else words))
 
 

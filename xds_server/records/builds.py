@@ -51,6 +51,14 @@ class Endpoint(Model):
             "LbEndpoint.load_balancing_weight",
         ),
     ] = Field(default=1, ge=1, le=128)
+    priority: Annotated[
+        Whole,
+        means(
+            "0 is asked first. A higher number is a reserve: asked when too few of those before it are well.",
+            1,
+            "LocalityLbEndpoints.priority",
+        ),
+    ] = Field(default=0, ge=0, le=127)
     draining: Annotated[
         Flag,
         means(
@@ -77,7 +85,7 @@ class Endpoints(OneOf):
     dns: Annotated[
         DnsAddress | None,
         means(
-            "A name and port: every address that the proxy's DNS gives for it is an instance.",
+            "A name and port: every address that the proxy's DNS gives for it is an instance, of one priority.",
             "web.internal:8080",
             "Cluster.load_assignment",
         ),
@@ -101,7 +109,7 @@ class HealthCheck(Model):
     """How a proxy asks each instance whether it is well; one that is not gets no request.
 
     By HTTP: a GET, and any 2xx is well. By gRPC's health protocol if the build speaks `grpc`. Every deployment's
-    cluster asks for itself and says which deployment it is (`x-deployment`).
+    cluster asks for itself; the question names no deployment.
     """
 
     path: Annotated[Path, means("What is asked for.", "/healthz", "HealthCheck.HttpHealthCheck.path")] = "/"
@@ -124,7 +132,8 @@ class HealthCheck(Model):
     interval: Annotated[
         Interval,
         means(
-            "How often. Where a deployment has had no request yet, healthy ones are asked three times less often.",
+            "How often. Where a deployment has had no request yet, healthy ones are asked twelve times less often, "
+            "but every minute.",
             "5s",
             "HealthCheck.interval",
         ),

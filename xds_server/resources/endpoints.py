@@ -6,6 +6,7 @@ whose numbers are those of `envoy/config/endpoint/v3`; a test compares them with
 
 from collections import defaultdict
 from collections.abc import Iterable
+from operator import itemgetter
 
 from xds_server.domain.builds import BuildId
 from xds_server.messages.envoy import (
@@ -25,7 +26,7 @@ from xds_server.snapshot import Resource
 
 CLUSTER_NAME, ENDPOINTS = 1, 2
 """Field numbers of `ClusterLoadAssignment`."""
-LOCALITY, LB_ENDPOINTS = 1, 2
+LOCALITY, LB_ENDPOINTS, PRIORITY = 1, 2, 5
 """Of `LocalityLbEndpoints`."""
 ZONE = 2
 """Of `Locality`."""
@@ -43,15 +44,25 @@ def assignment(build: BuildId, placed: Iterable[Build]) -> Resource:
     """The union of what the records of one build say, in an order of its own.
 
     A draining instance is left out while there is another: Envoy lets its requests finish, and would send it new ones
-    if it panicked for want of healthy ones.
+    if it panicked for want of healthy ones. Nor does it count as unwell: no reserve is asked because of it, until none
+    is left that it is the reserve of.
     """
     found = {each.address: each for record in placed for each in record.spec.endpoints.addresses or ()}
     instances = {where: each for where, each in found.items() if not each.draining} or found
-    zones: defaultdict[str, list[bytes]] = defaultdict(list)
-    for address in sorted(instances):
-        zones[instances[address].zone].append(message_field(LB_ENDPOINTS, _lb_endpoint(instances[address])))
-    fields = [message_field(ENDPOINTS, _locality(zone) + b"".join(zones[zone])) for zone in sorted(zones)]
+    groups: defaultdict[tuple[int, str], list[bytes]] = defaultdict(list)
+    for _, each in sorted(instances.items(), key=itemgetter(0)):
+        groups[each.priority, each.zone].append(message_field(LB_ENDPOINTS, _lb_endpoint(each)))
+    ranks = _ranks(priority for priority, _ in groups)
+    fields = [
+        message_field(ENDPOINTS, _locality(zone) + b"".join(members) + _priority(ranks[priority]))
+        for (priority, zone), members in sorted(groups.items(), key=itemgetter(0))
+    ]
     return encoded_resource(build.word, b"".join([text_field(CLUSTER_NAME, build.word), *fields]))
+
+
+def _ranks(priorities: Iterable[int]) -> dict[int, int]:
+    """Envoy wants them without gaps."""
+    return {priority: rank for rank, priority in enumerate(sorted(set(priorities)))}
 
 
 def resolved(cluster: str, dns: Iterable[str]) -> ClusterLoadAssignment:
@@ -73,6 +84,10 @@ def _host_and_port(text: str) -> tuple[str, int]:
 
 def _locality(zone: str) -> bytes:
     return message_field(LOCALITY, text_field(ZONE, zone)) if zone else b""
+
+
+def _priority(rank: int) -> bytes:
+    return number_field(PRIORITY, rank) if rank else b""
 
 
 def _lb_endpoint(instance: Instance) -> bytes:

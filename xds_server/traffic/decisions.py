@@ -19,6 +19,7 @@ class Instance:
     address: str
     zone: str
     weight: int
+    priority: int
     draining: bool
 
 

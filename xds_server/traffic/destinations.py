@@ -67,6 +67,6 @@ def _instances(app: AppWorld, component: str, build: str) -> tuple[Instance, ...
 
 def _placed(record: Build) -> Iterator[Instance]:
     if record.spec.endpoints.dns is not None:
-        yield Instance(record.spec.endpoints.dns, "", 1, draining=False)
+        yield Instance(record.spec.endpoints.dns, "", 1, 0, draining=False)
     for each in record.spec.endpoints.addresses or ():
-        yield Instance(each.address, each.zone, each.weight, each.draining)
+        yield Instance(each.address, each.zone, each.weight, each.priority, each.draining)
