@@ -155,21 +155,32 @@ ADDRESSES = {"addresses": ["10.0.0.1:80"]}
         pytest.param({"healthCheck": {"host": "own.example.com"}}, "own.example.com", id="its-own"),
     ],
 )
-def test_a_health_check_carries_the_context_and_a_host(spec: dict[str, Any], host: str) -> None:
+def test_a_health_check_has_a_host_and_no_context(spec: dict[str, Any], host: str) -> None:
     [check] = cluster(**({"healthCheck": {"path": "/up"}} | spec))["health_checks"]
 
     asked = check["http_health_check"]
-    [context] = asked["request_headers_to_add"]
     assert asked["host"] == host
-    assert context["header"] == {"key": "x-deployment", "value": "v2"}
+    assert "request_headers_to_add" not in asked
 
 
 def test_grpc_is_asked_by_its_own_protocol() -> None:
     [check] = cluster(protocol="grpc", healthCheck={"service": "shop.Cart"})["health_checks"]
 
-    [context] = check["grpc_health_check"]["initial_metadata"]
-    assert check["grpc_health_check"]["service_name"] == "shop.Cart"
-    assert context["header"] == {"key": "x-deployment", "value": "v2"}
+    assert check["grpc_health_check"] == {"service_name": "shop.Cart", "authority": "web.internal"}
+
+
+@pytest.mark.parametrize(
+    ("interval", "unused"), [("1s", "12s"), ("5s", "60s"), ("20s", "60s"), ("300s", "300s")], ids=str
+)
+def test_who_is_well_is_asked_less_often_while_nobody_uses_it(interval: str, unused: str) -> None:
+    """As `docs/upstreams.md` says. Who is unwell is asked as often as ever, to be well when somebody comes."""
+    [check] = cluster(healthCheck={"interval": interval})["health_checks"]
+
+    assert [check[each] for each in ("interval", "no_traffic_interval", "no_traffic_healthy_interval")] == [
+        interval,
+        interval,
+        unused,
+    ]
 
 
 def tls(**spec: Any) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def cluster(deployment: AppDeployment, name: str, upstreams: Mapping[BuildId, Up
         text_field(ALT_STAT_NAME, names.cluster_stat(cluster_name)),
     ]
     if upstream.health_check is not None:
-        fields.append(encode(Cluster(health_checks=health_checks(deployment.ref, build, upstream))))
+        fields.append(encode(Cluster(health_checks=health_checks(build, upstream))))
     body = encode(decode(Cluster, b"".join(fields)))  # in the order of a message that was built whole
     return encoded_resource(cluster_name, body, needs=() if upstream.dns else (build.word,))
 

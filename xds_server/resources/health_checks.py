@@ -1,8 +1,8 @@
 """How Envoy asks the instances of a cluster whether they are well."""
 
-from xds_server.domain import names
+from datetime import timedelta
+
 from xds_server.domain.builds import BuildId
-from xds_server.domain.names import Ref
 from xds_server.messages.envoy import (
     CodecClientType,
     HealthCheckGrpcHealthCheck,
@@ -11,19 +11,23 @@ from xds_server.messages.envoy import (
 )
 from xds_server.messages.envoy import HealthCheck as EnvoyHealthCheck
 from xds_server.records.models import HealthCheck, Protocol
-from xds_server.resources.headers import header
 from xds_server.resources.upstreams import Upstream
 
 WELL = Int64Range(start=200, end=300)
 ANY_STATUS = Int64Range(start=100, end=600)
 """Any other status counts towards the threshold; unless told, Envoy takes an instance out at the first."""
-NO_TRAFFIC = 3
-"""Healthy instances of a deployment that nobody has used yet are asked so many times less often."""
+NO_TRAFFIC, NO_TRAFFIC_AT_MOST = 12, timedelta(minutes=1)
+"""Healthy instances of a deployment that nobody has used yet are asked so many times less often, but not less often
+than that, unless the record says so: the first requests may meet an instance that has been unwell for as long.
+"""
 JITTER = 10
 """Percent: so that the proxies of a fleet do not ask in step."""
 
 
-def health_checks(deployment: Ref, build: BuildId, upstream: Upstream) -> list[EnvoyHealthCheck]:
+def health_checks(build: BuildId, upstream: Upstream) -> list[EnvoyHealthCheck]:
+    """They carry no context: a sidecar that has yet to hear of the deployment lets them through as any probe, and would
+    refuse what it is asked for in a deployment that it does not know.
+    """
     check = upstream.health_check
     if check is None:
         return []
@@ -33,33 +37,32 @@ def health_checks(deployment: Ref, build: BuildId, upstream: Upstream) -> list[E
             interval=check.interval,
             interval_jitter_percent=JITTER,
             no_traffic_interval=check.interval,
-            no_traffic_healthy_interval=check.interval * NO_TRAFFIC,
+            no_traffic_healthy_interval=_without_traffic(check.interval),
             timeout=check.timeout,
             healthy_threshold=check.healthy_threshold,
             unhealthy_threshold=check.unhealthy_threshold,
-            http_health_check=None if grpc else _http(deployment, build, upstream, check),
-            grpc_health_check=_grpc(deployment, build, upstream, check) if grpc else None,
+            http_health_check=None if grpc else _http(build, upstream, check),
+            grpc_health_check=_grpc(build, upstream, check) if grpc else None,
         )
     ]
 
 
-def _http(deployment: Ref, build: BuildId, upstream: Upstream, check: HealthCheck) -> HealthCheckHttpHealthCheck:
+def _without_traffic(interval: timedelta) -> timedelta:
+    return max(interval, min(interval * NO_TRAFFIC, NO_TRAFFIC_AT_MOST))
+
+
+def _http(build: BuildId, upstream: Upstream, check: HealthCheck) -> HealthCheckHttpHealthCheck:
     return HealthCheckHttpHealthCheck(
         host=_host(build, upstream, check),
         path=check.path,
-        request_headers_to_add=[header(names.CONTEXT_HEADER, deployment.word)],
         expected_statuses=[WELL],
         retriable_statuses=[ANY_STATUS],
         codec_client_type=CodecClientType.HTTP2 if upstream.http2 else CodecClientType.HTTP1,
     )
 
 
-def _grpc(deployment: Ref, build: BuildId, upstream: Upstream, check: HealthCheck) -> HealthCheckGrpcHealthCheck:
-    return HealthCheckGrpcHealthCheck(
-        service_name=check.service,
-        authority=_host(build, upstream, check),
-        initial_metadata=[header(names.CONTEXT_HEADER, deployment.word)],
-    )
+def _grpc(build: BuildId, upstream: Upstream, check: HealthCheck) -> HealthCheckGrpcHealthCheck:
+    return HealthCheckGrpcHealthCheck(service_name=check.service, authority=_host(build, upstream, check))
 
 
 def _host(build: BuildId, upstream: Upstream, check: HealthCheck) -> str:
