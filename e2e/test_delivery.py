@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from e2e.support.client import Reply, echo
+from e2e.support.client import Client, Reply, echo
 from e2e.support.envoy import EnvoyVersion
-from e2e.support.pair import RETRIES, Told, context, told
+from e2e.support.pair import RETRIES, Told, application, context, pair_of, told
 from e2e.support.processes import wait_until
+from e2e.support.relay import relay
 from e2e.support.server import Mode
 
 pytestmark = pytest.mark.e2e
@@ -34,6 +35,7 @@ POLICIES: dict[str, Any] = {
         "retries": AGAIN,
         "outlier": {"consecutiveGatewayFailure": 3, "baseEjection": "60s"},
     },
+    "reserved": {"outlier": {"consecutiveGatewayFailure": 2, "baseEjection": "1s", "interval": "50ms"}},
     "panicking": {"outlier": FAILING},
     "strict": {"outlier": FAILING, "panicThreshold": 0},
     "frugal": {"retries": AGAIN | {"budget": {"percent": 0, "minConcurrency": 1}}},
@@ -104,6 +106,46 @@ def test_a_post_that_waits_for_an_instance_that_is_killed_is_not_repeated(order:
     assert saw == 1
 
 
+@pytest.fixture
+def reserved(order: Told) -> Iterator[Told]:
+    """The second is the reserve of the first."""
+    order.place(FIRST)
+    order.place(FIRST, SECOND, reserve=SECOND)
+    yield order
+    order.place(FIRST)
+    order.place(FIRST, SECOND)
+
+
+def test_the_reserve_answers_when_all_before_it_are_killed_and_is_asked_no_more_when_they_return(
+    reserved: Told,
+) -> None:
+    assert reserved.crowd("again") == [FIRST] * 20
+    with reserved.killing(FIRST):
+        with ThreadPoolExecutor(CALLERS) as pool:
+            answered = list(pool.map(lambda _: reserved.who("again"), range(CALLS)))
+        assert answered == [SECOND] * CALLS
+        assert reserved.crowd("seldom", "POST") == [SECOND] * 20
+    assert reserved.crowd("again") == [FIRST] * 20
+
+
+def test_requests_that_an_instance_has_when_it_is_killed_are_answered_by_the_reserve(reserved: Told) -> None:
+    reply, saw = killed_while_asked(reserved, "GET")
+
+    assert (echo(reply.body).instance, saw) == (SECOND, 2)
+
+
+def test_the_reserve_answers_for_one_that_fails_until_it_is_well(reserved: Told) -> None:
+    reserved.tell("503", FIRST)
+    wait_until(lambda: reserved.call("reserved").status == 200, "it is out")
+    before = reserved.seen()
+    assert reserved.crowd("reserved") == [SECOND] * 20
+    assert reserved.seen()[FIRST] == before[FIRST]
+
+    reserved.tell("200", FIRST)
+    wait_until(lambda: reserved.who("reserved") == FIRST, "it is back")
+    assert reserved.crowd("reserved") == [FIRST] * 20
+
+
 def killed_while_asked(order: Told, method: str) -> tuple[Reply, int]:
     """The answer to a request whose instance is killed, and how many instances have seen it."""
     key = next(_keys)
@@ -124,12 +166,21 @@ def test_a_post_to_an_instance_that_is_gone_is_tried_at_another(order: Told) -> 
         assert order.stat("seldom", "upstream_rq_retry_success") > 0
 
 
-def test_a_post_to_an_application_that_does_not_listen_is_not_repeated(order: Told) -> None:
+def test_a_post_to_an_application_that_does_not_listen_is_tried_at_another(order: Told) -> None:
     with order.silent(FIRST):
-        replies = [order.call("again", method="POST") for _ in range(10)]
+        assert order.crowd("seldom", "POST") == [SECOND] * 20
+        assert order.stat("seldom", "upstream_rq_retry_success") > 0
 
-    assert {each.status for each in replies} == {200, 503}
-    assert {reason(each) for each in replies if each.status == 503} == {(503, "ConnectionFailed")}
+
+def test_only_proxies_say_and_hear_that_a_request_was_not_delivered(order: Told) -> None:
+    with order.silent(FIRST), order.silent(SECOND):
+        refused = order.call("seldom", method="POST")
+    key = next(_keys)
+    said = order.call("seldom", ("x-test-act", f"{key}/lie,200"), method="POST")
+
+    assert reason(refused) == (503, "ConnectionFailed")
+    assert (said.status, len(order.upstreams.seen(key))) == (503, 1)
+    assert [each.header("x-not-delivered") for each in (refused, said)] == [None, None]
 
 
 def test_an_answer_that_has_begun_is_cut_when_its_instance_is_killed(order: Told) -> None:
@@ -288,3 +339,30 @@ def test_an_instance_that_goes_finishes_what_it_has_and_is_asked_no_more(order: 
 
         assert echo(asked.result(10).body).instance == goes
     order.place(FIRST, SECOND)
+
+
+# --- an instance hears late
+
+
+def test_a_sidecar_that_hears_late_of_a_deployment_is_well_for_its_callers(
+    pair: tuple[Mode, EnvoyVersion], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """It refuses what comes in that deployment, and no check does."""
+    with (
+        pair_of(*pair, tmp_path_factory.mktemp("late"), {"v1": {}}) as order,
+        application(order.first),
+        relay(order.server.xds) as wire,
+        Client(order.ui.outbound) as caller,
+    ):
+        order.place(order.first, healthCheck={"path": "/healthz", "interval": "100ms", "unhealthyThreshold": 1})
+        with order.starting(order.first, by=wire) as late, order.sidecar(order.ui) as ui:
+            late.wait_ready()
+            wire.responses.hold()
+            order.deploy("v2", {"panicThreshold": 0})
+            ui.wait_stat("cluster.order-v2/api.health_check.success", 1)
+            wait_until(lambda: caller.get("api", "/", [context("v2")]).status == 502, "a caller has heard of it")
+            ui.wait_stat("cluster.order-v2/api.health_check.success", 5)
+            assert ui.stat("cluster.order-v2/api.health_check.failure") == 0
+            assert reason(caller.get("api", "/", [context("v2")])) == (502, "ContextUnknown")
+            wire.responses.go_on()
+            wait_until(lambda: caller.get("api", "/", [context("v2")]).status == 200, "it has heard")

@@ -94,6 +94,51 @@ def test_a_hashed_request_is_tried_again_at_another_instance(pair_world: World, 
     assert {len({seen.instance for seen in two.seen(key)}) for key, _ in keys} == {2}
 
 
+RESERVED = {"attempts": 2, "on": ["connect-failure"], "budget": {"percent": 100, "minConcurrency": 3}}
+
+
+def reserved(world: World, balancer: str, attempts: int, primaries: int) -> Fleet:
+    """Nobody is at one address before the reserve, which is the last instance."""
+    (nobody,) = free_ports(1)
+    by = {"hash": {"header": "x-user"}} if balancer in {"ring_hash", "maglev"} else {}
+    policy = {"loadBalancer": balancer, "retries": RESERVED | {"attempts": attempts}, **by}
+    made = fleet(world, primaries, policy=policy)
+    second = {"address": made.addresses[made.names[-1]], "priority": 1}
+    made.place(f"127.0.0.1:{nobody}", *made.names[:-1], second)
+    return made
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+@pytest.mark.parametrize("balancer", ["round_robin", "least_request", "random"])
+def test_a_request_is_tried_again_at_the_reserve(pair_world: World, balancer: str, attempts: int) -> None:
+    one = reserved(pair_world, balancer, attempts, 1)
+    assert one.crowd(20) == one.names * 20
+    assert {one.alone(method="POST").status for _ in range(10)} == {200}
+
+
+def test_a_second_try_is_at_another_instance_before_the_reserve_unless_it_is_the_last(pair_world: World) -> None:
+    many, once = (reserved(pair_world, "round_robin", attempts, 2) for attempts in (2, 1))
+    assert many.crowd(20) == many.names[:1] * 20
+    assert set(once.crowd(20)) == set(once.names)
+
+
+@pytest.mark.parametrize("balancer", ["ring_hash", "maglev"])
+def test_a_hashed_request_is_not_tried_again_at_the_reserve(pair_world: World, balancer: str) -> None:
+    one = reserved(pair_world, balancer, 2, 1)
+    wait_until(lambda: one.get([("x-user", "a")]).status == 503, "it is told")
+    assert {one.get([("x-user", f"user-{number}")]).status for number in range(20)} == {503}
+
+
+def test_a_post_that_was_not_delivered_is_tried_again_and_no_client_hears_of_it(pair_world: World) -> None:
+    one = fleet(pair_world, policy={"retries": {"attempts": 1, "on": ON}})
+    tried, reply = tries(one, "lie,200", "POST")
+    assert (tried, reply.status) == (2, 200)
+    tried, reply = tries(one, "lie", "POST")
+    assert (tried, reply.status, reply.header("x-not-delivered")) == (2, 503, None)
+    careful = fleet(pair_world, policy={"retries": {"attempts": 1, "on": ["5xx"]}})
+    assert tries(careful, "lie", "POST")[0] == 1, "only where it is written"
+
+
 ON = ["connect-failure", "5xx"]
 
 

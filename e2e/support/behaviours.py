@@ -31,6 +31,8 @@ class Act(StrEnum):
     """Half an answer, and no more."""
     TRICKLE = "trickle"
     """A whole answer, piece by piece."""
+    LIE = "lie"
+    """HTTP/1: 503 and the header by which a sidecar says that it could not connect."""
 
 
 class Answer(NamedTuple):

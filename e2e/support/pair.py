@@ -1,5 +1,6 @@
 """A caller, and two instances of one build that it calls; sidecars and applications come and go as a test wants."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from e2e.support.envoy import Envoy, EnvoyVersion, RunEnvoy
 from e2e.support.mesh import APP, Place, bootstrap
 from e2e.support.processes import free_ports
 from e2e.support.records import Folder, Json
+from e2e.support.relay import Relay
 from e2e.support.server import Mode, Server
 from e2e.support.upstream import Upstreams
 
@@ -26,9 +28,7 @@ RETRIES = {
         "budget": {"percent": 100, "minConcurrency": 20},
     }
 }
-"""A sidecar whose application does not listen answers 503, which is a `gateway-error`. With one of two instances gone,
-half of all requests are tried again: more than the usual budget allows.
-"""
+"""With one of two instances gone, half of all requests are tried again: more than the usual budget allows."""
 POLICIES: dict[str, Json] = {"v1": RETRIES, "v2": {}}
 
 
@@ -101,15 +101,29 @@ class Pair:
             yield envoy
 
     @contextmanager
-    def starting(self, place: Place, *, run: bool = False) -> Iterator[Envoy]:
+    def starting(self, place: Place, *, run: bool = False, by: Relay | None = None) -> Iterator[Envoy]:
+        """`by`: what is between it and the server."""
         said = bootstrap(self.server, self.mode, place)
+        if by is not None:
+            there, here = (f'"port_value": {port}' for port in (self.server.xds, by.port))
+            said = json.loads(json.dumps(said).replace(there, here))
         said["node"]["id"] = f"{place.build}/{place.admin}"
         with (RunEnvoy if run else Envoy)(self.version, said, self.directory) as envoy:
             yield envoy
 
-    def place(self, *instances: Place, drains: Place | None = None) -> None:
-        """The records say that `api` is there, and nowhere else; one of them may drain."""
-        self.folder.write("api.yaml", _placed(*instances, drains=drains))
+    def deploy(self, version: str, policy: Json) -> None:
+        """`policy`: how calls of `api` are carried."""
+        components: dict[str, Any] = {
+            "ui": {"build": "u1", "routes": [{"pathPrefix": "/"}]},
+            "api": {"build": "a1", "policy": policy},
+        }
+        self.folder.write(f"{version}.yaml", records.deployment(APP, version, components))
+
+    def place(self, *instances: Place, drains: Place | None = None, reserve: Place | None = None, **build: Any) -> None:
+        """The records say that `api` is there, and nowhere else; one of them may drain, or be a reserve."""
+        more: dict[Place | None, Json] = {drains: {"draining": True}, reserve: {"priority": 1}}
+        addresses = [{"address": f"127.0.0.1:{each.inbound}", **more.get(each, {})} for each in instances]
+        self.folder.write("api.yaml", records.Build(APP, "api", "a1").record(addresses, **build))
 
     @contextmanager
     def instance(self, place: Place) -> Iterator[Envoy]:
@@ -128,17 +142,13 @@ def pair_of(
     ports = iter(free_ports(12))
     places = [Place(build, *(next(ports) for _ in range(4))) for build in ("ui@u1", "api@a1", "api@a1")]
     ui, first, second = places
-    folder.write("ui.yaml", _placed(ui))
-    folder.write("api.yaml", _placed(first, second))
-    for number, policy in policies.items():
-        components: dict[str, Any] = {
-            "ui": {"build": "u1", "routes": [{"pathPrefix": "/"}]},
-            "api": {"build": "a1", "policy": policy},
-        }
-        folder.write(f"{number}.yaml", records.deployment(APP, number, components))
-    with ExitStack() as stack:
-        server = stack.enter_context(Server(folder.root, directory))
-        yield Pair(mode, version, directory, folder, server, ui, first, second)
+    folder.write("ui.yaml", records.Build(APP, "ui", "u1").record([f"127.0.0.1:{ui.inbound}"]))
+    with Server(folder.root, directory) as server:
+        ready = Pair(mode, version, directory, folder, server, ui, first, second)
+        ready.place(first, second)
+        for number, policy in policies.items():
+            ready.deploy(number, policy)
+        yield ready
 
 
 @dataclass(slots=True)
@@ -179,9 +189,10 @@ class Told:
         """A number of the cluster by which `ui` calls `api`."""
         return self.ui.stat(f"cluster.order-{version}/api.{name}")
 
-    def place(self, *names: str, drains: str | None = None) -> None:
+    def place(self, *names: str, drains: str | None = None, reserve: str | None = None) -> None:
         """`api` is there and nowhere else, and `ui` has heard of it."""
-        self.pair.place(*(self.places[each] for each in names), drains=self.places[drains] if drains else None)
+        drained, second = (self.places[each] if each else None for each in (drains, reserve))
+        self.pair.place(*(self.places[each] for each in names), drains=drained, reserve=second)
         where = {f"127.0.0.1:{self.places[each].inbound}" for each in names if each != drains}
         self.ui.wait_endpoints("order/api@a1", where)
 
@@ -224,11 +235,3 @@ def told(mode: Mode, version: EnvoyVersion, directory: Path, policies: Mapping[s
         for name in places:
             ready.start(name)
         yield ready
-
-
-def _placed(*places: Place, drains: Place | None = None) -> records.Document:
-    build = records.Build(APP, places[0].component, places[0].hash)
-    addresses = {each: f"127.0.0.1:{each.inbound}" for each in places}
-    return build.record(
-        [{"address": where, "draining": True} if each == drains else where for each, where in addresses.items()]
-    )

@@ -38,6 +38,8 @@ def http1(instance: Instance) -> web.Server:
             request.transport.abort()
         if said.word in {Act.STALL, Act.TRICKLE}:
             return await piecemeal(request, said)
+        if said.word == Act.LIE:
+            return web.Response(status=503, headers={"x-not-delivered": "true"})
         return web.Response(status=said.status, body=said.body, content_type="application/json")
 
     async def piecemeal(request: web.BaseRequest, said: Answer) -> web.StreamResponse:

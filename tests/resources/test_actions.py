@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from xds_server.messages.envoy import RetryPolicy, RouteAction, RouteActionMaxStreamDuration, RouteActionUpgradeConfig
+from xds_server.messages.codec import pack
+from xds_server.messages.envoy import (
+    HeaderMatcher,
+    RetryPolicy,
+    RouteAction,
+    RouteActionMaxStreamDuration,
+    RouteActionUpgradeConfig,
+)
+from xds_server.messages.extensions import PreviousPrioritiesConfig
 from xds_server.records.models import TrafficPolicy
 from xds_server.records.policies import TIMEOUT
 from xds_server.resources.actions import usual_policy, usual_retries, ways
@@ -61,9 +69,40 @@ def test_conditions_of_both_kinds_are_two_ways_and_the_last_is_for_all() -> None
 
     said = [(way.idempotent_only, way.action.retry_policy) for way in ways(policy, grpc=False)]
     assert [(only, retries and retries.retry_on) for only, retries in said] == [
-        (True, "connect-failure,5xx"),
-        (False, "connect-failure"),
+        (True, "connect-failure,5xx,retriable-headers"),
+        (False, "connect-failure,retriable-headers"),
     ]
+
+
+NOT_DELIVERED = HeaderMatcher(name="x-not-delivered", present_match=True)
+
+
+@pytest.mark.parametrize(
+    ("on", "said", "headers"),
+    [
+        (["connect-failure"], "connect-failure,retriable-headers", [NOT_DELIVERED]),
+        (["refused-stream", "connect-failure"], "refused-stream,connect-failure,retriable-headers", [NOT_DELIVERED]),
+        (["5xx"], "5xx", []),
+        (["refused-stream"], "refused-stream", []),
+    ],
+)
+def test_a_sidecar_that_could_not_connect_is_a_connection_that_failed(
+    on: list[str], said: str, headers: list[HeaderMatcher]
+) -> None:
+    [way] = ways(policy(on=on), grpc=False)
+
+    assert way.action.retry_policy is not None
+    assert (way.action.retry_policy.retry_on, way.action.retry_policy.retriable_headers) == (said, headers)
+
+
+@pytest.mark.parametrize(("attempts", "tries"), [(1, 1), (2, 2), (5, 2)])
+def test_the_last_of_two_retries_or_the_only_one_is_for_the_next_priority(attempts: int, tries: int) -> None:
+    retries = policy(attempts=attempts).retries
+    assert retries is not None
+    said = usual_policy(retries).retry_priority
+
+    assert said is not None
+    assert said.typed_config == pack(PreviousPrioritiesConfig(update_frequency=tries))
 
 
 def policy(**retries: Any) -> TrafficPolicy:
@@ -96,7 +135,7 @@ def test_conditions_for_idempotent_requests_alone_are_added_by_headers() -> None
     assert said == {"x-envoy-retry-on": "5xx,reset", "x-envoy-retry-grpc-on": "unavailable"}
     assert (first.idempotent_only, first.action, last) == (True, last.action, (False, action(TrafficPolicy()), ()))
     assert both.retries is not None
-    assert usual_policy(both.retries).retry_on == "connect-failure"
+    assert usual_policy(both.retries).retry_on == "connect-failure,retriable-headers"
 
 
 def test_a_route_that_tries_something_anotheror_nothing_says_so() -> None:

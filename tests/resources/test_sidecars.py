@@ -259,6 +259,24 @@ def test_callers_may_switch_to_what_any_deployment_allows() -> None:
 # --- both
 
 
+def test_callers_alone_are_told_that_nobody_could_connect() -> None:
+    """Each takes it off what comes from behind it, so that no application and no client says or hears it."""
+    found = parts(server(), "api@a2").resources
+    told = {}
+    for name, resource in found[TypeUrl.LISTENER].items():
+        [chain] = to_json(TypeUrl.LISTENER, resource.body)["filter_chains"]
+        [network] = chain["filters"]
+        mappers = network["typed_config"]["local_reply_config"]["mappers"]
+        told[name] = [each["filter"] for each in mappers if "headers_to_add" in each]
+    taken = {
+        to_json(TypeUrl.ROUTES, each.body)["response_headers_to_remove"][0] for each in found[TypeUrl.ROUTES].values()
+    }
+
+    not_connected = {"response_flag_filter": {"flags": ["UF"]}}
+    assert told == {"order/api@a2/outbound": [], "order/api@a2/inbound": [not_connected]}
+    assert taken == {"x-not-delivered"}
+
+
 def test_without_an_application_nothing_is_inbound() -> None:
     found = parts(server(), "worker@w1", Ports()).resources
 

@@ -9,6 +9,8 @@ from typing import NamedTuple
 DEFAULT_NAMESPACE = "default"
 CONTEXT_HEADER = "x-deployment"
 BAGGAGE_KEY = "xds.deployment"
+NOT_DELIVERED_HEADER = "x-not-delivered"
+"""Of an answer in place of an application that nobody could connect to: between proxies, and seen by nobody else."""
 
 METADATA = "xds-server"
 """Under which Envoy is told what an access log shall say."""

@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
+from xds_server.domain.names import NOT_DELIVERED_HEADER
 from xds_server.messages.codec import pack
 from xds_server.messages.envoy import (
     HeaderMatcher,
@@ -20,6 +21,7 @@ from xds_server.messages.envoy import (
     RetryPolicy,
     RetryPolicyRetryBackOff,
     RetryPolicyRetryHostPredicate,
+    RetryPolicyRetryPriority,
     RouteAction,
     RouteActionHashPolicy,
     RouteActionHashPolicyConnectionProperties,
@@ -30,7 +32,7 @@ from xds_server.messages.envoy import (
     RouteActionUpgradeConfig,
     StringMatcher,
 )
-from xds_server.messages.extensions import PreviousHostsPredicate
+from xds_server.messages.extensions import PreviousHostsPredicate, PreviousPrioritiesConfig
 from xds_server.records.models import Hash, Retries, RetryOn, TrafficPolicy
 from xds_server.records.policies import GRPC_STATUS, TIMEOUT
 from xds_server.resources.headers import APPEND
@@ -41,6 +43,9 @@ WEBSOCKET = "websocket"
 DRAWS = 20
 """How often an instance is drawn to find one that was not tried before: with two of them, three draws fail for one
 retry in sixteen, unless they are taken in turn."""
+TRIES_OF_A_PRIORITY = 2
+"""Of one that fails, another instance is likelier the next than a reserve. But the last try is a reserve's."""
+NOT_DELIVERED = HeaderMatcher(name=NOT_DELIVERED_HEADER, present_match=True)
 IDEMPOTENT = HeaderMatcher(
     name=":method",
     string_match=StringMatcher(safe_regex=RegexMatcher(regex="GET|HEAD|OPTIONS|TRACE|PUT|DELETE")),
@@ -137,16 +142,26 @@ def _call_duration(timeout: timedelta | None) -> RouteActionMaxStreamDuration:
 
 @lru_cache(maxsize=256)
 def _retry_policy(retries: Retries, on: tuple[RetryOn, ...], *, careful: bool = False) -> RetryPolicy:
-    """Tried again on another instance, if a draw finds one."""
+    """Tried again on another instance, if a draw finds one, and then on one of the next priority.
+
+    The sidecar of an application that does not listen says that it could not connect: so it has failed to connect.
+    """
     other = RetryPolicyRetryHostPredicate(
         name="envoy.retry_host_predicates.previous_hosts", typed_config=pack(PreviousHostsPredicate())
     )
+    reserve = RetryPolicyRetryPriority(
+        name="envoy.retry_priorities.previous_priorities",
+        typed_config=pack(PreviousPrioritiesConfig(update_frequency=min(retries.attempts, TRIES_OF_A_PRIORITY))),
+    )
+    connects = RetryOn.CONNECT_FAILURE in on
     return RetryPolicy(
-        retry_on=",".join(on),
+        retry_on=",".join([*on, "retriable-headers"] if connects else on),
         num_retries=retries.attempts,
         per_try_timeout=retries.per_try_timeout,
         retry_back_off=RetryPolicyRetryBackOff(base_interval=retries.back_off.base, max_interval=retries.back_off.max),
         retriable_request_headers=[IDEMPOTENT] if careful else [],
+        retriable_headers=[NOT_DELIVERED] if connects else [],
+        retry_priority=reserve,
         retry_host_predicate=[other],
         host_selection_retry_max_attempts=DRAWS,
     )

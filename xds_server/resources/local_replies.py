@@ -1,9 +1,9 @@
 """What a client is told when Envoy has to answer: JSON with a reason, as in answers that this server decides."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from xds_server.domain.names import EXPLICIT_RULE, METADATA
+from xds_server.domain.names import EXPLICIT_RULE, METADATA, NOT_DELIVERED_HEADER
 from xds_server.messages.envoy import (
     AccessLogFilter,
     AndFilter,
@@ -12,6 +12,7 @@ from xds_server.messages.envoy import (
     DataSource,
     HeaderFilter,
     HeaderMatcher,
+    HeaderValueOption,
     MetadataFilter,
     MetadataMatcher,
     MetadataMatcherPathSegment,
@@ -54,12 +55,21 @@ LATE = AccessLogFilter(
 
 
 NO_ROUTE = "NR"
+NOT_CONNECTED = "UF"
 
 
 def local_replies() -> LocalReplyConfig:
     flags = [(_flag(flag), reason) for flag, reason in REASONS.items()]
     repeated = [_refusal(_named(each), each) for each in REPEATED]
     return LocalReplyConfig(mappers=[*repeated, *(_mapper(*each) for each in [*flags, (LATE, "Timeout")])])
+
+
+def local_replies_to_callers() -> LocalReplyConfig:
+    """In front of an application. A caller's proxy is told that nobody could connect to it, so that a POST may be tried
+    elsewhere; what the application itself says of that is taken off before (`NOT_DELIVERED_HEADER`).
+    """
+    undelivered = _mapper(_flag(NOT_CONNECTED), REASONS[NOT_CONNECTED], [header(NOT_DELIVERED_HEADER, "true")])
+    return LocalReplyConfig(mappers=[undelivered, *local_replies().mappers])
 
 
 def local_replies_on_demand(gateway: Gateway) -> LocalReplyConfig:
@@ -106,9 +116,10 @@ def _flag(flag: str) -> AccessLogFilter:
     return AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=[flag]))
 
 
-def _mapper(of: AccessLogFilter, reason: str) -> ResponseMapper:
+def _mapper(of: AccessLogFilter, reason: str, more: Iterable[HeaderValueOption] = ()) -> ResponseMapper:
     said = {"reason": Value(string_value=reason), "message": Value(string_value="%LOCAL_REPLY_BODY%")}
     return ResponseMapper(
         filter=of,
+        headers_to_add=list(more),
         body_format_override=SubstitutionFormatString(json_format=Struct(fields=said)),
     )

@@ -19,6 +19,8 @@ from xds_server.snapshot import Resource
 
 VIRTUAL_HOSTS = 2
 """The field number of `RouteConfiguration.virtual_hosts`."""
+BETWEEN_PROXIES = [names.NOT_DELIVERED_HEADER]
+"""Headers that an answer loses here, whoever has set them: a retry has seen them before."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,12 +99,22 @@ def route_configuration(listener: str, hosts: Hosts) -> Resource:
 def on_demand_configuration(listener: str) -> Resource:
     """It says where virtual hosts are to be asked for, and nothing else: when it changes, Envoy forgets all of them."""
     vhds = Vhds(config_source=FROM_ADS)
-    return resource(listener, RouteConfiguration(name=listener, vhds=vhds, ignore_port_in_host_matching=True))
+    return resource(
+        listener,
+        RouteConfiguration(
+            name=listener,
+            vhds=vhds,
+            ignore_port_in_host_matching=True,
+            response_headers_to_remove=BETWEEN_PROXIES,
+        ),
+    )
 
 
 def _route_configuration(listener: str, hosts: Hosts) -> Resource:
     """`ignore_port_in_host_matching`: a `Host` with a port is the same host, and arrives as it was sent."""
-    head = encode(RouteConfiguration(name=listener, ignore_port_in_host_matching=True))
+    head = encode(
+        RouteConfiguration(name=listener, ignore_port_in_host_matching=True, response_headers_to_remove=BETWEEN_PROXIES)
+    )
 
     def body() -> bytes:
         fields = [

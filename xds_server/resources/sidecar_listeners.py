@@ -25,7 +25,7 @@ from xds_server.resources.actions import WEBSOCKET
 from xds_server.resources.connection_managers import HTTP2, NOBODY, REQUEST_HEADERS_TIMEOUT, ROUTER
 from xds_server.resources.content import resource
 from xds_server.resources.listeners import BUFFER
-from xds_server.resources.local_replies import local_replies
+from xds_server.resources.local_replies import local_replies, local_replies_to_callers
 from xds_server.resources.selectors import sidecar_filters
 from xds_server.resources.sources import FROM_ADS
 from xds_server.snapshot import Resource
@@ -54,7 +54,7 @@ def _listener(name: str, address: str, port: int, direction: TrafficDirection) -
         stat_prefix=names.cluster_stat(name),
         rds=Rds(route_config_name=name, config_source=FROM_ADS),
         http_filters=[*sidecar_filters(), ROUTER],
-        local_reply_config=local_replies(),
+        local_reply_config=local_replies_to_callers() if inbound else local_replies(),
         upgrade_configs=[HttpConnectionManagerUpgradeConfig(upgrade_type=WEBSOCKET)],
         preserve_external_request_id=True,
         internal_address_config=NOBODY,

@@ -44,7 +44,7 @@ from xds_server.resources.clusters import HTTP_OPTIONS, cluster
 from xds_server.resources.content import resource
 from xds_server.resources.draws import Choice, draw
 from xds_server.resources.endpoints import resolved
-from xds_server.resources.route_configurations import VIRTUAL_HOSTS
+from xds_server.resources.route_configurations import BETWEEN_PROXIES, VIRTUAL_HOSTS
 from xds_server.resources.routes import EncodedRoutes, call_list, encoded_routes, refusals
 from xds_server.resources.sidecar_listeners import sidecar_listeners
 from xds_server.resources.upstream_tls import secrets_of
@@ -264,6 +264,8 @@ def _spoken(*, http2: bool) -> HttpProtocolOptions:
 
 def _configuration(name: str, hosts: Iterable[bytes]) -> Resource:
     """A port in a request's host says nothing: a component is found by its name."""
-    begins = encode(RouteConfiguration(name=name, ignore_port_in_host_matching=True))
+    begins = encode(
+        RouteConfiguration(name=name, ignore_port_in_host_matching=True, response_headers_to_remove=BETWEEN_PROXIES)
+    )
     body = begins + b"".join(message_field(VIRTUAL_HOSTS, host) for host in hosts)
     return resource(name, decode(RouteConfiguration, body))
