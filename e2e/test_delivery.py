@@ -172,6 +172,13 @@ def test_a_post_to_an_application_that_does_not_listen_is_tried_at_another(order
         assert order.stat("seldom", "upstream_rq_retry_success") > 0
 
 
+def test_a_body_of_a_mib_is_kept_for_another_try(order: Told) -> None:
+    with order.silent(FIRST), Client(order.pair.ui.outbound, 30) as caller:
+        replies = [caller.post("api", b"x" * 1_000_000, [context("again")]) for _ in range(10)]
+
+    assert [echo(each.body).instance for each in replies] == [SECOND] * 10
+
+
 def test_only_proxies_say_and_hear_that_a_request_was_not_delivered(order: Told) -> None:
     with order.silent(FIRST), order.silent(SECOND):
         refused = order.call("seldom", method="POST")

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from e2e.support.client import Reply, echo
+from e2e.support.client import Client, Reply, echo
 from e2e.support.fleet import Fleet, fleet
 from e2e.support.processes import free_ports, wait_until
 from e2e.support.upstream import Protocol
-from e2e.support.world import World
+from e2e.support.world import World, explicit_host
 
 pytestmark = pytest.mark.e2e
 
@@ -127,6 +127,23 @@ def test_a_hashed_request_is_not_tried_again_at_the_reserve(pair_world: World, b
     one = reserved(pair_world, balancer, 2, 1)
     wait_until(lambda: one.get([("x-user", "a")]).status == 503, "it is told")
     assert {one.get([("x-user", f"user-{number}")]).status for number in range(20)} == {503}
+
+
+def test_a_body_of_more_than_32_kib_is_not_kept_for_another_try(pair_world: World) -> None:
+    (nobody,) = free_ports(1)
+    two = fleet(pair_world, also=[f"127.0.0.1:{nobody}"], policy={"retries": RESERVED})
+
+    def posted(size: int) -> list[Reply]:
+        replies = []
+        for _ in range(10):
+            with Client(pair_world.port) as client:
+                replies.append(client.post(explicit_host(two.deployment), b"x" * size))
+        return replies
+
+    assert {each.status for each in posted(30_000)} == {200}
+    failed = [each for each in posted(40_000) if each.status != 200]
+    assert {each.status for each in failed} == {503}
+    assert {each.json["reason"] for each in failed} <= {"ConnectionFailed", "RetryTooLarge"}
 
 
 def test_a_post_that_was_not_delivered_is_tried_again_and_no_client_hears_of_it(pair_world: World) -> None:

@@ -70,6 +70,9 @@ class Client:
             self.close()
             raise
 
+    def post(self, host: str, body: bytes, headers: Headers = ()) -> Reply:
+        return self._exchange(host, "/", [*headers, ("Content-Length", str(len(body)))], "POST", body)
+
     def close(self) -> None:
         self._connection.close()
 
@@ -81,12 +84,12 @@ class Client:
     ) -> None:
         self.close()
 
-    def _exchange(self, host: str, path: str, headers: Headers, method: str) -> Reply:
+    def _exchange(self, host: str, path: str, headers: Headers, method: str, body: bytes | None = None) -> Reply:
         self._connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         self._connection.putheader("Host", host)
         for name, value in headers:
             self._connection.putheader(name, value)
-        self._connection.endheaders()
+        self._connection.endheaders(body)
         response = self._connection.getresponse()
         named = tuple((name.lower(), value) for name, value in response.getheaders())
         return Reply(response.status, named, response.read())

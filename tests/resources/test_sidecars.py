@@ -211,9 +211,15 @@ def test_it_is_not_the_application_who_closes_a_kept_connection_just_as_a_reques
     cluster = parts(server(), "api@a2").resources[TypeUrl.CLUSTER][route["route"]["cluster"]]
     [spoken] = to_json(TypeUrl.CLUSTER, cluster.body)["typed_extension_protocol_options"].values()
 
-    assert route["route"]["retry_policy"] == {"retry_on": "connect-failure,reset-before-request", "num_retries": 1}
     assert spoken["common_http_protocol_options"] == {"idle_timeout": "4s"}
     assert "http_protocol_options" in spoken["explicit_http_config"]
+
+
+def test_what_is_tried_again_is_decided_by_callers_alone() -> None:
+    """A sidecar that tried would keep a request's body, and a longer one than it may keep would be lost."""
+    [route] = _routes(hosts(server(), "api@a2", "inbound")["*"], "/", {"x-deployment": "v2"})
+
+    assert "retry_policy" not in route["route"]
 
 
 PROBED = {"probes": ["/metrics", "/live"], "healthCheck": {"path": "/health.z"}}

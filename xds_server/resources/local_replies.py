@@ -44,16 +44,10 @@ REASONS = {
     "SI": "Timeout",
 }
 """Envoy's response flags, and the words for them."""
-LATE = AccessLogFilter(
-    status_code_filter=StatusCodeFilter(
-        comparison=ComparisonFilter(
-            op=ComparisonFilterOp.EQ, value=RuntimeUInt32(default_value=504, runtime_key="xds_server.late")
-        )
-    )
-)
-"""The end of a stream's longest duration has no flag. Nobody sets the key, but Envoy wants one."""
-
-
+LATE, TOO_LARGE = 504, 507
+"""Envoy's statuses for what has no flag: the end of a stream's longest duration; and a body that is longer than may be
+kept for another try, which clients would take for a full disk.
+"""
 NO_ROUTE = "NR"
 NOT_CONNECTED = "UF"
 
@@ -61,7 +55,8 @@ NOT_CONNECTED = "UF"
 def local_replies() -> LocalReplyConfig:
     flags = [(_flag(flag), reason) for flag, reason in REASONS.items()]
     repeated = [_refusal(_named(each), each) for each in REPEATED]
-    return LocalReplyConfig(mappers=[*repeated, *(_mapper(*each) for each in [*flags, (LATE, "Timeout")])])
+    statuses = [_mapper(_status(LATE), "Timeout"), _mapper(_status(TOO_LARGE), "RetryTooLarge", status=503)]
+    return LocalReplyConfig(mappers=[*repeated, *(_mapper(*each) for each in flags), *statuses])
 
 
 def local_replies_to_callers() -> LocalReplyConfig:
@@ -116,10 +111,21 @@ def _flag(flag: str) -> AccessLogFilter:
     return AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=[flag]))
 
 
-def _mapper(of: AccessLogFilter, reason: str, more: Iterable[HeaderValueOption] = ()) -> ResponseMapper:
+def _status(code: int) -> AccessLogFilter:
+    """Nobody sets the key, but Envoy wants one."""
+    value = RuntimeUInt32(default_value=code, runtime_key="xds_server.status")
+    return AccessLogFilter(
+        status_code_filter=StatusCodeFilter(comparison=ComparisonFilter(op=ComparisonFilterOp.EQ, value=value))
+    )
+
+
+def _mapper(
+    of: AccessLogFilter, reason: str, more: Iterable[HeaderValueOption] = (), status: int | None = None
+) -> ResponseMapper:
     said = {"reason": Value(string_value=reason), "message": Value(string_value="%LOCAL_REPLY_BODY%")}
     return ResponseMapper(
         filter=of,
+        status_code=status,
         headers_to_add=list(more),
         body_format_override=SubstitutionFormatString(json_format=Struct(fields=said)),
     )

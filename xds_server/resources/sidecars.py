@@ -24,7 +24,6 @@ from xds_server.messages.envoy import (
     ClusterDiscoveryType,
     Http1ProtocolOptions,
     Http2ProtocolOptions,
-    RetryPolicy,
     Route,
     RouteAction,
     RouteActionUpgradeConfig,
@@ -73,10 +72,6 @@ UNLIMITED = CircuitBreakers(
 """How much an application may be asked at once is what its callers' records say; Envoy's defaults would be less."""
 APPLICATION_IDLE_TIMEOUT = timedelta(seconds=4)
 """Of a connection to the application: less than most servers keep one open (5 s), so that it is not they who close."""
-ONCE_MORE = RetryPolicy(retry_on="connect-failure,reset-before-request", num_retries=1)
-"""Of such a request the application has seen nothing. What was sent when the connection closed is not tried again:
-whether it may be is in the callers' policies.
-"""
 GRPC_HEALTH = "/grpc.health.v1.Health/Check"
 
 
@@ -193,7 +188,6 @@ def _inbound(app: AppParts, calls: Calls, paths: tuple[str, ...]) -> Resource:
                 cluster=names.application(calls.build.word),
                 timeout=NO_TIME,
                 idle_timeout=NO_TIME,
-                retry_policy=ONCE_MORE,
                 upgrade_configs=[RouteActionUpgradeConfig(upgrade_type=each) for each in _upgrades(app, calls)],
             ),
         )
