@@ -6,9 +6,12 @@ import http.client
 import itertools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
+import grpc
 import pytest
 
 from e2e.support.client import Client, Reply, echo
@@ -17,6 +20,7 @@ from e2e.support.pair import RETRIES, Told, application, context, pair_of, told
 from e2e.support.processes import wait_until
 from e2e.support.relay import relay
 from e2e.support.server import Mode
+from e2e.support.upstream import Protocol, Upstreams
 
 pytestmark = pytest.mark.e2e
 
@@ -373,3 +377,32 @@ def test_a_sidecar_that_hears_late_of_a_deployment_is_well_for_its_callers(
             assert reason(caller.get("api", "/", [context("v2")])) == (502, "ContextUnknown")
             wire.responses.go_on()
             wait_until(lambda: caller.get("api", "/", [context("v2")]).status == 200, "it has heard")
+
+
+# --- calls of gRPC
+
+
+def test_a_call_of_grpc_to_an_application_that_does_not_listen_is_tried_at_another(
+    pair: tuple[Mode, EnvoyVersion], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    policies: dict[str, Any] = {"again": {"retries": {"attempts": 1, "on": ["connect-failure"]}}, "plain": {}}
+    with ExitStack() as stack:
+        order = stack.enter_context(pair_of(*pair, tmp_path_factory.mktemp("grpc"), policies))
+        upstreams = stack.enter_context(Upstreams(order.directory))
+        order.place(order.first, order.second, protocol="grpc")
+        port = int(upstreams.start(SECOND, Protocol.GRPC).rpartition(":")[2])
+        for each in (order.ui, order.first, replace(order.second, application=port)):
+            stack.enter_context(order.sidecar(each))
+        target, options = f"127.0.0.1:{order.ui.outbound}", [("grpc.default_authority", "api")]
+        channel = stack.enter_context(grpc.insecure_channel(target, options))
+
+        said = {version: {_called(channel, version) for _ in range(10)} for version in policies}
+    assert said == {"again": {grpc.StatusCode.OK}, "plain": {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}}
+
+
+def _called(channel: grpc.Channel, version: str) -> Any:
+    call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/shop.Cart/Add")
+    try:
+        return call.with_call(b"", timeout=5, metadata=(context(version),))[1].code()
+    except grpc.RpcError as error:
+        return error.code()
