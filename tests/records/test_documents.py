@@ -10,7 +10,7 @@ from tests.conftest import Golden
 from tests.records.folder import SHOP, build, deployment, gateway, release
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Place
-from xds_server.records.documents import Document, Key, Said, read_documents, restored
+from xds_server.records.documents import Document, Key, Said, read_documents, record_text, restored
 from xds_server.records.faults import SHOWN
 from xds_server.records.models import Build
 from xds_server.records.yaml import YamlFault
@@ -167,7 +167,17 @@ def assert_is_whole(document: Document) -> None:
         assert problem.fix
     if document.record is not None and document.key is not None:
         assert restored(document.key, document.content) == document.record
+        assert restored(document.key, record_text(document.record)) == document.record
         assert document.locate(("spec",)).line >= document.place.line
+
+
+@pytest.mark.parametrize("file", [*sorted(MANIFESTS.iterdir()), MISTAKES / "later.yaml"], ids=lambda file: file.name)
+def test_a_record_says_what_it_was_read_from(file: Path) -> None:
+    """With durations, percents and instants of every form."""
+    found = read_documents("a", file.read_text("utf-8"))
+    assert found
+    for document in found:
+        assert_is_whole(document)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", "{", json.dumps({"kind": "Build", "metadata": {}})])

@@ -203,6 +203,11 @@ def _identity(node: Node) -> dict[str, Any]:
     return said
 
 
+def record_text(record: Record) -> str:
+    """What a record says, for `restored`."""
+    return record.model_dump_json(by_alias=True, exclude_unset=True)
+
+
 def restored(key: Key, content: str) -> Record | None:
     """A record as it was saved; None if today's rules refuse it."""
     try:

@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
+    PlainSerializer,
     Strict,
     StringConstraints,
     TypeAdapter,
@@ -154,6 +155,10 @@ def _hundredths(value: Any) -> int:
     if hundredths != int(hundredths):
         raise ValueError("must be in steps of 0.01")
     return int(hundredths)
+
+
+def _percent(hundredths: int) -> float:
+    return hundredths / 100
 
 
 def _host(value: str) -> str:
@@ -311,16 +316,23 @@ Flag = Annotated[bool, Strict()]
 Whole = Annotated[int, Strict(), AfterValidator(_fits)]
 """A limit of its own is written on the field: pydantic keeps the last `le` alone, and ours would be the last."""
 Number = Annotated[float, Strict(), AllowInfNan(False)]
-Duration = Annotated[timedelta, BeforeValidator(_duration), _written("duration", _DURATION)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    PlainSerializer(duration_text, when_used="json"),
+    _written("duration", _DURATION),
+]
 Interval = Annotated[
     timedelta,
     BeforeValidator(_duration),
     AfterValidator(_positive),
+    PlainSerializer(duration_text, when_used="json"),
     _written("duration above 0s", _DURATION, allOf=[{"pattern": f"^{_SOME_TIME}$"}]),
 ]
 Weight = Annotated[
     int,
     BeforeValidator(_hundredths),
+    PlainSerializer(_percent, when_used="json"),
     WithJsonSchema({"type": "number", "title": "percent", "minimum": 0, "maximum": 100}),
 ]
 Host = Annotated[str, AfterValidator(_host), _written("host", rf"(?:\*\.)?{_HOST}", maxLength=255)]
