@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,10 +15,11 @@ from typing_extensions import override
 from tests.records import folder
 from tests.records.folder import Server
 from xds_server.domain.names import Ref
-from xds_server.fleet_order import PATIENCE, AppOrder, Phase, Step, given, late_problem
+from xds_server.fleet_order import PATIENCE, AppOrder, Phase, Progress, Step, Unfinished, given, late_problem
 from xds_server.graph import builds_of
 from xds_server.records.models import App, AppDeployment, Build, Release
 from xds_server.records.world import AppWorld, build_id
+from xds_server.state.unfinished import Moment, Saved, unfinished_in
 
 APP = Ref("default", "shop")
 DRAIN = 30.0
@@ -62,6 +64,9 @@ V1, V2, V3 = deployment("v1", "b1"), deployment("v2", "b2"), deployment("v3", "b
 B1, B2 = build("web-1", "b1"), build("web-2", "b2")
 
 
+BY_SIDECARS = (Phase.APPEARING, Phase.VANISHING)
+
+
 class Story:
     """An order, and a clock. It begins with v1, released, everywhere."""
 
@@ -77,10 +82,20 @@ class Story:
         return self.order.wake(self.now)
 
     def sidecars_accept(self, *names: str) -> None:
-        self.order.appeared(refs(*names), self.now)
+        self.order.take([Step(each, phase) for each in refs(*names) for phase in BY_SIDECARS], self.now)
 
     def gateways_accept(self, *names: str) -> None:
-        self.order.left(refs(*names), self.now)
+        self.order.take([Step(each, Phase.LEAVING) for each in refs(*names)], self.now)
+
+    def restarts(self, seconds: float = 0, clock: float = 0) -> None:
+        """The server ends, and begins so many seconds later; the clock was set by so many."""
+        self.order = restarted(self.order, Moment(self.now, at(self.now)), Moment(0, at(self.now + seconds + clock)))
+        self.now = 0
+
+    @property
+    def taken(self) -> str:
+        """What sidecars take requests of and give none."""
+        return _names(self.order.inside.inbound)
 
     @property
     def told(self) -> tuple[str, str, str]:
@@ -89,6 +104,17 @@ class Story:
         assert inside.releases is outside.releases
         gives = outside.releases.get(ref("shop"))
         return _names(inside.deployments), _names(outside.deployments), _names(given(gives)) if gives else ""
+
+
+def at(seconds: float) -> datetime:
+    return datetime(2026, 11, 23, tzinfo=UTC) + timedelta(seconds=seconds)
+
+
+def restarted(order: AppOrder, before: Moment, after: Moment) -> AppOrder:
+    """By way of the rows of the state directory."""
+    rows, _ = Saved().news(APP, order.unfinished, before)
+    found = unfinished_in(rows, after)
+    return AppOrder.resumed(order.accepted, found[APP], after.now) if found else AppOrder(order.accepted)
 
 
 def _names(found: Iterable[Ref]) -> str:
@@ -121,7 +147,12 @@ def test_it_goes_outside_first_and_is_drained() -> None:
     assert ref("web-2") in story.order.inside.builds
 
     assert story.waits(1) == [], "the end of a drain is nobody's fault"
-    assert story.told == ("v1", "v1", "v1")
+    assert (story.told, story.taken) == (("v1", "v1", "v1"), "v2"), "who is called knows it longest"
+    assert ref("web-2") in story.order.inside.builds
+    assert not story.order.outside.inbound
+
+    story.sidecars_accept("v2")
+    assert (story.told, story.taken) == (("v1", "v1", "v1"), "")
     assert story.order.inside is story.order.accepted
 
 
@@ -136,7 +167,11 @@ def test_who_does_not_answer_is_waited_for_no_longer() -> None:
     assert story.waits(PATIENCE) == [Step(ref("v2"), Phase.LEAVING)]
     assert story.told == ("v1 v2", "v1", "v1"), "it is drained all the same"
     story.waits(DRAIN)
-    assert story.told == ("v1", "v1", "v1")
+    assert (story.told, story.taken) == (("v1", "v1", "v1"), "v2")
+    assert story.waits(PATIENCE - 1) == []
+    assert story.waits(1) == [Step(ref("v2"), Phase.VANISHING)]
+    assert story.taken == ""
+    assert not story.order.under_way
 
 
 def test_what_gateways_still_give_stays_there_and_waits_without_end() -> None:
@@ -199,10 +234,28 @@ def test_another_one_under_its_name_comes_when_it_is_gone() -> None:
     assert story.order.held_back == {ref("shop"): refs("v2")}
 
     story.waits(1)
+    assert (story.told, story.taken) == (("v1", "v1", "v1"), "v2")
+    assert story.order.inside.inbound[ref("v2")] is V2
+    assert story.order.held_back == {ref("shop"): refs("v2")}
+
+    story.sidecars_accept("v2")
     assert story.order.inside.deployments[ref("v2")] is again
-    assert story.told == ("v1 v2", "v1", "v1")
+    assert (story.told, story.taken) == (("v1 v2", "v1", "v1"), "")
     story.sidecars_accept("v2")
     assert story.told == ("v1 v2", "v1 v2", "v2")
+
+
+def test_what_comes_back_when_no_call_is_given_it_any_more_comes_as_at_first() -> None:
+    story = Story(V2, B2)
+    story.says(V1, B1, release("shop", "v1"))
+    story.gateways_accept("v2")
+    story.waits(DRAIN)
+    story.says(V1, V2, B1, B2, release("shop", "v2"))
+    assert (story.told, story.taken) == (("v1 v2", "v1", "v1"), "")
+    assert story.order.held_back == {ref("shop"): refs("v2")}
+    story.sidecars_accept("v2")
+    assert story.told == ("v1 v2", "v1 v2", "v2")
+    assert not story.order.under_way
 
 
 def test_while_it_is_still_given_another_one_under_its_name_is_an_edit() -> None:
@@ -284,6 +337,7 @@ def test_the_settings_of_an_app_that_goes_hold_until_it_is_drained(*, together: 
     assert story.order.inside.settings is settings
     story.waits(1)
     assert story.told == ("", "", "")
+    story.sidecars_accept("v1")
     assert story.order.inside.settings is None
 
 
@@ -317,10 +371,90 @@ def test_maps_that_say_the_same_are_the_same() -> None:
     assert order.inside.builds is order.outside.builds is order.accepted.builds
     assert order.inside.releases is order.outside.releases is order.accepted.releases
     before = order.inside, order.outside
-    order.appeared([], story.now)
-    order.left(refs("v1"), story.now)
+    order.take([Step(ref("v2"), Phase.LEAVING), Step(ref("v1"), Phase.APPEARING)], story.now)
     order.wake(story.now)
     assert (order.inside, order.outside) == before, "nothing happened"
+
+
+def test_a_drain_goes_on_for_the_rest_of_its_time_after_a_restart() -> None:
+    story = Story(V2, B2)
+    story.says(V1, B1, release("shop", "v1"))
+    story.gateways_accept("v2")
+    story.waits(10)
+    story.restarts(seconds=5)
+    assert story.told == ("v1 v2", "v1", "v1")
+    assert ref("web-2") in story.order.inside.builds
+    assert story.order.wake_at == DRAIN - 15
+    story.restarts(seconds=1000)
+    assert story.order.wake_at == 0
+    story.waits(0)
+    assert (story.told, story.taken) == (("v1", "v1", "v1"), "v2")
+    story.restarts()
+    assert (story.told, story.taken, story.order.wake_at) == (("v1", "v1", "v1"), "v2", PATIENCE)
+
+
+@pytest.mark.parametrize(("clock", "left"), [(3600.0, 0.0), (-3600.0, DRAIN), (-5.0, DRAIN), (5.0, DRAIN - 5)])
+def test_a_clock_that_is_set_makes_a_drain_neither_endless_nor_negative(clock: float, left: float) -> None:
+    story = Story(V2, B2)
+    story.says(V1, B1, release("shop", "v1"))
+    story.gateways_accept("v2")
+    story.restarts(clock=clock)
+    assert story.order.wake_at == left
+
+
+def test_what_waited_for_proxies_waits_anew_after_a_restart() -> None:
+    story = Story(V3)
+    story.says(V1, V2, B1, B2, release("shop", "v2"))
+    story.waits(PATIENCE - 1)
+    story.restarts()
+    assert story.told == ("v1 v2 v3", "v1", "v1")
+    assert story.order.held_back == {ref("shop"): refs("v2")}
+    assert story.order.wake_at == PATIENCE
+    assert story.order.awaited == {Step(ref("v2"), Phase.APPEARING), Step(ref("v3"), Phase.LEAVING)}
+    story.sidecars_accept("v2")
+    assert story.told == ("v1 v2 v3", "v1 v2", "v2")
+
+
+def test_what_a_held_back_release_still_gives_stays_given_after_a_restart() -> None:
+    story = Story()
+    story.says(V2, B2, release("shop", "v2", hosts=("shop.test", "new.test")))
+    story.restarts()
+    assert story.told == ("v1 v2", "v1", "v1")
+    assert hosts_of(story) == {"shop": ("shop.test",)}
+    assert story.order.awaited == {Step(ref("v2"), Phase.APPEARING)}, "gateways have v1 still"
+    story.sidecars_accept("v2")
+    assert story.told == ("v1 v2", "v2", "v2")
+
+
+def test_an_audience_of_a_held_back_release_that_ends_while_the_server_does_not_run_has_ended() -> None:
+    def ends(to: str) -> Release:
+        audience = {"name": "acme", "hosts": ["acme.test"], "deployment": to, "until": at(200).isoformat()}
+        return Release.model_validate(json.loads(folder.release("shop", "shop.test", to=to, audiences=[audience])))
+
+    for seconds, expired in ((50, frozenset()), (150, frozenset([(ref("shop"), "acme")]))):
+        story = Story()
+        story.says(V1, B1, ends("v1"))
+        story.says(V1, V2, B1, B2, ends("v2"))
+        story.restarts(seconds)
+        assert story.told == ("v1 v2", "v1", "v1")
+        assert story.order.outside.expired == expired
+
+
+def test_of_what_the_state_has_that_the_records_do_not_fit_nothing_is_left() -> None:
+    """What comes, and is not there; what goes, and is; a release of what there is not."""
+    story = Story(V2, B2)
+    steps = {each.ref: Progress(phase, each, 5.0) for each, phase in ((V3, Phase.APPEARING), (V2, Phase.DRAINING))}
+    order = AppOrder.resumed(story.order.accepted, Unfinished(steps, {}, {ref("shop"): release("shop", "v3")}), 0.0)
+    assert not order.under_way
+    assert order.inside is order.outside is story.order.accepted
+
+
+def test_a_row_that_todays_rules_refuse_is_left_out() -> None:
+    story = Story(V2, B2)
+    story.says(V1, B1, release("shop", "v1"))
+    rows, _ = Saved().news(APP, story.order.unfinished, Moment(0, at(0)))
+    broken = [row._replace(document=row.document.replace("web", "Web!")) for row in rows]
+    assert [bool(unfinished_in(each, Moment(0, at(0)))[APP].steps) for each in (rows, broken)] == [True, False]
 
 
 def test_who_is_late_is_a_warning_at_the_deployment() -> None:
@@ -337,6 +471,12 @@ def test_who_is_late_is_a_warning_at_the_deployment() -> None:
     assert str(goes) == (
         "(gone): warning: AppDeployment/default/v2: gateway edge-1 of edge did not accept in 10 s that v2 is gone: it "
         "is drained all the same. Look with xdsctl proxies at what keeps it: after the drain, requests that it still "
+        "gives to it fail. [LateProxy]"
+    )
+    calls = late_problem(Step(ref("v2"), Phase.VANISHING), "sidecar web-2-a beside shop/web@b2", server.admission)
+    assert str(calls) == (
+        "(gone): warning: AppDeployment/default/v2: sidecar web-2-a beside shop/web@b2 did not accept in 10 s that v2 "
+        "is gone: the others forget it all the same. Look with xdsctl proxies at what keeps it: calls that it still "
         "gives to it fail. [LateProxy]"
     )
 
@@ -372,6 +512,7 @@ class Laws(RuleBasedStateMachine):
         self.builds = {"b1": B1, "b2": B2}
         self.order = AppOrder(world(V1, V2, B1, B2))
         self.seen = {each.ref: Seen(each, 0.0, was_outside=True) for each in (V1, V2)}
+        self.taken: dict[Ref, float] = {}
 
     @rule(name=st.sampled_from(NAMES), of=st.sampled_from(BUILDS), told=TOLD)
     def deploy(self, *, name: str, of: str, told: bool) -> None:
@@ -410,20 +551,40 @@ class Laws(RuleBasedStateMachine):
 
     @rule(names=SOME)
     def sidecars_accept(self, names: list[str]) -> None:
-        before = self.order.inside.deployments
-        self.order.appeared(refs(*names), self.now)
-        self._look(accepted={each for each in refs(*names) if each in before})
+        before = self.order.inside
+        told = {each for each in refs(*names) if each in before.deployments or each in before.inbound}
+        self.order.take([Step(each, phase) for each in refs(*names) for phase in BY_SIDECARS], self.now)
+        self._look(accepted=told)
 
     @rule(names=SOME)
     def gateways_accept(self, names: list[str]) -> None:
         for seen in self._gone(names):
             seen.drained = self._drained(seen.record.ref)
-        self.order.left(refs(*names), self.now)
+        self.order.take([Step(each, Phase.LEAVING) for each in refs(*names)], self.now)
         self._look()
 
     @rule(seconds=st.sampled_from([1.0, 5.0, 10.0, 15.0, 30.0]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
+
+    @rule(seconds=st.sampled_from([0.0, 1.0, 20.0]), clock=st.sampled_from([0.0, 0.0, 3600.0, -3600.0]))
+    def restart(self, seconds: float, clock: float) -> None:
+        """Proxies are told the same, and have the whole time anew."""
+        inside, outside = self.order.inside, self.order.outside
+        ended = Moment(self.now, at(self.now))
+        self.now += seconds
+        self.order = restarted(self.order, ended, Moment(self.now, at(self.now + clock)))
+        for before, after in ((inside, self.order.inside), (outside, self.order.outside)):
+            assert dict(before.deployments) == dict(after.deployments)
+            assert dict(before.inbound) == dict(after.inbound)
+            assert dict(before.builds) == dict(after.builds)
+            assert dict(before.releases) == dict(after.releases)
+        for seen in self.seen.values():
+            if seen.drained is None and seen.gone_outside is not None:
+                seen.gone_outside = self.now
+            elif seen.drained is not None and clock > 0:
+                seen.drained = self.now
+        self.taken = dict.fromkeys(self.taken, self.now)
 
     @rule()
     def wake(self) -> None:
@@ -456,8 +617,9 @@ class Laws(RuleBasedStateMachine):
     @override
     def teardown(self) -> None:
         """It always ends."""
-        for _ in range(4 * len(NAMES)):
+        for _ in range(5 * len(NAMES)):
             if self.order.wake_at is not None:
+                assert self.order.wake_at - self.now <= max(DRAINS.values())
                 self.now = max(self.now, self.order.wake_at)
                 self.wake()
         assert not self.order.under_way
@@ -476,7 +638,7 @@ class Laws(RuleBasedStateMachine):
     def _remember_drain(self, after: AppWorld) -> None:
         """Of those that go now."""
         before = self.order.accepted
-        under_way = self.order.of(Phase.LEAVING) | self.order.of(Phase.DRAINING)
+        under_way = frozenset().union(*map(self.order.of, Phase)) - self.order.of(Phase.APPEARING)
         gone = set(before.deployments).difference(after.deployments)
         said = None if before.settings is None else int(before.settings.spec.drain.total_seconds())
         self.drain_when_it_went |= dict.fromkeys(gone - under_way, said)
@@ -493,6 +655,7 @@ class Laws(RuleBasedStateMachine):
     def _look(self, accepted: Iterable[Ref] = ()) -> None:
         inside, outside = self.order.inside.deployments, self.order.outside.deployments
         assert set(outside) <= set(inside)
+        self._look_at_who_is_called(set(accepted))
         for name, seen in list(self.seen.items()):
             record = inside.get(name)
             edited = name in outside and seen.gone_outside is None
@@ -502,6 +665,7 @@ class Laws(RuleBasedStateMachine):
                 seen.record = record  # changed before it arrived
                 continue
             assert not seen.was_outside or (seen.drained is not None and seen.drained <= self.now)
+            assert not seen.was_outside or self.order.inside.inbound[name] == seen.record
             del self.seen[name]
         for name, record in inside.items():
             seen = self.seen.setdefault(name, Seen(record, self.now))
@@ -512,10 +676,22 @@ class Laws(RuleBasedStateMachine):
             elif seen.was_outside and seen.gone_outside is None:
                 seen.gone_outside = self.now
 
+    def _look_at_who_is_called(self, accepted: set[Ref]) -> None:
+        """They know a deployment until all have accepted that no call is given it."""
+        inside = self.order.inside
+        assert not set(inside.inbound) & set(inside.deployments)
+        for name, since in list(self.taken.items()):
+            if name not in inside.inbound:
+                back = name in self.order.accepted.deployments and name in inside.deployments
+                assert back or name in accepted or self.now >= since + PATIENCE
+                del self.taken[name]
+        self.taken = dict.fromkeys(inside.inbound, self.now) | self.taken
+
     def _look_at_placements(self, before: AppWorld) -> None:
         """Where a build runs that goes with a deployment is known as long as that is inside."""
         order = self.order
-        kept = {each for name, record in order.inside.deployments.items() for each in builds_of(record)}
+        inside = (*order.inside.deployments.values(), *order.inside.inbound.values())
+        kept = {each for record in inside for each in builds_of(record)}
         live = {each for record in order.accepted.deployments.values() for each in builds_of(record)}
         for name, record in before.builds.items():
             if build_id(record) in kept - live:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from xds_server.domain.sidecars import Ports, Sidecar
 from xds_server.mesh import NO_MESH, Mesh, compile_mesh
 from xds_server.messages.since import news
 from xds_server.pipeline import EMPTY, compile_world
+from xds_server.records.world import NO_DEPLOYMENTS
 from xds_server.snapshot import NOTHING, Resources, Snapshot, TypeUrl
 
 PORTS = Ports(application=8080)
@@ -148,6 +150,23 @@ def test_a_deployment_is_news_to_the_sidecars_of_its_builds_alone() -> None:
 
     told = {kind.word for kind in after.snapshots if after.snapshots[kind] is not before.snapshots[kind]}
     assert told == {"order/worker@w1", "order/api@a2", "order/ui@u2", "order/review@r1"}
+
+
+def test_what_is_still_taken_is_news_to_those_beside_its_builds() -> None:
+    meshed = Meshed(*KINDS.values(), files={**FILES, "v3.yaml": None})
+    before, world = meshed.mesh, meshed.server.admission.world
+    v3 = Ref("default", "v3")
+    record = Server(FILES, allow_empty=True).admission.world.app(ORDER).deployments[v3]
+    inbound = NO_DEPLOYMENTS.set(v3, record)
+    taken = replace(world, apps=world.apps.set(ORDER, replace(world.app(ORDER), inbound=inbound)))
+    after = compile_mesh(taken, NOTHING, before, by_app(KINDS.values()))
+    changed = {kind.word: dict(after.snapshots[kind].changed) for kind in after.changed}
+
+    assert changed.keys() == {"order/worker@w1", "order/api@a2", "order/ui@u2", "order/review@r1"}
+    names = {name for each in changed.values() for names in each.values() for name in names}
+    assert names == {f"{word}/inbound" for word in changed}
+    again = compile_mesh(taken, NOTHING, after, by_app(KINDS.values()))
+    assert again.changed == ()
 
 
 def test_a_new_probe_is_told_to_the_build_that_has_it() -> None:

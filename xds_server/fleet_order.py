@@ -5,16 +5,18 @@ an app: `inside` is what its sidecars are told, `outside` what gateways are.
 
     comes    inside; outside once the sidecars beside its builds have accepted it, and releases that give it with it
     goes     not outside any more; once gateways have accepted that, a drain, never shorter than its longest timeout;
-             then not inside either
+             then no call is given it, but who is called still knows it; once sidecars have accepted that, not inside
 
 Who does not answer in `PATIENCE` is waited for no longer, and that is said. What gives only deployments that are ready
 waits for nobody: a release is a change of routes. An app without sidecars has one world.
 
-What comes back while it goes has never left. Another deployment under its name comes when it is gone, and what gives
-that one waits; but while gateways still give the old one it is an edit. Edits, as of a branch deployment, are told to
-everybody at once: under one name there is one map of builds.
+What comes back while it goes has never left; once no call is given it, it comes as at first. Another deployment under
+its name comes when it is gone, and what gives that one waits; but while gateways still give the old one it is an edit.
+Edits, as of a branch deployment, are told to everybody at once: under one name there is one map of builds.
 
 A release that waits is told as it was before, but for hosts that it gives up: from then on they may be another app's.
+
+What is under way and in no record that is in force is `unfinished`; with it and the records an order is `resumed`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +24,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from math import inf
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 from immutables import Map
 
@@ -54,6 +56,7 @@ class Phase(StrEnum):
     APPEARING = "appearing"
     LEAVING = "leaving"
     DRAINING = "draining"
+    VANISHING = "vanishing"
 
 
 class Step(NamedTuple):
@@ -63,8 +66,12 @@ class Step(NamedTuple):
     phase: Phase
 
 
+WAITING = (Phase.APPEARING, Phase.LEAVING, Phase.VANISHING)
+"""Those that proxies end, by what they accept."""
+
+
 @dataclass(frozen=True, slots=True)
-class _Progress:
+class Progress:
     """`record` is what comes or goes. `until`: when the phase is over, if nothing ends it before. `settings`: those of
     the app when it went.
     """
@@ -75,12 +82,49 @@ class _Progress:
     settings: App | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What is under way of an app. `builds`: where those run that leave with a deployment. `releases`: what gateways
+    are told of those that are held back, and `expired`, the audiences that have ended in them.
+    """
+
+    steps: Mapping[Ref, Progress]
+    builds: Mapping[Ref, Build]
+    releases: Mapping[Ref, Release]
+    expired: frozenset[tuple[Ref, str]] = frozenset()
+
+
+NOTHING_UNFINISHED = Unfinished({}, {}, {})
+
+
 class AppOrder:
     """One app. `inside` and `outside` are the same object as what was accepted when nothing is under way."""
 
     def __init__(self, app: AppWorld) -> None:
         self.accepted = self.inside = self.outside = app
-        self._steps: dict[Ref, _Progress] = {}
+        self._steps: dict[Ref, Progress] = {}
+
+    @classmethod
+    def resumed(cls, app: AppWorld, unfinished: Unfinished, now: float) -> Self:
+        """As it was, with `app` as what was accepted. Proxies have the whole time anew; drains have what is left."""
+        order = cls(app)
+        order._steps = dict(_resumable(app, unfinished.steps, now))
+        there = {*app.deployments, *order._steps}
+        releases = {ref: each for ref, each in unfinished.releases.items() if there.issuperset(given(each))}
+        order.inside = replace(app, builds=app.builds.update(unfinished.builds))
+        order.outside = replace(app, releases=Map(releases), expired=unfinished.expired)
+        order._settle(now)
+        return order
+
+    @property
+    def unfinished(self) -> Unfinished:
+        told, accepted = self.inside, self.accepted
+        return Unfinished(
+            dict(self._steps),
+            dict(_others(told.builds, accepted.builds)),
+            dict(_others(told.releases, accepted.releases)),
+            self._kept_expired(told.releases),
+        )
 
     @property
     def under_way(self) -> bool:
@@ -90,10 +134,15 @@ class AppOrder:
         """The deployments that are in this phase."""
         return frozenset(ref for ref, step in self._steps.items() if step.phase is phase)
 
+    def record_of(self, ref: Ref) -> AppDeployment:
+        """What is under way of this deployment."""
+        return self._steps[ref].record
+
     @property
-    def gone_outside(self) -> frozenset[Ref]:
-        """Those that go of which gateways are told no more."""
-        return self.of(Phase.LEAVING).difference(self.outside.deployments)
+    def awaited(self) -> frozenset[Step]:
+        """What proxies are told and shall accept before it goes on."""
+        found = self._steps.items()
+        return frozenset(Step(ref, each.phase) for ref, each in found if each.phase in WAITING and each.until < inf)
 
     @property
     def held_back(self) -> Mapping[Ref, frozenset[Ref]]:
@@ -122,26 +171,18 @@ class AppOrder:
             elif step.phase is Phase.APPEARING:
                 self._steps[ref] = replace(step, record=record)
             elif record.spec == step.record.spec or ref in self.outside.deployments:
-                del self._steps[ref]
+                self._come_back(ref, now)
         for ref, record in before.deployments.items():
             if ref not in app.deployments:
                 self._go(ref, record, before.settings)
         self._settle(now)
 
-    def appeared(self, deployments: Iterable[Ref], now: float) -> None:
-        """The sidecars beside the builds of these have accepted them."""
-        arrived = self.of(Phase.APPEARING).intersection(deployments)
-        for ref in arrived:
-            del self._steps[ref]
-        if arrived:
-            self._settle(now)
-
-    def left(self, deployments: Iterable[Ref], now: float) -> None:
-        """The gateways have accepted that these are gone."""
-        gone = self.gone_outside.intersection(deployments)
-        for ref in gone:
-            self._end(ref, now)
-        if gone:
+    def take(self, steps: Iterable[Step], now: float) -> None:
+        """Proxies have accepted these."""
+        over = self.awaited.intersection(steps)
+        for each in over:
+            self._end(each.deployment, now)
+        if over:
             self._settle(now)
 
     def wake(self, now: float) -> list[Step]:
@@ -159,12 +200,17 @@ class AppOrder:
         return frozenset(ref for ref in self._steps if ref in self.accepted.deployments)
 
     def _appear(self, ref: Ref, now: float) -> None:
-        self._steps[ref] = _Progress(Phase.APPEARING, self.accepted.deployments[ref], now + PATIENCE)
+        self._steps[ref] = Progress(Phase.APPEARING, self.accepted.deployments[ref], now + PATIENCE)
+
+    def _come_back(self, ref: Ref, now: float) -> None:
+        vanishing = self._steps.pop(ref).phase is Phase.VANISHING
+        if vanishing:
+            self._appear(ref, now)
 
     def _go(self, ref: Ref, record: AppDeployment, settings: App | None) -> None:
         step = self._steps.get(ref)
         if step is None:
-            self._steps[ref] = _Progress(Phase.LEAVING, record, inf, settings)
+            self._steps[ref] = Progress(Phase.LEAVING, record, inf, settings)
         elif step.phase is Phase.APPEARING:
             del self._steps[ref]  # gateways were never told of it
 
@@ -173,7 +219,9 @@ class AppOrder:
         step = self._steps.pop(ref)
         if step.phase is Phase.LEAVING:
             self._steps[ref] = replace(step, phase=Phase.DRAINING, until=now + self._drain(step))
-        elif step.phase is Phase.DRAINING and ref in self.accepted.deployments:
+        elif step.phase is Phase.DRAINING:
+            self._steps[ref] = replace(step, phase=Phase.VANISHING, until=now + PATIENCE)
+        elif step.phase is Phase.VANISHING and ref in self.accepted.deployments:
             self._appear(ref, now)
 
     def _settle(self, now: float) -> None:
@@ -183,10 +231,11 @@ class AppOrder:
         app, coming = self.accepted, self._coming
         releases = dict(self._told_releases(coming))
         used = set().union(*map(given, releases.values()))
-        going = {ref: step.record for ref, step in self._steps.items() if step.phase is not Phase.APPEARING}
-        out = {ref: each for ref, each in app.deployments.items() if ref not in coming}
-        out |= {ref: record for ref, record in going.items() if ref in used}
-        builds = {**dict(self._kept_builds(going.values())), **app.builds}
+        going, vanishing = self._records(Phase.LEAVING, Phase.DRAINING), self._records(Phase.VANISHING)
+        inner = {ref: each for ref, each in app.deployments.items() if ref not in vanishing} | going
+        outer = {ref: each for ref, each in app.deployments.items() if ref not in coming}
+        outer |= {ref: record for ref, record in going.items() if ref in used}
+        builds = {**dict(self._kept_builds([*going.values(), *vanishing.values()])), **app.builds}
         kept = replace(
             app,
             builds=_same(app.builds, self.inside.builds, builds),
@@ -195,14 +244,21 @@ class AppOrder:
             expired=app.expired | self._kept_expired(releases),
         )
         self.inside, self.outside = (
-            replace(kept, deployments=_same(app.deployments, before.deployments, deployments))
-            for before, deployments in ((self.inside, {**app.deployments, **going}), (self.outside, out))
+            replace(
+                kept,
+                deployments=_same(app.deployments, self.inside.deployments, inner),
+                inbound=_same(app.inbound, self.inside.inbound, vanishing),
+            ),
+            replace(kept, deployments=_same(app.deployments, self.outside.deployments, outer)),
         )
         self._begin_to_wait(now)
 
+    def _records(self, *phases: Phase) -> dict[Ref, AppDeployment]:
+        return {ref: step.record for ref, step in self._steps.items() if step.phase in phases}
+
     def _begin_to_wait(self, now: float) -> None:
         """Gateways have time from when they are told; that is when no release gives it any more."""
-        for ref in self.gone_outside:
+        for ref in self.of(Phase.LEAVING).difference(self.outside.deployments):
             step = self._steps[ref]
             if step.until == inf:
                 self._steps[ref] = replace(step, until=now + PATIENCE)
@@ -232,7 +288,7 @@ class AppOrder:
         live = {each for record in self.accepted.deployments.values() for each in builds_of(record)}
         return ((ref, each) for ref, each in self.inside.builds.items() if build_id(each) in needed - live)
 
-    def _drain(self, step: _Progress) -> float:
+    def _drain(self, step: Progress) -> float:
         """Seconds."""
         said = self.accepted.settings or step.settings
         settings = said.spec if said is not None else AppSpec()
@@ -258,11 +314,31 @@ def late_problem(step: Step, who: str, admission: Admission) -> Problem:
     if step.phase is Phase.APPEARING:
         what = f"{who} did not accept {word} in {PATIENCE:.0f} s: gateways give it requests all the same"
         fix = "Look with xdsctl proxies at what keeps it: until then calls of the deployment may fail there"
-    else:
+    elif step.phase is Phase.LEAVING:
         what = f"{who} did not accept in {PATIENCE:.0f} s that {word} is gone: it is drained all the same"
         fix = "Look with xdsctl proxies at what keeps it: after the drain, requests that it still gives to it fail"
+    else:
+        what = f"{who} did not accept in {PATIENCE:.0f} s that {word} is gone: the others forget it all the same"
+        fix = "Look with xdsctl proxies at what keeps it: calls that it still gives to it fail"
     where = place_in(admission, key, ("spec",)) if key in admission.in_force else GONE
     return Problem(where, Reason.LATE_PROXY, what, fix, str(key), Severity.WARNING)
+
+
+def _resumable(app: AppWorld, steps: Mapping[Ref, Progress], now: float) -> Iterator[tuple[Ref, Progress]]:
+    """What comes is in the records; what goes is not, or is another there."""
+    for ref, step in steps.items():
+        record = app.deployments.get(ref)
+        until = step.until if step.phase is Phase.DRAINING else inf if step.phase is Phase.LEAVING else now + PATIENCE
+        if step.phase is Phase.APPEARING:
+            if record is not None:
+                yield ref, replace(step, record=record, until=until)
+        elif record is None or record.spec != step.record.spec:
+            yield ref, replace(step, until=until)
+
+
+def _others(told: Map[Ref, Kept], accepted: Map[Ref, Kept]) -> Iterator[tuple[Ref, Kept]]:
+    if told is not accepted:
+        yield from ((ref, each) for ref, each in told.items() if accepted.get(ref) is not each)
 
 
 def _same(newest: Map[Ref, Kept], before: Map[Ref, Kept], found: Mapping[Ref, Kept]) -> Map[Ref, Kept]:

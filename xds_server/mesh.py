@@ -77,6 +77,7 @@ def _parts(app: AppParts, kind: Sidecar, before: Mesh) -> SidecarParts:
 
 def _same_routing(one: AppParts, two: AppParts) -> bool:
     same = one.world.deployments is two.world.deployments and one.world.releases is two.world.releases
+    same = same and one.world.inbound is two.world.inbound
     return same and one.world.settings is two.world.settings and one.upstreams == two.upstreams
 
 

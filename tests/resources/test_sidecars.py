@@ -1,18 +1,22 @@
 """What the Envoy beside a build is told, read by a model of Envoy: it agrees with what is decided of each call."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from immutables import Map
 
 from tests.records import order
 from tests.records.folder import Content, Server
 from tests.records.order import V1, V2, V3, build_of, order_release, placed, server, version
 from tests.resources.lua import Filter
 from tests.resources.matching import Json, routes_for
+from xds_server.domain.names import Ref
 from xds_server.domain.sidecars import Ports, Sidecar
 from xds_server.messages.codec import to_json
+from xds_server.records.world import AppWorld
 from xds_server.resources.apps import app_parts
 from xds_server.resources.selectors import READS
 from xds_server.resources.sidecars import SidecarParts, sidecar_parts
@@ -25,12 +29,12 @@ PORTS = Ports(application=8080)
 CONTEXT_IN_HEADER = Filter(READS)
 
 
-def parts(of: Server, build: str, ports: Ports = PORTS) -> SidecarParts:
-    world = of.admission.world.app(order.ORDER)
+def parts(of: Server | AppWorld, build: str, ports: Ports = PORTS) -> SidecarParts:
+    world = of if isinstance(of, AppWorld) else of.admission.world.app(order.ORDER)
     return sidecar_parts(app_parts(world, None), Sidecar(build_of(build), ports))
 
 
-def hosts(of: Server, build: str, direction: str) -> dict[str, Json]:
+def hosts(of: Server | AppWorld, build: str, direction: str) -> dict[str, Json]:
     """The virtual hosts of a listener's routes, by domain."""
     resource = parts(of, build).resources[TypeUrl.ROUTES][f"order/{build}/{direction}"]
     said = to_json(TypeUrl.ROUTES, resource.body)
@@ -169,6 +173,25 @@ def test_nobody_reaches_a_build_in_a_deployment_that_does_not_contain_it() -> No
 
     assert first(own, x_deployment="v2") == "context/v2/api.0"
     assert first(own, x_deployment="v1") == "context/-/ContextUnknown"
+
+
+@pytest.mark.parametrize("build", ["worker@w1", "review@r1"], ids=["shared", "in-no-other"])
+def test_a_deployment_that_goes_is_given_no_call_and_is_still_taken(build: str) -> None:
+    """In v3 alone is the review, which speaks gRPC."""
+    grpc = {"review-r1": placed("review", "r1", "10.0.0.9:8080", protocol="grpc")}
+    world = server(**grpc).admission.world.app(order.ORDER)
+    v3 = Ref("default", "v3")
+    goes = replace(world, deployments=world.deployments.delete(v3), inbound=Map({v3: world.deployments[v3]}))
+    component = build.partition("@")[0]
+
+    assert first(hosts(goes, build, "inbound")["*"], x_deployment="v3") == f"context/v3/{component}.0"
+    outbound = hosts(goes, build, "outbound")
+    found = outbound["ui"] if "ui" in outbound else outbound["*"]
+    assert first(found, x_deployment="v3").endswith("Unknown")
+    before, after = (parts(each, build).resources[TypeUrl.CLUSTER] for each in (world, goes))
+    assert "v3/ui" in before
+    assert "v3/ui" not in after
+    assert after[f"order/{build}/application"] == before[f"order/{build}/application"]
 
 
 @pytest.mark.parametrize(

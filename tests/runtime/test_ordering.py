@@ -1,6 +1,7 @@
 """The fleet order among proxies: who is asked, when, and what is said of those who do not answer."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
@@ -14,7 +15,7 @@ from typing_extensions import override
 from tests.records import folder
 from tests.records.folder import SHOP, Server
 from tests.runtime import test_control as control
-from tests.test_fleet_order import APP, B1, B2, DRAIN, V1, V2, deployment, ref, refs, release, world
+from tests.test_fleet_order import APP, B1, B2, DRAIN, V1, V2, at, deployment, ref, refs, release, world
 from xds_server.api.release_reports import Question
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
@@ -23,12 +24,15 @@ from xds_server.fleet_order import PATIENCE
 from xds_server.messages.fields import text_field
 from xds_server.protocol.events import Acked, Nacked, Node, Quarantined, SotwRequest
 from xds_server.protocol.sotw import SotwStream
+from xds_server.records.saved import PROXY, UNFINISHED, Row
 from xds_server.records.world import World
 from xds_server.runtime.ordering import Follower, Ordering
+from xds_server.runtime.presence import GRACE
 from xds_server.runtime.waiting import Waiting
 from xds_server.runtime.worlds import Fleet, GatewayWorlds
 from xds_server.snapshot import Delivery, Resource, Snapshot, TypeUrl
 from xds_server.state.store import Store
+from xds_server.state.unfinished import RowKey
 from xds_server.transport.connections import Connection, Connections
 
 ROUTES = TypeUrl.ROUTES
@@ -75,10 +79,6 @@ class Told(GatewayWorlds):
         return version in self.in_quarantine
 
     @override
-    def sidecars(self, app: Ref) -> frozenset[Sidecar]:
-        return frozenset(each for each in self.snapshots if isinstance(each, Sidecar) and each.build.app == app)
-
-    @override
     def told(self, fleet: Fleet, delivery: Delivery = Delivery.FULL) -> Snapshot | None:
         return self.snapshots.get(fleet)
 
@@ -98,7 +98,11 @@ class House:
         self.published = 0
         self.notes: list[tuple[Ref, str]] = []
         self.rung = 0
-        follower = Follower(self._told, lambda release, what: self.notes.append((release, what)), self._ring)
+        self.rows: dict[RowKey, Row] = {}
+        self.saved = 0
+        follower = Follower(
+            self._keep, self._told, lambda release, what: self.notes.append((release, what)), self._ring
+        )
         self.ordering = Ordering(self.worlds, self.connections, follower, lambda: self.now)
         self.open: dict[str, Connection] = {}
         for node in (GATEWAY, *sidecars):
@@ -120,6 +124,7 @@ class House:
     def says(self, *records: Any) -> None:
         before, self.world = self.world, World(Map({APP: world(*records)}))
         self.ordering.accept(before, self.world, [APP])
+        self._keep()
         self._publish()
 
     def takes(self, name: str) -> None:
@@ -149,7 +154,21 @@ class House:
     def problems(self) -> list[str]:
         return [each.what for each in self.ordering.problems(Server(SHOP).admission)]
 
+    @property
+    def steps(self) -> list[str]:
+        """What is under way, as it is saved."""
+        found = [row for row in self.rows.values() if row.namespace == "step shop"]
+        return sorted(f"{row.name} {json.loads(row.document)['phase']}" for row in found)
+
+    def _keep(self) -> None:
+        rows, gone = self.ordering.unsaved(at(self.now))
+        self.saved += bool(rows or gone)
+        for key in gone:
+            self.rows.pop(key, None)
+        self.rows |= {row[:3]: row for row in rows}
+
     def _told(self, apps: frozenset[Ref]) -> None:
+        assert self.ordering.unsaved(at(self.now)) == ([], []), "it is saved before"
         assert apps == {APP}
         self.published += 1
         self._publish()
@@ -285,14 +304,123 @@ async def test_what_a_release_gives_until_another_has_come_is_gone_when_gateways
     assert house.told == ("v2", "v2")
 
 
-async def test_a_sidecar_that_is_gone_or_told_nothing_is_not_waited_for() -> None:
-    old = Node("web-3", "shop/web", "sidecar", version="1.20.0", build="b2")
-    house = House(ONE, TWO, old)
+async def test_a_sidecar_that_is_told_nothing_is_not_waited_for() -> None:
+    house = House(ONE, Node("web-3", "shop/web", "sidecar", version="1.20.0", build="b2"))
     house.says(*BOTH, release("shop", "v1"))
     await settled()
+    assert house.told == ("v1 v2", "v1 v2")
+
+
+async def test_a_sidecar_that_is_lost_is_waited_for_a_moment() -> None:
+    """It goes on with what it holds; most come back."""
+    house = House(ONE, TWO)
     house.closes("web-2")
+    house.says(*BOTH, release("shop", "v2"))
+    await settled()
+    assert house.told == ("v1 v2", "v1")
+    who = "sidecar web-2 beside shop/web@b2, which is not connected,"
+    assert house.ordering.waits_for(ref("shop")) == f"waits for {who} to accept v2"
+    house.opens(TWO)
+    await settled()
+    assert house.told == ("v1 v2", "v1")
+    house.takes("web-2")
     await settled()
     assert house.told == ("v1 v2", "v1 v2")
+
+
+async def test_a_sidecar_that_does_not_come_back_is_not_late() -> None:
+    house = House(ONE, TWO)
+    house.says(*BOTH, release("shop", "v1"))
+    await settled()
+    await house.waits(1)
+    house.closes("web-2")
+    await house.waits(PATIENCE - 1)
+    assert house.told == ("v1 v2", "v1 v2")
+    assert (house.notes, house.problems) == ([], [])
+
+
+async def test_a_sidecar_that_has_been_gone_for_long_is_waited_for_no_more() -> None:
+    house = House(ONE, TWO)
+    house.closes("web-2")
+    await house.waits(GRACE)
+    house.says(*BOTH, release("shop", "v1"))
+    await settled()
+    assert house.told == ("v1 v2", "v1 v2")
+
+
+async def test_who_is_gone_for_good_keeps_nobody_waiting() -> None:
+    house = House(ONE, TWO)
+    house.closes("web-2")
+    await house.waits(GRACE - 1)
+    house.says(*BOTH, release("shop", "v1"))
+    await settled()
+    assert house.told == ("v1 v2", "v1")
+    await house.waits(1)
+    assert house.told == ("v1 v2", "v1 v2")
+
+
+async def test_an_order_outlives_the_last_sidecar_for_a_moment() -> None:
+    house = House(TWO)
+    house.says(*BOTH, release("shop", "v1"))
+    house.takes("web-2")
+    await settled()
+    house.closes("web-2")
+    house.says(V1, B1, release("shop", "v1"))
+    assert house.told == ("v1 v2", "v1")
+    house.opens(TWO)
+    house.says(V1, B1, B2, release("shop", "v1"))
+    assert house.told == ("v1 v2", "v1")
+    house.closes("web-2")
+    await house.waits(GRACE)
+    house.says(V1, B1, release("shop", "v1"))
+    assert house.told == ("v1", "v1")
+    assert not [row for row in house.rows.values() if row.kind == UNFINISHED]
+
+
+async def test_what_is_under_way_has_rows_and_what_proxies_say_has_none() -> None:
+    house = House(ONE, TWO)
+    house.says(*BOTH, release("shop", "v2"))
+    assert house.steps == ["v2 appearing"]
+    await settled()
+    house.saved = 0
+    house.takes("web-1")
+    await settled()
+    assert house.saved == 0
+    house.takes("web-2")
+    await settled()
+    house.takes("edge-1")
+    assert (house.steps, house.saved) == ([], 1)
+
+    house.says(V1, B1, release("shop", "v1"))
+    assert house.steps == ["v2 leaving"]
+    await settled()
+    house.saved = 0
+    house.takes("web-1")
+    await settled()
+    assert house.saved == 0
+    house.takes("edge-1")
+    await settled()
+    assert (house.steps, house.saved) == (["v2 draining"], 1)
+    await house.waits(DRAIN)
+    assert house.steps == ["v2 vanishing"]
+    assert house.told == ("v1", "v1")
+    house.takes("web-2")
+    await settled()
+    assert house.steps == []
+
+
+async def test_a_fleet_that_comes_and_goes_is_kept_in_few_transactions() -> None:
+    many = [sidecar(f"web-{number}", "b2") for number in range(100)]
+    house = House(*many)
+    house.saved = 0
+    house.ordering._keep()
+    assert house.saved == 1
+    assert sorted(row.name for row in house.rows.values()) == sorted(["edge-1", *(each.id for each in many)])
+    for each in many:
+        house.closes(each.id)
+        house.opens(each)
+    house.ordering._keep()
+    assert house.saved == 1, "nobody came who was not there"
 
 
 async def test_a_sidecar_that_comes_meanwhile_is_waited_for() -> None:
@@ -424,6 +552,12 @@ class Running(control.Server):
             each.opened(node, "sotw")
         self.control.worlds.join(node, "sotw", stream, lambda effects: None)
 
+    def later(self, seconds: float) -> None:
+        """So many seconds after now."""
+        ordering = self.control._ordering
+        ordering._clock = lambda: monotonic() + seconds
+        ordering._wake_in_time()
+
     def inside(self, node: Node) -> str:
         """The deployments of which sidecars beside this build are told."""
         snapshot = self.control.worlds.told(_fleet(node))
@@ -473,9 +607,7 @@ async def test_who_waits_for_a_release_hears_what_it_waits_for_and_the_ledger_ke
     assert (answer.verdict, answer.why) == ("pending", f"waits for {late} to accept v3")
     assert "v3" not in server.outside()
 
-    ordering = server.control._ordering
-    ordering._clock = lambda: monotonic() + PATIENCE
-    ordering._tell(frozenset())
+    server.later(PATIENCE)
     await settled()
     assert "v3" in server.outside()
     answer = await waiting.wait(Question(release=ref("shop")), 0)
@@ -489,31 +621,102 @@ async def test_who_waits_for_a_release_hears_what_it_waits_for_and_the_ledger_ke
     assert store.history(ref("shop"))[0].note == answer.entry.note
 
 
-async def test_after_a_restart_everybody_is_told_what_the_records_say(store: Store) -> None:
-    """Whoever comes back first: gateways lose nothing while sidecars are missing. A drain is cut short."""
+async def test_what_was_under_way_goes_on_after_a_restart(store: Store) -> None:
+    """Whoever comes back first: gateways lose nothing, and a drain goes on."""
     server = Running(store)
     server.hears(SHOP, complete=True)
     server.connects(GATEWAY)
     server.connects(BESIDE_B2)
+    server.connects(BESIDE_B3)
     server.hears({"v2.yaml": None})
     server.hears(V3_RELEASED)
     await settled()
-    assert "v2" in server.inside(BESIDE_B2), "it is drained"
-    assert server.outside() == "v3", "nobody is beside b3"
+    assert ("v2" in server.inside(BESIDE_B2), server.outside()) == (True, "v1")
     before = server.snapshot()
+    server.control.end()
 
     again = Running(store)
     again.hears({**SHOP, "v2.yaml": None, **V3_RELEASED}, complete=True)
+    await settled()
     after = again.snapshot()
     assert before is not None
     assert after is not None
     assert dict(after.of(ROUTES)) == dict(before.of(ROUTES))
+    who = "sidecar web-3 beside shop/web@b3"
+    assert again.control.waits_for(ref("shop")) == f"waits for {who}, which is not connected, to accept v3"
     again.connects(GATEWAY)
-    assert again.outside() == "v3"
     again.connects(BESIDE_B2)
+    again.connects(BESIDE_B3)
     await settled()
-    assert again.snapshot() is after
+    assert ("v2" in again.inside(BESIDE_B2), again.outside()) == (True, "v1")
+    assert again.control.waits_for(ref("shop")) == f"waits for {who} to accept v3"
+
+    again.later(PATIENCE)
+    await settled()
+    assert ("v2" in again.inside(BESIDE_B2), again.outside()) == (True, "v3")
+    again.later(PATIENCE + DRAIN)
+    await settled()
     assert "v2" not in again.inside(BESIDE_B2)
+    again.later(PATIENCE + DRAIN + PATIENCE)
+    await settled()
+    assert [row for row in store.load() if row.kind == UNFINISHED] == []
+
+
+async def test_records_that_change_while_the_server_does_not_run_are_told_in_order(store: Store) -> None:
+    server = Running(store)
+    server.hears(SHOP, complete=True)
+    server.connects(BESIDE_B3)
+    server.hears({"b2.yaml": folder.build("web-2", "b2")})
+    server.control.end()
+
+    again = Running(store)
+    again.hears({**SHOP, "v2.yaml": None, **V3_RELEASED}, complete=True)
+    await settled()
+    assert again.outside() == "v1"
+    again.connects(BESIDE_B3)
+    await settled()
+    assert ("v2" in again.inside(BESIDE_B3), "v3" in again.inside(BESIDE_B3)) == (False, True)
+    again.later(PATIENCE)
+    await settled()
+    assert again.outside() == "v3"
+
+
+async def test_an_app_whose_sidecars_do_not_come_back_after_a_restart_has_no_order(store: Store) -> None:
+    server = Running(store)
+    server.hears(SHOP, complete=True)
+    server.connects(BESIDE_B3)
+    server.control._keep_order()
+    server.control.end()
+
+    again = Running(store)
+    again.hears(SHOP, complete=True)
+    again.later(GRACE)
+    await settled()
+    again.hears(V3_RELEASED)
+    assert again.outside() == "v3"
+    again.control._keep_order()
+    assert [row for row in store.load() if row.kind in (PROXY, UNFINISHED)] == []
+
+
+async def test_before_the_first_read_nothing_is_forgotten(store: Store) -> None:
+    """Proxies may be there before the records are."""
+    server = Running(store)
+    server.hears(SHOP, complete=True)
+    server.connects(BESIDE_B3)
+    server.hears(V3_RELEASED)
+    await settled()
+    server.control.end()
+    rows = store.load()
+
+    again = Running(store)
+    again.connects(GATEWAY)
+    again.connects(BESIDE_B3)
+    again.control.tick()
+    again.control._keep_order()
+    assert store.load() == rows
+    again.hears({**SHOP, **V3_RELEASED}, complete=True)
+    await settled()
+    assert again.outside() == "v1"
 
 
 async def test_a_host_that_goes_to_another_app_stays_there_whatever_its_first_one_waits_for(store: Store) -> None:
@@ -538,9 +741,7 @@ async def test_a_host_that_goes_to_another_app_stays_there_whatever_its_first_on
     server.hears({"v2.yaml": folder.deployment("v2", "b1")})
     assert server.body_of("new.test") == taken, "whoever is compiled last"
 
-    ordering = server.control._ordering
-    ordering._clock = lambda: monotonic() + PATIENCE
-    ordering._tell(frozenset())
+    server.later(PATIENCE)
     await settled()
     assert "v3" in server.outside()
     assert server.body_of("new.test") == taken

@@ -1,11 +1,13 @@
 """Design, section 4: what a call gets at a sidecar, cell by cell."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.records.folder import Content, record
 from tests.records.order import V1, V2, V3, build_of, order, order_release, settings, version
 from xds_server.domain.names import Ref
-from xds_server.records.world import AppWorld
+from xds_server.records.world import NO_DEPLOYMENTS, AppWorld
 from xds_server.traffic.calls import Calls, Target, calls_of
 from xds_server.traffic.intents import (
     CALL_UNDECLARED,
@@ -85,6 +87,18 @@ def test_a_build_knows_the_deployments_that_contain_it_and_no_other():
     assert calls("api@a1").contexts == (REF["v1"],)
     assert calls("api@a2").contexts == (REF["v2"], REF["v3"])
     assert all(set(each.contexts) == {REF["v2"], REF["v3"]} for each in calls("api@a2").callees)
+
+
+def test_a_build_is_called_in_what_is_given_to_no_call_any_more():
+    before = order()
+    inbound = NO_DEPLOYMENTS.set(REF["v1"], before.deployments[REF["v1"]])
+    world = replace(before, deployments=before.deployments.delete(REF["v1"]), inbound=inbound)
+    worker, a2 = (calls_of(world, build_of(build)) for build in ("worker@w1", "api@a2"))
+
+    assert worker.contexts == (REF["v2"], REF["v3"])
+    assert worker.inbound == (REF["v1"], REF["v2"], REF["v3"])
+    assert all(REF["v1"] not in each.contexts for each in worker.callees)
+    assert a2.inbound == a2.contexts, "it was in none of v1"
 
 
 def test_a_build_that_no_deployment_contains_calls_nobody():

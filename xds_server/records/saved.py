@@ -10,6 +10,11 @@ SECRET = "Secret"  # noqa: S105 - a kind
 EXTENDED = "Extended"
 """The kind of a row that is no record: what extensions last made of a resource."""
 
+UNFINISHED = "Unfinished"
+"""The kind of a row that is no record: what of the fleet order is under way."""
+PROXY = "Proxy"
+"""The kind of a row that is no record: a proxy that may be waited for."""
+
 
 class Row(NamedTuple):
     """A record in force: who it is, its document as canonical JSON, and when it was first accepted.

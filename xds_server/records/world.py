@@ -13,12 +13,15 @@ from xds_server.domain.names import Ref
 from xds_server.records.models import App, AppDeployment, Build, Gateway, Record, Release
 from xds_server.records.secrets import Secret
 
+NO_DEPLOYMENTS: Map[Ref, AppDeployment] = Map()
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AppWorld:
     """Everything that is in force for one app. Keys are the records' own names.
 
-    `expired` holds the audiences, as (release, audience name), whose `until` has passed.
+    `expired` holds the audiences, as (release, audience name), whose `until` has passed. `inbound` are deployments that
+    calls are not given any more, and that sidecars still take requests of.
     """
 
     app: Ref
@@ -27,6 +30,7 @@ class AppWorld:
     releases: Map[Ref, Release] = field(default_factory=Map)
     settings: App | None = None
     expired: frozenset[tuple[Ref, str]] = frozenset()
+    inbound: Map[Ref, AppDeployment] = NO_DEPLOYMENTS
 
     @property
     def empty(self) -> bool:

@@ -45,7 +45,7 @@ class AppParts:
 
 
 def app_parts(world: AppWorld, before: AppParts | None) -> AppParts:
-    live = distil(world.deployments.values())
+    live = distil([*world.deployments.values(), *world.inbound.values()])
     records = _records(world)
     placed = {build: tuple(records.get(build, ())) for build in live}
     upstreams = {build: upstream(found) for build, found in placed.items() if found}

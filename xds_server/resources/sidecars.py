@@ -9,7 +9,7 @@ What a call gets is decided in `traffic.calls`; a request that nothing is for is
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from xds_server.domain import names
@@ -181,6 +181,7 @@ def _without(given: Ref | DefaultIntent | Refusal, branch: Callable[[str, Ref], 
 def _inbound(app: AppParts, calls: Calls, paths: tuple[str, ...]) -> Resource:
     """`paths` are answered without a context."""
     name = names.inbound(calls.build.word)
+    called = replace(calls, contexts=calls.inbound)
     route = encode(
         Route(
             match=RouteMatch(prefix="/"),
@@ -195,14 +196,14 @@ def _inbound(app: AppParts, calls: Calls, paths: tuple[str, ...]) -> Resource:
     own = f"{calls.build.component}.0"
 
     def branch(rule: str, deployment: Ref) -> Branch:
-        if deployment not in calls.contexts:
+        if deployment not in called.contexts:
             return branches.routes(refusals(NOT_RELEASED, rule))
         listed = EncodedRoutes(deployment, ((own, route),))
         return branches.routes(call_list(rule, listed))
 
     probed = branches.routes(call_list(PROBE_RULE, EncodedRoutes(Ref("default", "-"), ((own, route),))))
     asks = [(predicates.header_regex(":path", _any_of(paths)), probed)] if paths else []
-    then = _by_context(calls, branch, asks)
+    then = _by_context(called, branch, asks)
     return _configuration(name, [named(names.virtual_host(name, "*"), branches.virtual_host("*", then))])
 
 

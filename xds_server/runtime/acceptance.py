@@ -11,6 +11,7 @@ from xds_server.graph import builds_of
 from xds_server.messages.fields import text_in
 from xds_server.protocol.events import Node
 from xds_server.records.models import AppDeployment
+from xds_server.runtime.presence import Presence
 from xds_server.runtime.worlds import GatewayWorlds, delivery_of, sidecar_of
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
 from xds_server.transport.connections import Connection, Connections
@@ -35,14 +36,16 @@ class Owed:
 class Acceptance:
     """Of a proxy on several streams the newest tells what it holds.
 
-    What a proxy has accepted of a step stays accepted: worlds that follow have it too. So each is asked once when the
-    step begins, and then when it says something. What other apps have is asked of nobody; and nobody waits for what a
-    proxy refuses, or is not told because another one did.
+    Who has lost its stream and may come back has accepted nothing. What a proxy has accepted of a step stays accepted:
+    worlds that follow have it too. So each is asked once when the step begins, and then when it says something. What
+    other apps have is asked of nobody; and nobody waits for what a proxy refuses, or is not told because another one
+    did.
     """
 
-    def __init__(self, worlds: GatewayWorlds, connections: Connections) -> None:
+    def __init__(self, worlds: GatewayWorlds, connections: Connections, presence: Presence) -> None:
         self._worlds = worlds
         self._connections = connections
+        self._presence = presence
         self._owed: dict[Step, Owed] = {}
 
     def __contains__(self, step: Step) -> bool:
@@ -55,8 +58,8 @@ class Acceptance:
         """Proxies have been told of it. `record` is what comes or goes."""
         clusters = frozenset(cluster(step.deployment, each) for each in record.spec.components)
         owed = self._owed[step] = Owed(app, builds_of(record), clusters, {})
-        proxies = dict.fromkeys(each.node.id for each in self._connections if _owes(step, owed, each.node))
-        owed.proxies = self._behind(owed, proxies)
+        asked = self._presence.gateways if step.phase is Phase.LEAVING else self._presence.beside(app)
+        owed.proxies = self._behind(owed, [each.id for each in asked if _owes(step, owed, each)])
 
     def forget(self, step: Step) -> None:
         self._owed.pop(step, None)
@@ -93,14 +96,14 @@ class Acceptance:
     def give_up(self, step: Step) -> bool:
         """Nobody waits for it any more; whether there is a proxy that has not accepted it."""
         owed = self._owed[step]
-        owed.proxies = self._behind(owed, owed.proxies)
+        owed.proxies = self._behind(owed, filter(self._connections.of, owed.proxies))
         owed.late = bool(owed.proxies)
         return owed.late
 
     def owed(self, step: Step) -> list[str]:
         """Who has not accepted it, as an operator knows them."""
         owed = self._owed.get(step)
-        return [self._name(each) for each in owed.proxies if self._connections.of(each)] if owed is not None else []
+        return [self._name(each) for each in owed.proxies if each in self._presence] if owed is not None else []
 
     def app_of(self, step: Step) -> Ref:
         return self._owed[step].app
@@ -111,19 +114,22 @@ class Acceptance:
         return owed.late and any(map(self._connections.of, owed.proxies))
 
     def _name(self, proxy: str) -> str:
-        node = self._connections.of(proxy)[-1].node
+        node = self._presence.of(proxy)
         beside = sidecar_of(node)
-        return f"sidecar {proxy} beside {beside.word}" if beside is not None else f"gateway {proxy} of {node.cluster}"
+        name = f"sidecar {proxy} beside {beside.word}" if beside is not None else f"gateway {proxy} of {node.cluster}"
+        return name if self._connections.of(proxy) else f"{name}, which is not connected,"
 
     def _behind(self, owed: Owed, proxies: Iterable[str]) -> dict[str, None]:
         return dict.fromkeys(each for each in proxies if self._is_behind(each, owed))
 
     def _is_behind(self, proxy: str, owed: Owed) -> bool:
-        """What is told nothing waits for nothing."""
+        """Nobody waits for what is told nothing."""
         streams = self._connections.of(proxy)
-        if not streams or self._worlds.objection(streams[-1].node):
-            return False
+        if not streams:
+            return proxy in self._presence
         newest = streams[-1]
+        if self._worlds.objection(newest.node):
+            return False
         beside = sidecar_of(newest.node)
         if beside is not None:
             return self._sidecar_is_behind(newest, beside)
@@ -165,7 +171,7 @@ class Acceptance:
 
 
 def _owes(step: Step, owed: Owed, node: Node) -> bool:
-    """To come, a deployment waits for those beside its builds; to go, for gateways."""
+    """Gateways first have no deployment that goes; else it is those beside its builds."""
     found = sidecar_of(node)
     return found is None if step.phase is Phase.LEAVING else found is not None and found.build in owed.builds
 

@@ -24,6 +24,7 @@ from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
 from xds_server.records.models import Release
 from xds_server.records.reading import Batch, Unreadable
+from xds_server.records.saved import PROXY, UNFINISHED
 from xds_server.records.world import World
 from xds_server.resources.extensions import Call
 from xds_server.resources.gateways import GatewayParts
@@ -82,7 +83,7 @@ class Control(Caller):
         self.connections = Connections()
         standing = StandingRefusals(self._refusals, self.connections, self.worlds.holds_back, lambda: self._admission)
         self.books = Bookkeeping(store, self.connections, clock, standing)
-        follower = Follower(self._reorder, self.books.note, self._report_soon)
+        follower = Follower(self._keep_order, self._reorder, self.books.note, self._report_soon)
         self._ordering = Ordering(self.worlds, self.connections, follower)
         self.worlds.follow_sidecars(self._tell_sidecars)
         self._late: dict[Ref, frozenset[Ref]] = {}
@@ -91,9 +92,14 @@ class Control(Caller):
         metrics.trials(lambda: self.worlds.trials)
         rows = store.load()
         self._admission = restore(rows, clock())
+        self._unfinished = [row for row in rows if row.kind in (UNFINISHED, PROXY)]
         self._extending.recall(extended_in(rows))
         metrics.records(Counter(key.kind for key in self._admission.in_force).items())
         log.info("state read", records=len(self._admission.in_force))
+
+    def end(self) -> None:
+        """Do nothing by itself any more."""
+        self._ordering.end()
 
     @property
     def admission(self) -> Admission:
@@ -145,8 +151,9 @@ class Control(Caller):
         before, compiled = self._admission, self._compilation
         if compile_it:
             compiled = self._compile(after)
-        if after.rows or after.forgotten:
-            self._store.save(after.rows, after.forgotten)
+        rows, gone = self._ordering.unsaved(clock()) if compile_it else ([], [])
+        if after.rows or after.forgotten or rows or gone:
+            self._store.save([*after.rows, *rows], [*after.forgotten, *gone])
         self._admission = after
         self._count(before)
         if compile_it:
@@ -167,11 +174,14 @@ class Control(Caller):
 
     def _compile(self, after: Admission) -> Compilation:
         with self._metrics.compilation.time():
-            if self._compilation is EMPTY:
-                return compile_world(after.world, EMPTY, None, self._extending.known)
-            self._ordering.accept(self._admission.world, after.world, after.touched)
+            first = self._compilation is EMPTY
+            if first:
+                self._ordering.resume(self._unfinished, self._admission.world, clock())
+                self._unfinished = []
+            touched = after.touched | self._ordering.apps if first else after.touched
+            self._ordering.accept(self._admission.world, after.world, touched)
             world = self._ordering.outside(after.world)
-            return compile_world(world, self._compilation, after.touched, self._extending.known)
+            return compile_world(world, self._compilation, None if first else touched, self._extending.known)
 
     def _publish(self, compiled: Compilation, apps: Iterable[Ref]) -> list[Ref]:
         """Tell who it concerns, and say who that was. Before the first complete read nobody is told (R7)."""
@@ -260,6 +270,13 @@ class Control(Caller):
         concerned = self._again(apps)
         if concerned:
             log.info("extended", resource=call.slot.name, gateways=_few(frozenset(concerned)))
+
+    def _keep_order(self) -> None:
+        """Before the first complete read what is kept is what was."""
+        if self._compilation is not EMPTY:
+            rows, gone = self._ordering.unsaved(clock())
+            if rows or gone:
+                self._store.save(rows, gone)
 
     def _reorder(self, apps: frozenset[Ref]) -> None:
         """Proxies have accepted what others waited for."""

@@ -99,6 +99,7 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         folder = str(settings.records)
         with building():
             control = Control(folder, store, metrics, allow_empty=settings.allow_empty, extender=extender)
+        stack.callback(control.end)
         control.report_later(_once_proxies_are_told)
         proxies = ConnectedProxies(control.connections, control.worlds, control.books)
         everyone = Everyone(metrics, *control.observers, proxies, *observers)

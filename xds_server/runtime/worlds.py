@@ -65,6 +65,11 @@ def fleet_of(node: Node, mode: str) -> tuple[Ref, Delivery] | None:
     return ref(node.cluster), delivery_of(node, mode)
 
 
+def takes_part(node: Node) -> bool:
+    """It is told something, as soon as there is a record of its gateway."""
+    return not _never(node)
+
+
 def follows(node: Node) -> Fleet:
     """Whose world it is told, if it is told any."""
     return sidecar_of(node) or ref(node.cluster) if node.role == SIDECAR else ref(node.cluster)

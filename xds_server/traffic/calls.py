@@ -48,7 +48,8 @@ class Callee:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """What the instances of one build call, and are called by. `contexts`: the deployments that contain it.
+    """What the instances of one build call, and are called by. `contexts`: the deployments that contain it. `inbound`:
+    those of which it is called, which may be more.
 
     `without`: which of them a request has that names none; a `DefaultIntent` may give it one that is none of them.
     """
@@ -57,6 +58,7 @@ class Calls:
     contexts: tuple[Ref, ...]
     callees: tuple[Callee, ...]
     without: Ref | DefaultIntent | Refusal
+    inbound: tuple[Ref, ...]
 
 
 def calls_of(app: AppWorld, build: BuildId) -> Calls:
@@ -64,7 +66,8 @@ def calls_of(app: AppWorld, build: BuildId) -> Calls:
     users = {ref: each for ref, each in sorted(app.deployments.items()) if build in builds_of(each)}
     names = sorted({name for each in users.values() for name in each.spec.components})
     callees = tuple(_callee(build, name, users) for name in names)
-    return Calls(build, tuple(users), callees, without_context(app, tuple(users)))
+    called = {*users, *(ref for ref, each in app.inbound.items() if build in builds_of(each))}
+    return Calls(build, tuple(users), callees, without_context(app, tuple(users)), tuple(sorted(called)))
 
 
 def without_context(app: AppWorld, users: tuple[Ref, ...]) -> Ref | DefaultIntent | Refusal:
