@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from e2e.support import records
+from e2e.support.client import answers
 from e2e.support.envoy import Envoy, EnvoyVersion
 from e2e.support.load import Answer, Load, Shot, lost
 from e2e.support.mesh import APP, HOST, V1, V2, V3, Mesh, bootstrap, hops, mesh
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.e2e
 
 DELAY = 2.0
 DRAIN = 2.0
+LONG_DRAIN = 12.0
 RATE = 60
 MANY = 100
 """Requests in turn, so that load has some in the meantime."""
@@ -99,6 +101,57 @@ def test_versions_come_and_go_in_order_and_nothing_is_lost_while_a_sidecar_hears
         found = between(results.of("v3"), begin, end)
         assert found
         assert lost(found) == []
+
+
+def test_what_is_under_way_goes_on_after_the_server_was_killed(
+    order: Mesh, pair: tuple[Mode, EnvoyVersion], directory: Path
+) -> None:
+    """A drain for the rest of its time, and what comes waits for the sidecar that has not answered."""
+    order.sidecars[BESIDE_A2].close()
+    before = len(order.server.log())
+    order.folder.write("app.yaml", records.record("App", APP, {"drain": f"{LONG_DRAIN:g}s"}))
+    with relay(order.server.xds) as wire, Envoy(pair[1], relayed(order, wire), directory) as late:
+        late.wait_ready()
+        order.release(order_v1=100)
+        order.deploy("order-v2", V2)
+        order.serves("order-v2")
+        with Load(order.port, [Shot("released", HOST, "/api", (STRICTLY,))], directory, rate=RATE) as load:
+            order.folder.remove("deployment-order-v2.yaml")
+            wait_until(lambda: order.get("/api", "order-v2").status == 404, "order-v2 is gone at the gateway")
+            gone = time.monotonic()
+            wire.requests.hold()
+            order.deploy("order-v4", V3)
+            order.release(order_v4=100)
+            wait_until(lambda: knows(order.sidecars["ui@u2"], "order-v4"), "the sidecar of u2 knows v4")
+            order.server.child.kill()
+            order.server.start()
+            wait_until(lambda: "beside order/api@a2" in waiting(order), "it waits for the same sidecar as before")
+            assert order.get("/api", "order-v4").status == 404
+            assert contexts(order) == {"order-v1"}
+            wire.requests.go_on()
+
+            wait_until(lambda: order.get("/api", "order-v4").status == 200, "v4 is there")
+            assert knows(late, "order-v4")
+            gives(order, "order-v4")
+            assert time.monotonic() - gone < LONG_DRAIN
+            inside = order.call("worker@w1", "/api", ("x-deployment", "order-v2"))
+            assert hops(inside.json) == [(BESIDE_A2, "order-v2")], "what is under way finds it for all of the drain"
+            caller = order.sidecars["worker@w1"]
+            wait_until(lambda: not knows(caller, "order-v2"), "the drain is over", within=2 * LONG_DRAIN)
+            assert time.monotonic() - gone >= LONG_DRAIN
+            results = load.stop()
+
+    assert "proxies are late" not in order.server.log()[before:]
+    assert lost(results.of("released")) == []
+    assert {each.served for each in results.of("released")} == {"order-v1", "order-v4"}
+
+
+def waiting(order: Mesh) -> str:
+    """What the release waits for, as `xdsctl wait` says it."""
+    reply = answers(order.server.admin, f"/releases/{APP}/wait?timeout=0")
+    assert reply is not None
+    why: str = reply.json["why"]
+    return why
 
 
 def explicit(name: str) -> Shot:

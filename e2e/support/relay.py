@@ -51,7 +51,11 @@ class Relay:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._server_port))
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._server_port))
+                except ConnectionRefusedError:  # the server may come back
+                    client.close()
+                    continue
                 self._ends += [client, server]
                 for direction, *ends in ((self.requests, client, server), (self.responses, server, client)):
                     threading.Thread(target=direction.pass_on, args=ends, daemon=True).start()
