@@ -2,8 +2,10 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from e2e.support.mesh_process import STRICT
 from e2e.support.processes import wait_until
 from e2e.support.relay import Relay, relay
 from e2e.support.server import Mode
+from xds_server.fleet_order import PATIENCE
 
 pytestmark = pytest.mark.e2e
 
@@ -26,6 +29,7 @@ RATE = 60
 MANY = 100
 """Requests in turn, so that load has some in the meantime."""
 STRICTLY = (STRICT, "yes")
+EXPLICITLY = ("x-explicit-deployment", "branch")
 BESIDE_A2 = "api@a2"
 
 
@@ -144,6 +148,50 @@ def test_what_is_under_way_goes_on_after_the_server_was_killed(
     assert "proxies are late" not in order.server.log()[before:]
     assert lost(results.of("released")) == []
     assert {each.served for each in results.of("released")} == {"order-v1", "order-v4"}
+
+
+def test_a_branch_is_edited_and_nothing_is_lost_while_the_sidecar_of_its_new_build_hears_late(
+    order: Mesh, pair: tuple[Mode, EnvoyVersion], directory: Path
+) -> None:
+    """Nobody calls a2 in the branch before it knows that it is in it; and a1 knows it for a drain more."""
+    order.sidecars[BESIDE_A2].close()
+    order.folder.write("app.yaml", records.record("App", APP, {"drain": f"{DRAIN:g}s"}))
+    with relay(order.server.xds) as wire, Envoy(pair[1], relayed(order, wire), directory) as late:
+        late.wait_ready()
+        branch(order, V1)
+        order.serves("branch")
+        with Load(order.port, [Shot("branch", HOST, "/api", (EXPLICITLY, STRICTLY))], directory, rate=RATE) as load:
+            wire.requests.delay = wire.responses.delay = DELAY / 4
+            for found, components in ((BESIDE_A2, V2), ("api@a1", V1), (BESIDE_A2, V2)):
+                branch(order, components)
+                wait_until(partial(has, order, found), f"the branch has {found}")
+                assert {hops(branched(order))[-1][0] for _ in range(MANY)} == {found}
+            assert knows(late, "branch")
+            inside = order.call("api@a1", "/worker", ("x-deployment", "branch"))
+            assert hops(inside.json) == [("worker@w1", "branch")], "what is under way there goes on"
+            results = load.stop()
+
+    assert len(results.of("branch")) > RATE
+    assert lost(results.of("branch")) == []
+    wait_until(lambda: not knows(order.sidecars["api@a1"], "branch"), "the drain is over", within=2 * PATIENCE)
+
+
+def branch(order: Mesh, components: Mapping[str, str]) -> None:
+    """Deploy or edit the deployment that has no version."""
+    routes = {"ui": {"routes": [{"pathPrefix": "/"}]}}
+    found = {
+        each: {"build": build, "policy": {"timeout": order.timeout}} | routes.get(each, {})
+        for each, build in components.items()
+    }
+    order.folder.write("branch.yaml", records.record("AppDeployment", "branch", {"app": APP, "components": found}))
+
+
+def has(order: Mesh, build: str) -> bool:
+    return hops(branched(order))[-1][0] == build
+
+
+def branched(order: Mesh) -> Any:
+    return order.get("/api", "branch").json
 
 
 def waiting(order: Mesh) -> str:

@@ -64,7 +64,7 @@ V1, V2, V3 = deployment("v1", "b1"), deployment("v2", "b2"), deployment("v3", "b
 B1, B2 = build("web-1", "b1"), build("web-2", "b2")
 
 
-BY_SIDECARS = (Phase.APPEARING, Phase.VANISHING)
+BY_SIDECARS = (Phase.APPEARING, Phase.VANISHING, Phase.CHANGING)
 
 
 class Story:
@@ -300,10 +300,96 @@ def test_a_host_that_moves_to_another_release_of_the_app_is_given_all_the_while(
     assert hosts_of(story) == {"shop": ("a.test",), "new": ("b.test",)}, "one waits"
 
 
-def test_an_edit_is_told_to_everybody_at_once() -> None:
-    story, edited = Story(), deployment("v1", "b2")
-    story.says(edited, V2, B1, B2, release("shop", "v1"))
+EDITED = deployment("v1", "b2")
+
+
+def maps(story: Story) -> tuple[str, str, str]:
+    """What builds v1 has where calls are made, where they are taken besides, and at gateways."""
+    order = story.order
+    found = (
+        each.get(ref("v1")) for each in (order.inside.deployments, order.inside.inbound, order.outside.deployments)
+    )
+    inner, besides, outer = ("" if each is None else each.spec.components["web"].build for each in found)
+    return inner, besides, outer
+
+
+def test_new_builds_of_a_deployment_know_it_before_anybody_calls_them_and_old_ones_for_a_drain_more() -> None:
+    story = Story()
+    story.says(EDITED, B1, B2, release("shop", "v1"))
+    assert maps(story) == ("b1", "b2", "b1")
+    assert story.order.held_back == {}
+    assert story.waits(PATIENCE - 1) == []
+    story.sidecars_accept("v1")
+    assert maps(story) == ("b2", "b1", "b2")
+    assert story.waits(DRAIN - 1) == []
+    story.says(EDITED, B2, release("shop", "v1"))
+    assert maps(story) == ("b2", "b1", "b2")
+    assert ref("web-1") in story.order.inside.builds, "what is under way there ends well"
+    assert story.waits(1) == []
+    assert not story.order.under_way
+    assert story.order.inside is story.order.outside is story.order.accepted
+
+
+def test_new_builds_that_do_not_answer_are_used_all_the_same() -> None:
+    story = Story()
+    story.says(EDITED, B1, B2, release("shop", "v1"))
+    assert story.waits(PATIENCE) == [Step(ref("v1"), Phase.CHANGING)]
+    assert maps(story) == ("b2", "b1", "b2")
+
+
+def test_what_is_edited_but_for_its_builds_is_told_to_everybody_at_once() -> None:
+    story, edited = Story(), deployment("v1", "b1", "5s")
+    story.says(edited, B1, release("shop", "v1"))
     assert story.order.inside.deployments[ref("v1")] is story.order.outside.deployments[ref("v1")] is edited
+    assert not story.order.under_way
+
+
+@pytest.mark.parametrize(
+    ("accepted", "again", "expected"),
+    [
+        pytest.param(False, "b1", ("b1", "", "b1"), id="back, before it has come"),
+        pytest.param(False, "b3", ("b1", "b3", "b1"), id="others, before it has come"),
+        pytest.param(True, "b1", ("b2", "b1", "b2"), id="back, when it has come"),
+        pytest.param(True, "b3", ("b2", "b3", "b2"), id="others, when it has come"),
+        pytest.param(False, "b2", ("b1", "b2", "b1"), id="the same, before it has come"),
+        pytest.param(True, "b2", ("b2", "b1", "b2"), id="the same, when it has come"),
+    ],
+)
+def test_an_edit_of_what_is_being_changed(*, accepted: bool, again: str, expected: tuple[str, str, str]) -> None:
+    story = Story()
+    story.says(EDITED, B1, B2, release("shop", "v1"))
+    if accepted:
+        story.sidecars_accept("v1")
+    newest = deployment("v1", again, "5s")
+    story.says(newest, B1, B2, release("shop", "v1"))
+    assert maps(story) == expected
+    assert newest in (*story.order.inside.deployments.values(), *story.order.inside.inbound.values()) or again == "b1"
+
+
+@pytest.mark.parametrize(("accepted", "left"), [(False, "b1"), (True, "b2")])
+def test_what_goes_while_it_is_being_changed_goes_as_gateways_have_it(*, accepted: bool, left: str) -> None:
+    story = Story()
+    story.says(EDITED, V2, B1, B2)
+    if accepted:
+        story.sidecars_accept("v1")
+    story.says(V2, B1, B2)
+    assert maps(story) == (left, "", "")
+    story.gateways_accept("v1")
+    story.waits(DRAIN)
+    assert maps(story) == ("", left, "")
+
+
+def test_an_edit_goes_on_after_a_restart() -> None:
+    story = Story()
+    story.says(EDITED, B2, release("shop", "v1"))
+    story.restarts(5)
+    assert maps(story) == ("b1", "b2", "b1")
+    assert story.order.wake_at == PATIENCE
+    story.sidecars_accept("v1")
+    story.restarts(5)
+    assert maps(story) == ("b2", "b1", "b2")
+    assert story.order.wake_at == DRAIN - 5
+    assert ref("web-1") in story.order.inside.builds
 
 
 @pytest.mark.parametrize(
@@ -465,6 +551,12 @@ def test_who_is_late_is_a_warning_at_the_deployment() -> None:
         "v2 in 10 s: gateways give it requests all the same. Look with xdsctl proxies at what keeps it: until then "
         "calls of the deployment may fail there. [LateProxy]"
     )
+    changes = late_problem(Step(ref("v2"), Phase.CHANGING), "sidecar web-2-a beside shop/web@b2", admission)
+    assert str(changes) == (
+        "v2.yaml:1 (document 1): warning: AppDeployment/default/v2: sidecar web-2-a beside shop/web@b2 did not accept "
+        "the new builds of v2 in 10 s: the others use them all the same. Look with xdsctl proxies at what keeps it: "
+        "until then calls of the deployment may fail there. [LateProxy]"
+    )
     server = Server(folder.SHOP)
     server.hears({"v2.yaml": None})
     goes = late_problem(Step(ref("v2"), Phase.LEAVING), "gateway edge-1 of edge", server.admission)
@@ -513,6 +605,8 @@ class Laws(RuleBasedStateMachine):
         self.order = AppOrder(world(V1, V2, B1, B2))
         self.seen = {each.ref: Seen(each, 0.0, was_outside=True) for each in (V1, V2)}
         self.taken: dict[Ref, float] = {}
+        self.outer = {each.ref: each for each in (V1, V2)}
+        self.promised: dict[Ref, tuple[AppDeployment, float]] = {}
 
     @rule(name=st.sampled_from(NAMES), of=st.sampled_from(BUILDS), told=TOLD)
     def deploy(self, *, name: str, of: str, told: bool) -> None:
@@ -585,6 +679,7 @@ class Laws(RuleBasedStateMachine):
             elif seen.drained is not None and clock > 0:
                 seen.drained = self.now
         self.taken = dict.fromkeys(self.taken, self.now)
+        self.promised = {name: (record, self.now) for name, (record, _) in self.promised.items()}
 
     @rule()
     def wake(self) -> None:
@@ -604,9 +699,14 @@ class Laws(RuleBasedStateMachine):
     def what_gives_only_what_is_ready_is_told(self) -> None:
         accepted, outside = self.order.accepted, self.order.outside
         for name, record in accepted.releases.items():
-            ready = all(outside.deployments.get(each) is accepted.deployments[each] for each in given(record))
+            ready = all(self._is_ready(each) for each in given(record))
             assert (outside.releases.get(name) is record) == ready
             assert bool(self.order.held_back.get(name)) != ready
+
+    def _is_ready(self, name: Ref) -> bool:
+        """Gateways have it, or what it was before an edit."""
+        changes = name in self.order.of(Phase.CHANGING)
+        return changes or self.order.outside.deployments.get(name) is self.order.accepted.deployments[name]
 
     @invariant()
     def nothing_is_under_way_without_an_end(self) -> None:
@@ -631,6 +731,8 @@ class Laws(RuleBasedStateMachine):
             before = self.order.inside
             after = world(*self.deployments.values(), *self.releases.values(), *self.builds.values(), *settings)
             self._remember_drain(after)
+            for each in self.order.of(Phase.LEAVING):
+                self.outer.pop(each, None)  # what is written anew while it is still given is told at once
             self.order.accept(after, self.now)
             self._look()
             self._look_at_placements(before)
@@ -638,7 +740,8 @@ class Laws(RuleBasedStateMachine):
     def _remember_drain(self, after: AppWorld) -> None:
         """Of those that go now."""
         before = self.order.accepted
-        under_way = frozenset().union(*map(self.order.of, Phase)) - self.order.of(Phase.APPEARING)
+        goes = (Phase.LEAVING, Phase.DRAINING, Phase.VANISHING)
+        under_way = frozenset[Ref]().union(*map(self.order.of, goes))
         gone = set(before.deployments).difference(after.deployments)
         said = None if before.settings is None else int(before.settings.spec.drain.total_seconds())
         self.drain_when_it_went |= dict.fromkeys(gone - under_way, said)
@@ -656,6 +759,7 @@ class Laws(RuleBasedStateMachine):
         inside, outside = self.order.inside.deployments, self.order.outside.deployments
         assert set(outside) <= set(inside)
         self._look_at_who_is_called(set(accepted))
+        self._look_at_edits(set(accepted))
         for name, seen in list(self.seen.items()):
             record = inside.get(name)
             edited = name in outside and seen.gone_outside is None
@@ -679,13 +783,31 @@ class Laws(RuleBasedStateMachine):
     def _look_at_who_is_called(self, accepted: set[Ref]) -> None:
         """They know a deployment until all have accepted that no call is given it."""
         inside = self.order.inside
-        assert not set(inside.inbound) & set(inside.deployments)
+        gone = set(inside.inbound).difference(inside.deployments)
         for name, since in list(self.taken.items()):
-            if name not in inside.inbound:
+            if name not in gone:
                 back = name in self.order.accepted.deployments and name in inside.deployments
                 assert back or name in accepted or self.now >= since + PATIENCE
                 del self.taken[name]
-        self.taken = dict.fromkeys(inside.inbound, self.now) | self.taken
+        self.taken = dict.fromkeys(gone, self.now) | self.taken
+
+    def _look_at_edits(self, accepted: set[Ref]) -> None:
+        """Nobody calls a new build of what it knew already before the sidecars beside it have accepted that they are
+        called. And then those that were called are known still.
+        """
+        inside, outside = self.order.inside, self.order.outside
+        for name, record in outside.deployments.items():
+            before = self.outer.get(name, record)
+            if builds_of(record) != builds_of(before):
+                promised, since = self.promised[name]
+                assert builds_of(promised) == builds_of(record)
+                assert name in accepted or self.now >= since + PATIENCE
+                assert builds_of(inside.inbound[name]) == builds_of(before)
+            assert name not in self.order.accepted.deployments or inside.deployments[name] is record
+        self.outer = dict(outside.deployments)
+        changing = {name: inside.inbound[name] for name in self.order.of(Phase.CHANGING)}
+        kept = {name: each for name, each in self.promised.items() if _same_builds(changing.get(name), each[0])}
+        self.promised = {name: (record, self.now) for name, record in changing.items()} | kept
 
     def _look_at_placements(self, before: AppWorld) -> None:
         """Where a build runs that goes with a deployment is known as long as that is inside."""
@@ -697,6 +819,10 @@ class Laws(RuleBasedStateMachine):
             if build_id(record) in kept - live:
                 assert name in order.inside.builds
                 assert name in order.outside.builds
+
+
+def _same_builds(one: AppDeployment | None, other: AppDeployment) -> bool:
+    return one is not None and builds_of(one) == builds_of(other)
 
 
 TestLaws = Laws.TestCase

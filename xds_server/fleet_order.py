@@ -6,13 +6,15 @@ an app: `inside` is what its sidecars are told, `outside` what gateways are.
     comes    inside; outside once the sidecars beside its builds have accepted it, and releases that give it with it
     goes     not outside any more; once gateways have accepted that, a drain, never shorter than its longest timeout;
              then no call is given it, but who is called still knows it; once sidecars have accepted that, not inside
+    changes  (a branch deployment that has other builds) the sidecars beside its new builds know it; once they have
+             accepted that it is changed everywhere, and those beside builds that it had know it for a drain more
 
 Who does not answer in `PATIENCE` is waited for no longer, and that is said. What gives only deployments that are ready
 waits for nobody: a release is a change of routes. An app without sidecars has one world.
 
 What comes back while it goes has never left; once no call is given it, it comes as at first. Another deployment under
-its name comes when it is gone, and what gives that one waits; but while gateways still give the old one it is an edit.
-Edits, as of a branch deployment, are told to everybody at once: under one name there is one map of builds.
+its name comes when it is gone, and what gives that one waits; but while gateways still give the old one it is told to
+everybody at once, as is what changes of a deployment but its builds.
 
 A release that waits is told as it was before, but for hosts that it gives up: from then on they may be another app's.
 
@@ -57,6 +59,8 @@ class Phase(StrEnum):
     LEAVING = "leaving"
     DRAINING = "draining"
     VANISHING = "vanishing"
+    CHANGING = "changing"
+    CHANGED = "changed"
 
 
 class Step(NamedTuple):
@@ -66,20 +70,23 @@ class Step(NamedTuple):
     phase: Phase
 
 
-WAITING = (Phase.APPEARING, Phase.LEAVING, Phase.VANISHING)
+WAITING = (Phase.APPEARING, Phase.LEAVING, Phase.VANISHING, Phase.CHANGING)
 """Those that proxies end, by what they accept."""
+EDITS = (Phase.CHANGING, Phase.CHANGED)
+"""Those of what gateways have all the while."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """`record` is what comes or goes. `until`: when the phase is over, if nothing ends it before. `settings`: those of
-    the app when it went.
+    the app when it went. `former`: what `record` takes the place of.
     """
 
     phase: Phase
     record: AppDeployment
     until: float
     settings: App | None = None
+    former: AppDeployment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,17 +171,15 @@ class AppOrder:
         """This is what the records say now."""
         before, self.accepted = self.accepted, app
         for ref, record in app.deployments.items():
-            step = self._steps.get(ref)
-            if step is None:
-                if ref not in before.deployments:
-                    self._appear(ref, now)
-            elif step.phase is Phase.APPEARING:
-                self._steps[ref] = replace(step, record=record)
-            elif record.spec == step.record.spec or ref in self.outside.deployments:
-                self._come_back(ref, now)
-        for ref, record in before.deployments.items():
+            if ref in self._steps:
+                self._meet(ref, record, now)
+            elif ref not in before.deployments:
+                self._appear(ref, now)
+            else:
+                self._edit(ref, before.deployments[ref], now)
+        for ref in before.deployments:
             if ref not in app.deployments:
-                self._go(ref, record, before.settings)
+                self._go(ref, before.settings)
         self._settle(now)
 
     def take(self, steps: Iterable[Step], now: float) -> None:
@@ -192,25 +197,51 @@ class AppOrder:
             self._end(ref, now)
         if over:
             self._settle(now)
-        return [Step(ref, step.phase) for ref, step in over.items() if step.phase is not Phase.DRAINING]
+        return [Step(ref, step.phase) for ref, step in over.items() if step.phase in WAITING]
 
     @property
     def _coming(self) -> frozenset[Ref]:
         """What the records have and gateways shall not be told of yet."""
-        return frozenset(ref for ref in self._steps if ref in self.accepted.deployments)
+        there = self.accepted.deployments
+        return frozenset(ref for ref, step in self._steps.items() if ref in there and step.phase not in EDITS)
 
     def _appear(self, ref: Ref, now: float) -> None:
         self._steps[ref] = Progress(Phase.APPEARING, self.accepted.deployments[ref], now + PATIENCE)
+
+    def _edit(self, ref: Ref, former: AppDeployment, now: float) -> None:
+        record = self.accepted.deployments[ref]
+        if builds_of(former) != builds_of(record):
+            self._steps[ref] = Progress(Phase.CHANGING, record, now + PATIENCE, former=former)
+
+    def _meet(self, ref: Ref, record: AppDeployment, now: float) -> None:
+        """It is in the records, and something of it is under way."""
+        step = self._steps[ref]
+        if step.phase is Phase.APPEARING:
+            self._steps[ref] = replace(step, record=record)
+        elif step.phase in EDITS:
+            self._edit_again(ref, step, now)
+        elif record.spec == step.record.spec or ref in self.outside.deployments:
+            self._come_back(ref, now)
+
+    def _edit_again(self, ref: Ref, step: Progress, now: float) -> None:
+        record = self.accepted.deployments[ref]
+        if builds_of(record) == builds_of(step.record):
+            self._steps[ref] = replace(step, record=record)
+            return
+        del self._steps[ref]
+        told = step.former if step.phase is Phase.CHANGING else step.record
+        assert told is not None
+        self._edit(ref, told, now)
 
     def _come_back(self, ref: Ref, now: float) -> None:
         vanishing = self._steps.pop(ref).phase is Phase.VANISHING
         if vanishing:
             self._appear(ref, now)
 
-    def _go(self, ref: Ref, record: AppDeployment, settings: App | None) -> None:
+    def _go(self, ref: Ref, settings: App | None) -> None:
         step = self._steps.get(ref)
-        if step is None:
-            self._steps[ref] = Progress(Phase.LEAVING, record, inf, settings)
+        if step is None or step.phase in EDITS:
+            self._steps[ref] = Progress(Phase.LEAVING, self.outside.deployments[ref], inf, settings)
         elif step.phase is Phase.APPEARING:
             del self._steps[ref]  # gateways were never told of it
 
@@ -221,6 +252,8 @@ class AppOrder:
             self._steps[ref] = replace(step, phase=Phase.DRAINING, until=now + self._drain(step))
         elif step.phase is Phase.DRAINING:
             self._steps[ref] = replace(step, phase=Phase.VANISHING, until=now + PATIENCE)
+        elif step.phase is Phase.CHANGING:
+            self._steps[ref] = replace(step, phase=Phase.CHANGED, until=now + self._drain(step))
         elif step.phase is Phase.VANISHING and ref in self.accepted.deployments:
             self._appear(ref, now)
 
@@ -232,10 +265,13 @@ class AppOrder:
         releases = dict(self._told_releases(coming))
         used = set().union(*map(given, releases.values()))
         going, vanishing = self._records(Phase.LEAVING, Phase.DRAINING), self._records(Phase.VANISHING)
-        inner = {ref: each for ref, each in app.deployments.items() if ref not in vanishing} | going
-        outer = {ref: each for ref, each in app.deployments.items() if ref not in coming}
+        unchanged, former = self._formers(Phase.CHANGING), self._formers(Phase.CHANGED)
+        inbound = vanishing | former | self._records(Phase.CHANGING)
+        inner = {ref: each for ref, each in app.deployments.items() if ref not in vanishing} | going | unchanged
+        outer = {ref: each for ref, each in app.deployments.items() if ref not in coming} | unchanged
         outer |= {ref: record for ref, record in going.items() if ref in used}
-        builds = {**dict(self._kept_builds([*going.values(), *vanishing.values()])), **app.builds}
+        needed = (*going.values(), *unchanged.values(), *inbound.values())
+        builds = {**dict(self._kept_builds(needed)), **app.builds}
         kept = replace(
             app,
             builds=_same(app.builds, self.inside.builds, builds),
@@ -247,7 +283,7 @@ class AppOrder:
             replace(
                 kept,
                 deployments=_same(app.deployments, self.inside.deployments, inner),
-                inbound=_same(app.inbound, self.inside.inbound, vanishing),
+                inbound=_same(app.inbound, self.inside.inbound, inbound),
             ),
             replace(kept, deployments=_same(app.deployments, self.outside.deployments, outer)),
         )
@@ -255,6 +291,10 @@ class AppOrder:
 
     def _records(self, *phases: Phase) -> dict[Ref, AppDeployment]:
         return {ref: step.record for ref, step in self._steps.items() if step.phase in phases}
+
+    def _formers(self, phase: Phase) -> dict[Ref, AppDeployment]:
+        found = ((ref, step.former) for ref, step in self._steps.items() if step.phase is phase)
+        return {ref: former for ref, former in found if former is not None}
 
     def _begin_to_wait(self, now: float) -> None:
         """Gateways have time from when they are told; that is when no release gives it any more."""
@@ -290,9 +330,10 @@ class AppOrder:
 
     def _drain(self, step: Progress) -> float:
         """Seconds."""
+        drained = step.former or step.record
         said = self.accepted.settings or step.settings
         settings = said.spec if said is not None else AppSpec()
-        timeouts = (each.policy.timeout or TIMEOUT for each in step.record.spec.components.values())
+        timeouts = (each.policy.timeout or TIMEOUT for each in drained.spec.components.values())
         longest: timedelta = max([settings.drain, *timeouts])
         return longest.total_seconds()
 
@@ -314,6 +355,9 @@ def late_problem(step: Step, who: str, admission: Admission) -> Problem:
     if step.phase is Phase.APPEARING:
         what = f"{who} did not accept {word} in {PATIENCE:.0f} s: gateways give it requests all the same"
         fix = "Look with xdsctl proxies at what keeps it: until then calls of the deployment may fail there"
+    elif step.phase is Phase.CHANGING:
+        what = f"{who} did not accept the new builds of {word} in {PATIENCE:.0f} s: the others use them all the same"
+        fix = "Look with xdsctl proxies at what keeps it: until then calls of the deployment may fail there"
     elif step.phase is Phase.LEAVING:
         what = f"{who} did not accept in {PATIENCE:.0f} s that {word} is gone: it is drained all the same"
         fix = "Look with xdsctl proxies at what keeps it: after the drain, requests that it still gives to it fail"
@@ -325,15 +369,22 @@ def late_problem(step: Step, who: str, admission: Admission) -> Problem:
 
 
 def _resumable(app: AppWorld, steps: Mapping[Ref, Progress], now: float) -> Iterator[tuple[Ref, Progress]]:
-    """What comes is in the records; what goes is not, or is another there."""
+    """What comes and what changes is in the records; what goes is not, or is another there."""
     for ref, step in steps.items():
         record = app.deployments.get(ref)
-        until = step.until if step.phase is Phase.DRAINING else inf if step.phase is Phase.LEAVING else now + PATIENCE
-        if step.phase is Phase.APPEARING:
-            if record is not None:
-                yield ref, replace(step, record=record, until=until)
-        elif record is None or record.spec != step.record.spec:
-            yield ref, replace(step, until=until)
+        there = record is not None and record.spec == step.record.spec
+        if there == (step.phase in (Phase.APPEARING, *EDITS)):
+            yield ref, _anew(step, now)
+
+
+def _anew(step: Progress, now: float) -> Progress:
+    match step.phase:
+        case Phase.LEAVING:
+            return replace(step, until=inf)
+        case Phase.APPEARING | Phase.VANISHING | Phase.CHANGING:
+            return replace(step, until=now + PATIENCE)
+        case _:
+            return step
 
 
 def _others(told: Map[Ref, Kept], accepted: Map[Ref, Kept]) -> Iterator[tuple[Ref, Kept]]:

@@ -194,6 +194,21 @@ def test_a_deployment_that_goes_is_given_no_call_and_is_still_taken(build: str) 
     assert after[f"order/{build}/application"] == before[f"order/{build}/application"]
 
 
+def test_of_a_deployment_that_changes_builds_call_what_they_are_in_and_are_taken_for() -> None:
+    """v3 had api a1, has api a2."""
+    world = server().admission.world.app(order.ORDER)
+    v1, v3 = (Ref("default", name) for name in ("v1", "v3"))
+    former = world.deployments[v1].model_copy(update={"metadata": world.deployments[v3].metadata})
+    changed = replace(world, deployments=world.deployments.delete(v1), inbound=Map({v3: former}))
+
+    for build, api in (("api@a1", "a1"), ("ui@u1", "a1"), ("worker@w1", "a2"), ("ui@u2", "a2")):
+        component = build.partition("@")[0]
+        assert first(hosts(changed, build, "inbound")["*"], x_deployment="v3") == f"context/v3/{component}.0"
+        assert first(hosts(changed, build, "outbound")["api"], x_deployment="v3") == "context/v3/api.0"
+        called = parts(changed, build).resources[TypeUrl.CLUSTER]["v3/api"]
+        assert called.needs == (f"order/api@{api}",)
+
+
 @pytest.mark.parametrize(
     ("build", "said", "expected"),
     [

@@ -145,7 +145,7 @@ def test_a_proxy_refuses_one_content_of_a_resource_at_a_time(fleet: Fleet) -> No
     assert fleet.refusals == []
 
 
-def test_a_host_under_a_wildcard_is_refused_by_itself(fleet: Fleet) -> None:
+async def test_a_host_under_a_wildcard_is_refused_by_itself(fleet: Fleet) -> None:
     """What is refused is a virtual host that was made of the wildcard's, and has a version of its own."""
     name, node = "edge/http/acme.shop.test", Node("edge-1", "edge", "gateway", version="1.40.0")
     fleet.hears({"shop.yaml": release("shop", "*.shop.test", to="v2")})

@@ -7,6 +7,7 @@ import pytest
 from tests.records.folder import Content, record
 from tests.records.order import V1, V2, V3, build_of, order, order_release, settings, version
 from xds_server.domain.names import Ref
+from xds_server.records.models import AppDeployment
 from xds_server.records.world import NO_DEPLOYMENTS, AppWorld
 from xds_server.traffic.calls import Calls, Target, calls_of
 from xds_server.traffic.intents import (
@@ -99,6 +100,25 @@ def test_a_build_is_called_in_what_is_given_to_no_call_any_more():
     assert worker.inbound == (REF["v1"], REF["v2"], REF["v3"])
     assert all(REF["v1"] not in each.contexts for each in worker.callees)
     assert a2.inbound == a2.contexts, "it was in none of v1"
+
+
+def test_of_a_deployment_that_changes_a_build_sees_what_it_is_in():
+    """v2 had api a1, has api a2; the worker is in both."""
+    before = order()
+    v1, v2 = REF["v1"], REF["v2"]
+    former = before.deployments[v1].model_copy(update={"metadata": before.deployments[v2].metadata})
+    world = replace(before, deployments=before.deployments.delete(v1), inbound=NO_DEPLOYMENTS.set(v2, former))
+    worker, a1, a2 = (calls_of(world, build_of(build)) for build in ("worker@w1", "api@a1", "api@a2"))
+
+    def api_of(found: Calls) -> AppDeployment:
+        [target] = [each.contexts[v2] for each in found.callees if each.component == "api"]
+        assert isinstance(target, Target)
+        return target.record
+
+    assert (a1.contexts, a1.inbound, a1.records) == ((v2,), (v2,), (former,))
+    assert a2.records[0] is worker.records[0] is before.deployments[v2]
+    assert api_of(a1) is former
+    assert api_of(worker) is before.deployments[v2]
 
 
 def test_a_build_that_no_deployment_contains_calls_nobody():

@@ -20,8 +20,9 @@ NO_DEPLOYMENTS: Map[Ref, AppDeployment] = Map()
 class AppWorld:
     """Everything that is in force for one app. Keys are the records' own names.
 
-    `expired` holds the audiences, as (release, audience name), whose `until` has passed. `inbound` are deployments that
-    calls are not given any more, and that sidecars still take requests of.
+    `expired` holds the audiences, as (release, audience name), whose `until` has passed. `inbound` are deployments of
+    which sidecars beside their builds take requests all the same: gone ones, or those in `deployments` with the builds
+    that they had or will have.
     """
 
     app: Ref

@@ -93,7 +93,7 @@ def sidecar_parts(app: AppParts, sidecar: Sidecar) -> SidecarParts:
     routes = [_outbound(app, calls)]
     clusters = [*_called(app, calls)]
     if sidecar.ports.application is not None:
-        routes.append(_inbound(app, calls, asked))
+        routes.append(_inbound(calls, asked))
         clusters.append(_application(app, sidecar))
     found = {TypeUrl.CLUSTER: clusters, TypeUrl.LISTENER: listeners, TypeUrl.ROUTES: routes}
     secrets = frozenset(_secrets(app, calls))
@@ -105,7 +105,7 @@ def sidecar_parts(app: AppParts, sidecar: Sidecar) -> SidecarParts:
 def _called(app: AppParts, calls: Calls) -> Iterator[Resource]:
     """The clusters of what may be called, and of nothing else."""
     for target in _targets(calls):
-        yield cluster(app.world.deployments[target.deployment], target.component, app.upstreams)
+        yield cluster(target.record, target.component, app.upstreams)
 
 
 def _secrets(app: AppParts, calls: Calls) -> Iterator[str]:
@@ -154,7 +154,7 @@ def _grpc(app: AppParts, target: Target) -> tuple[str, ...]:
 
 
 def _build(app: AppParts, target: Target) -> BuildId:
-    build = app.world.deployments[target.deployment].spec.components[target.component].build
+    build = target.record.spec.components[target.component].build
     return BuildId(app.world.app, target.component, build)
 
 
@@ -178,7 +178,7 @@ def _without(given: Ref | DefaultIntent | Refusal, branch: Callable[[str, Ref], 
             return Choice([], branch(OWNER_RULE, given))
 
 
-def _inbound(app: AppParts, calls: Calls, paths: tuple[str, ...]) -> Resource:
+def _inbound(calls: Calls, paths: tuple[str, ...]) -> Resource:
     """`paths` are answered without a context."""
     name = names.inbound(calls.build.word)
     called = replace(calls, contexts=calls.inbound)
@@ -189,7 +189,7 @@ def _inbound(app: AppParts, calls: Calls, paths: tuple[str, ...]) -> Resource:
                 cluster=names.application(calls.build.word),
                 timeout=NO_TIME,
                 idle_timeout=NO_TIME,
-                upgrade_configs=[RouteActionUpgradeConfig(upgrade_type=each) for each in _upgrades(app, calls)],
+                upgrade_configs=[RouteActionUpgradeConfig(upgrade_type=each) for each in _upgrades(calls)],
             ),
         )
     )
@@ -207,10 +207,11 @@ def _inbound(app: AppParts, calls: Calls, paths: tuple[str, ...]) -> Resource:
     return _configuration(name, [named(names.virtual_host(name, "*"), branches.virtual_host("*", then))])
 
 
-def _upgrades(app: AppParts, calls: Calls) -> list[str]:
+def _upgrades(calls: Calls) -> list[str]:
     """What callers may switch to, besides WebSockets, in any deployment of the build."""
-    records = (app.world.deployments[ref] for ref in calls.contexts)
-    allowed = {each for record in records for each in record.spec.components[calls.build.component].policy.upgrades}
+    allowed = {
+        each for record in calls.records for each in record.spec.components[calls.build.component].policy.upgrades
+    }
     return sorted(allowed - {WEBSOCKET})
 
 

@@ -274,7 +274,7 @@ class Ordering(Nobody):
     def _forget(self, app: Ref, after: AppWorld) -> None:
         """The app's records are others: ask anew. Of who is late that is no news."""
         for step in self._acceptance:
-            gone = step.phase is Phase.APPEARING and step.deployment not in after.deployments
+            gone = step.phase in (Phase.APPEARING, Phase.CHANGING) and step.deployment not in after.deployments
             if self._acceptance.app_of(step) == app and (gone or not self._acceptance.is_late(step)):
                 self._acceptance.forget(step)
 

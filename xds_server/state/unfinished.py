@@ -101,9 +101,9 @@ class _Found(NamedTuple):
 
 def _step(step: Progress, now: float) -> str:
     left = {"left": step.until - now} if step.until < inf else {}
-    settings = {"settings": record_text(step.settings)} if step.settings is not None else {}
-    said = {"phase": step.phase, "record": record_text(step.record), **left, **settings}
-    return json.dumps(said, ensure_ascii=False)
+    others = {"settings": step.settings, "former": step.former}
+    said = {name: record_text(each) for name, each in others.items() if each is not None}
+    return json.dumps({"phase": step.phase, "record": record_text(step.record), **left, **said}, ensure_ascii=False)
 
 
 def _put(found: _Found, what: str, row: Row, moment: Moment) -> None:
@@ -122,12 +122,17 @@ def _put(found: _Found, what: str, row: Row, moment: Moment) -> None:
 
 def _progress(name: Ref, row: Row, moment: Moment) -> Progress | None:
     said = json.loads(row.document)
-    record = restored(Key("AppDeployment", name), said["record"])
-    settings = restored(Key("App", name), said["settings"]) if "settings" in said else None
+    record, former = (restored(Key("AppDeployment", name), said.get(each, "")) for each in ("record", "former"))
+    settings = restored(Key("App", name), said.get("settings", ""))
     if not isinstance(record, AppDeployment):
         return None
-    until = _until(said.get("left", inf), row, moment)
-    return Progress(Phase(said["phase"]), record, until, settings if isinstance(settings, App) else None)
+    return Progress(
+        Phase(said["phase"]),
+        record,
+        _until(said.get("left", inf), row, moment),
+        settings if isinstance(settings, App) else None,
+        former if isinstance(former, AppDeployment) else None,
+    )
 
 
 def _until(left: float, row: Row, moment: Moment) -> float:

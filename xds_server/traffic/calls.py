@@ -28,11 +28,12 @@ from xds_server.traffic.intents import (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A component of a deployment, and how requests are carried to it."""
+    """A component of a deployment, and how requests are carried to it. `record`: the deployment for whoever calls."""
 
     deployment: Ref
     component: str
     policy: TrafficPolicy
+    record: AppDeployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,8 @@ class Callee:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """What the instances of one build call, and are called by. `contexts`: the deployments that contain it. `inbound`:
-    those of which it is called, which may be more.
+    """What the instances of one build call, and are called by. `contexts`: the deployments that contain it, and
+    `records`, those. `inbound`: those of which it is called, which may be more.
 
     `without`: which of them a request has that names none; a `DefaultIntent` may give it one that is none of them.
     """
@@ -59,15 +60,26 @@ class Calls:
     callees: tuple[Callee, ...]
     without: Ref | DefaultIntent | Refusal
     inbound: tuple[Ref, ...]
+    records: tuple[AppDeployment, ...]
 
 
 def calls_of(app: AppWorld, build: BuildId) -> Calls:
     """A build that no deployment contains calls nobody."""
-    users = {ref: each for ref, each in sorted(app.deployments.items()) if build in builds_of(each)}
+    users = dict(_users(app, build))
     names = sorted({name for each in users.values() for name in each.spec.components})
     callees = tuple(_callee(build, name, users) for name in names)
     called = {*users, *(ref for ref, each in app.inbound.items() if build in builds_of(each))}
-    return Calls(build, tuple(users), callees, without_context(app, tuple(users)), tuple(sorted(called)))
+    without = without_context(app, tuple(users))
+    return Calls(build, tuple(users), callees, without, tuple(sorted(called)), tuple(users.values()))
+
+
+def _users(app: AppWorld, build: BuildId) -> Iterator[tuple[Ref, AppDeployment]]:
+    """Of a deployment that changes, a build that it does not have, or no more, sees what it will be, or was."""
+    for ref, newest in sorted(app.deployments.items()):
+        found = (each for each in (newest, app.inbound.get(ref)) if each is not None and build in builds_of(each))
+        record = next(found, None)
+        if record is not None:
+            yield ref, record
 
 
 def without_context(app: AppWorld, users: tuple[Ref, ...]) -> Ref | DefaultIntent | Refusal:
@@ -104,7 +116,7 @@ def _target(caller: str, callee: str, deployment: AppDeployment) -> Target | Ref
     declared = components[caller].calls
     if declared is not None and callee not in declared:
         return CALL_UNDECLARED
-    return Target(deployment.ref, callee, components[callee].policy)
+    return Target(deployment.ref, callee, components[callee].policy, deployment)
 
 
 def _hosts(app: Ref, component: str) -> Iterator[str]:
