@@ -325,6 +325,8 @@ class AppOrder:
     def _kept_builds(self, going: Iterable[AppDeployment]) -> Iterator[tuple[Ref, Build]]:
         """Where builds run that leave with a deployment: what is under way there shall end well."""
         needed: set[BuildId] = set().union(*map(builds_of, going))
+        if not needed:
+            return iter(())
         live = {each for record in self.accepted.deployments.values() for each in builds_of(record)}
         return ((ref, each) for ref, each in self.inside.builds.items() if build_id(each) in needed - live)
 
