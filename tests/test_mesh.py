@@ -143,6 +143,18 @@ def test_a_release_changes_the_routes_of_builds_that_are_shared_and_nothing_else
     assert after.snapshots[A1] is before.snapshots[A1], "its calls have their owner's deployment"
 
 
+def test_a_deployment_that_goes_is_the_oldest_no_more_although_sidecars_still_know_it() -> None:
+    meshed = Meshed(WORKER, files={**FILES, "release.yaml": None})
+    before, world = meshed.mesh, meshed.server.admission.world
+    app = world.app(ORDER)
+    going = replace(app, since=app.since.delete(Ref("default", "v1")))
+    after = compile_mesh(replace(world, apps=world.apps.set(ORDER, going)), NOTHING, before, by_app([WORKER]))
+
+    assert difference(before.snapshots[WORKER], after.snapshots[WORKER]) == {
+        TypeUrl.ROUTES: {"order/worker@w1/outbound", "order/worker@w1/inbound"}
+    }
+
+
 def test_a_deployment_is_news_to_the_sidecars_of_its_builds_alone() -> None:
     meshed = Meshed(*KINDS.values(), files={**FILES, "v3.yaml": None})
     before = meshed.mesh

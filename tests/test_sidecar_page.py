@@ -169,7 +169,6 @@ def test_every_row_has_its_test_and_every_reason_of_a_sidecar_its_row() -> None:
         RefusalReason.CONTEXT_UNKNOWN,
         RefusalReason.COMPONENT_UNKNOWN,
         RefusalReason.NO_CONTEXT,
-        RefusalReason.NOT_RELEASED,
     }
 
 

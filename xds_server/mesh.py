@@ -76,9 +76,9 @@ def _parts(app: AppParts, kind: Sidecar, before: Mesh) -> SidecarParts:
 
 
 def _same_routing(one: AppParts, two: AppParts) -> bool:
-    same = one.world.deployments is two.world.deployments and one.world.releases is two.world.releases
-    same = same and one.world.inbound is two.world.inbound
-    return same and one.world.settings is two.world.settings and one.upstreams == two.upstreams
+    same = one.world.deployments is two.world.deployments and one.world.since is two.world.since
+    same = same and one.world.releases is two.world.releases and one.world.settings is two.world.settings
+    return same and one.world.inbound is two.world.inbound and one.upstreams == two.upstreams
 
 
 def _snapshot(app: AppParts, parts: SidecarParts, secrets: Resources, before: Snapshot | None, serial: int) -> Snapshot:

@@ -1,6 +1,7 @@
 """A shop, and what an edit of its records makes different."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from tests.records.folder import SHOP, Content, Server, build, deployment, documents, gateway, release
@@ -19,6 +20,7 @@ def edited(edits: Mapping[str, Content], files: Mapping[str, Content] | None = N
     """Files in place of those of the shop; None: gone."""
     server = Server(FILES if files is None else files)
     before = served(server.admission)
+    server.now += timedelta(seconds=1)
     server.hears(edits)
     return difference(before, served(server.admission, before))
 

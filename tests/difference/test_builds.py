@@ -2,7 +2,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.difference.edits import FILES, edited, shop
+from tests.difference.edits import FILES, edited, shares, shop
 from tests.records.folder import Content, deployment, record, release
 from xds_server.difference.builds import Bound, BuildChange, Turned
 from xds_server.domain.names import Ref
@@ -48,27 +48,26 @@ def test_a_build_that_turns_owned_says_it_again():
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
-        pytest.param({"app.yaml": app("refuse")}, Bound(refused="withoutContext is refuse", status=400), id="refuse"),
+        pytest.param({"app.yaml": app("refuse")}, Bound(refused="withoutContext is refuse"), id="refuse"),
         pytest.param({"app.yaml": app({"release": "shop"})}, FROM_SHOP, id="a release by name"),
         pytest.param(
             {"app.yaml": app({"release": "gone"})},
-            Bound(refused="there is no Release gone", status=502),
+            Bound(refused="there is no Release gone"),
             id="an unknown release",
         ),
         pytest.param(
             {"two.yaml": release("two", "two.test")},
-            Bound(refused="the app has several releases", status=400),
+            Bound(refused="the app has several releases"),
             id="several",
         ),
         pytest.param(
-            {"shop.yaml": record("Release", "shop", AUDIENCES_ONLY)},
-            Bound(refused="Release shop is for its audiences only", status=502),
-            id="audiences only",
+            {"shop.yaml": record("Release", "shop", AUDIENCES_ONLY)}, Bound(deployment=V1), id="audiences only"
         ),
+        pytest.param({"shop.yaml": shop(default=[{"deployment": "v2"}])}, Bound(deployment=V1), id="another's"),
         pytest.param(
-            {"shop.yaml": shop(default=[{"deployment": "v2"}])}, Bound(release=SHOP, lacking=(V2,)), id="another's"
+            {"shop.yaml": shop(default=shares(v1=60, v2=40))}, Bound(release=SHOP, lacking=(V2,)), id="and another's"
         ),
-        pytest.param({"shop.yaml": None}, Bound(refused="the app has no release", status=502), id="no release"),
+        pytest.param({"shop.yaml": None}, Bound(deployment=V1), id="no release"),
     ],
 )
 def test_what_calls_without_a_context_get_from_a_shared_build(files: dict[str, str | None], expected: Bound):
@@ -79,7 +78,23 @@ def test_a_second_release_changes_what_calls_without_a_context_get():
     change = only({"two.yaml": release("two", "two.test")}, {**FILES, **V4_SHARES})
 
     assert (change.turned, change.bound_before) == (Turned.CALLS, FROM_SHOP)
-    assert change.bound_after == Bound(refused="the app has several releases", status=400)
+    assert change.bound_after == Bound(refused="the app has several releases")
+
+
+@pytest.mark.parametrize("name", ["v4", "a4"])
+def test_who_comes_later_changes_nothing_of_what_calls_without_a_context_get(name: str):
+    change = only({"v4.yaml": deployment(name, "b1")}, {**FILES, "shop.yaml": None})
+
+    assert change.turned is Turned.SHARED
+    assert change.bound_before == change.bound_after == Bound(deployment=V1)
+    assert change.bound_after.because == "the app has no release"
+
+
+def test_a_release_of_both_then_does():
+    both = shop(default=shares(v1=80, v4=20))
+    change = only({"shop.yaml": both}, {**FILES, **V4_SHARES, "shop.yaml": None})
+
+    assert (change.turned, change.bound_before, change.bound_after) == (Turned.CALLS, Bound(deployment=V1), FROM_SHOP)
 
 
 def test_a_flip_touches_no_build():

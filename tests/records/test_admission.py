@@ -1,5 +1,6 @@
 """What is in force after each change of a folder, one story a test."""
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -18,6 +19,7 @@ from tests.records.folder import (
     record,
     release,
 )
+from xds_server.domain.names import Ref
 from xds_server.domain.problems import Reason
 from xds_server.records.reading import Unreadable
 
@@ -627,6 +629,23 @@ def test_when_a_record_was_first_accepted_is_kept() -> None:
     accepted = {key.ref.name: entry.first_accepted for key, entry in server.admission.in_force.items()}
     assert accepted["shop"] == NOON
     assert accepted["v3"] == NOON + 2 * SECOND
+
+
+def test_the_world_knows_how_old_deployments_are() -> None:
+    server, shop = Server(SHOP), Ref("default", "shop")
+    server.now += SECOND
+    before = server.admission.world.app(shop)
+    server.hears({"shop.yaml": release("shop", "new.test")})
+    released = server.admission.world.app(shop)
+    server.restarts()
+    server.now += SECOND
+    made = json.loads(deployment("v4"))
+    made["metadata"]["creationTimestamp"] = "2026-11-01T00:00:00Z"
+    server.reads({**SHOP, "v2.yaml": None, "v3.yaml": deployment("v3"), "v4.yaml": json.dumps(made)})
+
+    since = {ref.name: since for ref, since in server.admission.world.app(shop).since.items()}
+    assert since == {"v1": NOON, "v3": NOON + 2 * SECOND, "v4": NOON.replace(day=1, hour=0)}
+    assert before.since is released.since, "the same deployments have the same age"
 
 
 def test_saved_rows_that_are_no_record_any_more_are_left_out() -> None:

@@ -214,7 +214,7 @@ def test_of_a_deployment_that_changes_builds_call_what_they_are_in_and_are_taken
     [
         ("worker@w1", "released", "no-context/v1/worker.0"),
         ("worker@w1", "refuse", "no-context/-/NoContext"),
-        ("api@a2", "released", "no-context/-/NotReleased"),
+        ("api@a2", "released", "no-context/v2/api.0"),
         ("ui@u2", "refuse", "owner/v3/ui.0"),
     ],
 )

@@ -1,5 +1,6 @@
 """What a sidecar does with a call, and the reason that is given for it."""
 
+from collections import defaultdict
 from typing import Any
 
 import pytest
@@ -63,7 +64,7 @@ def test_a_call_stays_in_its_deployment():
         pytest.param("http://api/", [V2], {"api-a2": None}, "503 NoHealthyEndpoint", id="not placed"),
         pytest.param("http://api/", [], {}, "no-context/v1/api.0", id="released"),
         pytest.param("http://api/", [], {"app": settings("refuse")}, "400 NoContext", id="refuse"),
-        pytest.param("http://api/", [], {"release": None}, "502 NotReleased", id="no release"),
+        pytest.param("http://api/", [], {"release": None}, "no-context/v1/api.0", id="no release"),
         pytest.param("http://review/", [], {}, "502 ComponentAbsent", id="the released one lacks it"),
     ],
 )
@@ -81,14 +82,33 @@ def test_a_build_of_one_deployment_says_whose_its_calls_are():
 def test_what_is_released_without_the_build_is_not_given_to_its_calls():
     found = call("api@a2", "http://worker/")
 
-    assert gets(found) == ["502 NotReleased"]
-    assert (found.steps[-1].what, found.steps[-1].matched) == ("v1 calls worker", False)
+    assert gets(found) == ["no-context/v2/worker.0"]
+    assert found.steps[1].because.endswith(
+        "v2, v3 share the build, and Release order gives users none that has it: v2 is the oldest of them"
+    )
+    assert not found.steps[1].matched
 
 
-def test_by_weight_there_are_several_outcomes():
-    found = call("worker@w1", "http://api/", release=order_release(v1=75, v2=25))
+def test_of_a_release_the_deployments_that_contain_the_build_have_all():
+    found = call("api@a2", "http://worker/", release=order_release(v1=60, v2=30, v3=10))
 
-    assert [(each.share, each.deployment) for each in found.outcomes] == [(75.0, "v1"), (25.0, "v2")]
+    assert [(each.share, each.deployment) for each in found.outcomes] == [(75.0, "v2"), (25.0, "v3")]
+    assert "v2, v3 share the build, so the release decides among them" in found.steps[1].because
+
+
+def test_a_user_keeps_the_deployment_that_the_gateway_gives():
+    """Of three, of which the one in the middle does not contain the build."""
+    sticky = order_release(v1=50, v2=30, v3=20).replace('"default"', '"sticky": {"header": "x-user"}, "default"', 1)
+    v2 = version("v2", {**V1, "worker": "w2"})
+    users = [f"x-user: {number}" for number in range(40)]
+    at_the_gateway = {0: "v1", 1 << 15: "v2", 52429: "v3"}
+    given: defaultdict[str, set[str]] = defaultdict(set)
+    for user in users:
+        [outcome] = call("worker@w1", "http://api/", user, release=sticky, v2=v2).outcomes
+        assert outcome.slot is not None
+        given[at_the_gateway[max(low for low in at_the_gateway if low <= outcome.slot)]].add(outcome.deployment)
+
+    assert given == {"v1": {"v1"}, "v2": {"v1", "v3"}, "v3": {"v3"}}
 
 
 @pytest.mark.parametrize(("request_id", "expected"), [("0000", "v1"), ("ffff", "v2")])

@@ -1,23 +1,32 @@
 """Design, section 4: what a call gets at a sidecar, cell by cell."""
 
+import json
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 
+import hypothesis
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import strategies as st
+from immutables import Map
 
-from tests.records.folder import Content, record
-from tests.records.order import V1, V2, V3, build_of, order, order_release, settings, version
+from tests.records.folder import Content, Server, record
+from tests.records.order import FILES, ORDER, V1, V2, V3, build_of, order, order_release, server, settings, version
 from xds_server.domain.names import Ref
+from xds_server.graph import distil
 from xds_server.records.models import AppDeployment
 from xds_server.records.world import NO_DEPLOYMENTS, AppWorld
-from xds_server.traffic.calls import Calls, Target, calls_of
+from xds_server.traffic.calls import Calls, Oldest, Target, Without, calls_of, without_context
 from xds_server.traffic.intents import (
     CALL_UNDECLARED,
     COMPONENT_ABSENT,
     NO_CONTEXT,
-    NOT_RELEASED,
     DefaultIntent,
     Refusal,
 )
+from xds_server.traffic.slots import width
 
 REF = {name: Ref("default", name) for name in ("v1", "v2", "v3")}
 RELEASED = settings("released")
@@ -166,9 +175,12 @@ def test_a_build_of_one_deployment_says_whose_its_calls_are(said: Content):
     assert calls("api@a1", app=said).without == REF["v1"]
 
 
-def shares(given: Ref | DefaultIntent | Refusal) -> dict[str, int]:
+def shares(given: Without) -> dict[str, int]:
     assert isinstance(given, DefaultIntent)
-    return {each.deployment.word: each.high - each.low for each in given.ranges}
+    found: Counter[str] = Counter()
+    for each in given.ranges:
+        found[each.deployment.word] += width(each)
+    return found
 
 
 @pytest.mark.parametrize("said", [None, RELEASED])
@@ -189,27 +201,123 @@ def test_of_several_releases_none_is_meant_until_one_is_named():
     assert shares(calls("worker@w1", **two, app=settings({"release": "two"})).without) == {"v2": 1 << 16}
 
 
-def test_without_a_release_there_is_nothing_to_give():
-    assert calls("worker@w1", release=None).without == NOT_RELEASED
-
-
+@pytest.mark.parametrize("release", [None, order_release(v1=100)])
 @pytest.mark.parametrize("two", [None, order_release("two", v2=100)])
-def test_a_release_that_is_named_and_is_none_gives_nothing(two: Content):
-    assert calls("worker@w1", two=two, app=settings({"release": "gone"})).without == NOT_RELEASED
+def test_a_release_that_is_named_and_is_none_gives_nothing(release: Content, two: Content):
+    assert calls("worker@w1", release=release, two=two, app=settings({"release": "gone"})).without == NO_CONTEXT
 
 
-def test_a_release_that_is_for_its_audiences_only_gives_nothing():
-    only = {"app": "order", "gateways": ["edge"], "audiences": [{"name": "a", "hosts": ["a.test"], "deployment": "v1"}]}
+def test_only_the_weights_of_deployments_that_contain_the_build_count():
+    assert shares(calls("api@a2", release=order_release(v1=50, v2=37.5, v3=12.5)).without) == {
+        "v2": 3 << 14,
+        "v3": 1 << 14,
+    }
+    assert shares(calls("api@a2", release=order_release(v1=99, v2=1, v3=0)).without) == {"v2": 1 << 16}
 
-    assert calls("worker@w1", release=record("Release", "order", only)).without == NOT_RELEASED
+
+ONE = {"name": "a", "hosts": ["a.test"], "deployment": "v1"}
+FOR_ONE = record("Release", "order", {"app": "order", "gateways": ["edge"], "audiences": [ONE]})
 
 
-def test_a_release_may_give_a_deployment_that_lacks_the_build():
-    """What happens then is said where the routes are made: no call leaves its deployment."""
-    api = calls("api@a2", release=order_release(v1=100))
+@pytest.mark.parametrize(
+    ("build", "release", "because"),
+    [
+        pytest.param("worker@w1", None, "the app has no release", id="no release"),
+        pytest.param("worker@w1", FOR_ONE, "Release order is for its audiences only", id="audiences only"),
+        pytest.param("api@a2", order_release(v1=100), "Release order gives users none that has it", id="not released"),
+        pytest.param("api@a2", order_release(v1=100, v2=0), "Release order gives users none that has it", id="warm"),
+    ],
+)
+def test_what_no_release_gives_is_the_oldests(build: str, release: Content, because: str):
+    found = calls(build, release=release)
 
-    assert shares(api.without) == {"v1": 1 << 16}
-    assert all(REF["v1"] not in each.contexts for each in api.callees)
+    assert found.without == Oldest(found.contexts[0], because)
+    assert calls(build, release=release, app=settings({"release": "order"})).without == (
+        NO_CONTEXT if release is None else found.without
+    )
+
+
+# --- the oldest
+
+
+def days(deployment: str, number: int) -> str:
+    """The deployment, made on this day."""
+    made = json.loads(version(deployment, VERSIONS[deployment]))
+    made["metadata"]["creationTimestamp"] = f"2026-11-{number:02}"
+    return json.dumps(made)
+
+
+VERSIONS = {"v1": V1, "v2": V2, "v3": V3}
+
+
+def oldest(app: AppWorld) -> str:
+    found = without_context(app, tuple(REF[name] for name in sorted(VERSIONS) if REF[name] in app.deployments))
+    return found.deployment.word if isinstance(found, Oldest) else str(found)
+
+
+def test_it_is_the_one_that_was_made_first_else_accepted_first_else_the_first_by_name():
+    assert oldest(order(release=None)) == "v1"
+    assert oldest(order(release=None, v1=days("v1", 3), v2=days("v2", 2), v3=days("v3", 1))) == "v3"
+    assert oldest(order(release=None, v2=days("v2", 22))) == "v2", "the others were accepted later"
+
+
+def test_one_that_comes_later_is_never_older():
+    of = server(release=None, v1=None, v2=None)
+    of.waits(timedelta(days=1))
+    of.hears({"v1.yaml": version("v1", V1)})
+    of.restarts()
+    of.waits(timedelta(days=1))
+    of.reads(FILES | {"release.yaml": None})
+
+    assert oldest(of.admission.world.app(ORDER)) == "v3"
+
+
+def test_one_that_is_on_its_way_out_is_so_only_if_all_are():
+    app = order(release=None)
+    without = {name: replace(app, since=app.since.delete(REF[name])) for name in VERSIONS}
+
+    assert {name: oldest(each) for name, each in without.items()} == {"v1": "v2", "v2": "v1", "v3": "v1"}
+    assert oldest(replace(app, since=Map())) == "v1"
+
+
+# --- deploying changes nothing for anyone
+
+HISTORIES = st.permutations(sorted(VERSIONS))
+RELEASES = st.sampled_from([None, FOR_ONE, *(order_release(v1=each, v2=100 - each) for each in (100, 75, 0))])
+
+
+@hypothesis.settings(suppress_health_check=[HealthCheck.too_slow], max_examples=60, deadline=None)
+@hypothesis.given(HISTORIES, RELEASES, st.sampled_from([None, RELEASED]))
+def test_what_is_deployed_changes_no_answer(names: list[str], release: Content, said: Content):
+    """Only a release does; it comes as soon as what it gives is there."""
+    of = server(release=None, app=said, **dict.fromkeys(VERSIONS))
+    for name in names:
+        before = answers(of)
+        of.waits(timedelta(seconds=1))
+        of.hears({f"{name}.yaml": version(name, VERSIONS[name])})
+        after = answers(of)
+        assert {build: after[build] for build in before} == before
+        if released_by(release) <= set(of.admission.world.app(ORDER).deployments):
+            of.hears({"release.yaml": release})
+
+
+def released_by(release: Content) -> set[Ref]:
+    return {ref for name, ref in REF.items() if isinstance(release, str) and f'"{name}"' in release}
+
+
+def answers(of: Server) -> dict[str, Mapping[str, int]]:
+    """What calls without a context get from every build that is live: how much of which deployment."""
+    app = of.admission.world.app(ORDER)
+    found: dict[str, Mapping[str, int]] = {}
+    for build, users in distil(app.deployments.values()).items():
+        given = without_context(app, tuple(sorted(users)))
+        assert not isinstance(given, Refusal)
+        found[build.word] = shares(given) if isinstance(given, DefaultIntent) else {deployment_of(given): 1 << 16}
+    return found
+
+
+def deployment_of(given: Ref | Oldest) -> str:
+    return given.deployment.word if isinstance(given, Oldest) else given.word
 
 
 def test_what_another_app_does_changes_no_value():

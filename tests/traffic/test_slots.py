@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from xds_server.domain.names import Ref
 from xds_server.records.values import WHOLE
-from xds_server.traffic.slots import SLOTS, SlotRange, slot_ranges
+from xds_server.traffic.slots import SLOTS, SlotRange, restricted, slot_ranges, width
 
 NAMES = [Ref("default", f"shop-v{n}") for n in range(6)]
 V1, V2 = NAMES[:2]
@@ -95,3 +95,47 @@ def test_a_rollout_that_rises_loses_nobody(one: int, other: int, canary: int, pa
 
 def test_a_share_of_zero_owns_nothing():
     assert slot_ranges(((V1, WHOLE), (V2, 0))) == (SlotRange(V1, 0, SLOTS),)
+
+
+# --- for some of the deployments alone
+
+SOME = st.sets(st.sampled_from(NAMES))
+
+
+@given(shares(), SOME)
+def test_those_that_are_left_own_every_slot_or_nobody_does(drawn: Shares, left: set[Ref]):
+    ranges = restricted(slot_ranges(drawn), left)
+    weighty = {name for name, share in drawn if share} & left
+
+    assert {each.deployment for each in ranges} == weighty
+    assert all(a.high == b.low and a.deployment != b.deployment for a, b in pairwise(ranges))
+    assert (ranges[0].low, ranges[-1].high) == (0, SLOTS) if weighty else ranges == ()
+
+
+@given(shares(), SOME)
+def test_nobody_leaves_one_that_is_left(drawn: Shares, left: set[Ref]):
+    before, after = slot_ranges(drawn), restricted(slot_ranges(drawn), left)
+
+    assert all(
+        owner(after, slot) == each.deployment
+        for each in before
+        for slot in (each.low, each.high - 1)
+        if each.deployment in left and after
+    )
+
+
+@given(shares(), SOME)
+def test_their_proportions_are_what_they_were(drawn: Shares, left: set[Ref]):
+    before, after = slot_ranges(drawn), restricted(slot_ranges(drawn), left)
+    whole = sum(width(each) for each in before if each.deployment in left)
+
+    for each in before:
+        if each.deployment in left:
+            size = sum(width(part) for part in after if part.deployment == each.deployment)
+            assert abs(size - width(each) * SLOTS / whole) <= len(before)
+
+
+def test_where_all_are_left_nothing_is_different():
+    ranges = slot_ranges(((V1, WHOLE - 1), (V2, 1)))
+
+    assert restricted(ranges, NAMES) == ranges

@@ -1,7 +1,7 @@
 """`xdsctl diff`: two folders of records, the second as a server that runs the first would take it."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from xds_server.cli.folders import read_folder
@@ -17,7 +17,8 @@ def compared(old: Path, new: Path, now: datetime, *, allow_empty: bool) -> Diffe
     one, two = read_folder(old), read_folder(new)
     before = admit(Admission(), one, now, folder=str(old), allow_empty=True)
     # What is the same in both is not read again, so a small change of a large folder costs little.
-    after = admit(before, Batch(_changed(one.files, two.files)), now, folder=str(new), allow_empty=allow_empty)
+    later = now + timedelta(seconds=1)  # of two deployments that share a build the older counts
+    after = admit(before, Batch(_changed(one.files, two.files)), later, folder=str(new), allow_empty=allow_empty)
     running = served(before)
     return difference(running, served(after, running))
 

@@ -123,20 +123,22 @@ def _calls_without_a_context(app: AppWorld) -> Iterator[tuple[BuildId, Bound]]:
 
 def bound_words(bound: Bound) -> str:
     if bound.deployment is not None:
-        return bound.deployment.word
+        because = f", the oldest that has it, because {bound.because}" if bound.because else ""
+        return f"{bound.deployment.word}{because}"
     if bound.release is not None:
-        lacking = f", and 502 where that is {_words(bound.lacking)}, which does not have it" if bound.lacking else ""
+        lacking = f", but never {_words(bound.lacking)}, which does not have it" if bound.lacking else ""
         return f"what Release {bound.release.word} gives a user{lacking}"
-    return f"{bound.status}, because {bound.refused}"
+    return f"400, because {bound.refused}"
 
 
 def bound_data(bound: Bound | None) -> dict[str, Any] | None:
     if bound is None:
         return None
     if bound.deployment is not None:
-        return {"deployment": bound.deployment.word}
+        because = {"because": bound.because} if bound.because else {}
+        return {"deployment": bound.deployment.word, **because}
     if bound.release is not None:
-        lacking = {"refusedIn": [each.word for each in bound.lacking]} if bound.lacking else {}
+        lacking = {"never": [each.word for each in bound.lacking]} if bound.lacking else {}
         return {"release": bound.release.word, **lacking}
     return {"refused": bound.refused}
 

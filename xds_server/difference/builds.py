@@ -1,7 +1,7 @@
 """Builds that arrive, leave, and turn from owned to shared and back, and what calls without a context then get."""
 
 from collections.abc import Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from xds_server.domain.builds import BuildId
@@ -9,7 +9,8 @@ from xds_server.domain.names import Ref
 from xds_server.graph import distil
 from xds_server.records.apps import FromRelease, WithoutContext
 from xds_server.records.world import AppWorld, World
-from xds_server.traffic.calls import release_for_calls, without_context
+from xds_server.traffic.calls import Oldest, release_for_calls, without_context
+from xds_server.traffic.hosts import default_of
 from xds_server.traffic.intents import DefaultIntent, Refusal
 
 
@@ -27,15 +28,15 @@ class Turned(StrEnum):
 class Bound:
     """What a call without a context gets from a build: a deployment, what a release gives a user, or why nothing.
 
-    `lacking`: deployments that the release gives users, and that do not contain the build: a call is refused there.
-    `status` is that of the answer where it is `refused`.
+    `because`: why it is the oldest deployment of several. `lacking`: deployments that the release gives users, and that
+    do not contain the build: a call gets one of the others in their place.
     """
 
     deployment: Ref | None = None
     release: Ref | None = None
     refused: str = ""
-    status: int = 0
     lacking: tuple[Ref, ...] = ()
+    because: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +86,15 @@ def bound(app: AppWorld, users: frozenset[Ref]) -> Bound | None:
     if not users:
         return None
     match without_context(app, tuple(sorted(users))):
-        case DefaultIntent() as intent:
+        case DefaultIntent():
             release = release_for_calls(app)
-            lacking = tuple(each.deployment for each in intent.ranges if each.deployment not in users)
-            return Bound(release=release.ref if release else None, lacking=lacking)
-        case Refusal() as refusal:
-            return Bound(refused=_why(app), status=refusal.status)
+            assert release is not None
+            given = (each.deployment for each in default_of(app.app, release).ranges)
+            return Bound(release=release.ref, lacking=tuple(each for each in given if each not in users))
+        case Oldest(deployment, because):
+            return Bound(deployment=deployment, because=because)
+        case Refusal():
+            return Bound(refused=_why(app))
         case owner:
             return Bound(deployment=owner)
 
@@ -100,9 +104,6 @@ def _why(app: AppWorld) -> str:
     said = app.settings.spec.without_context if app.settings else WithoutContext.RELEASED
     if said is WithoutContext.REFUSE:
         return "withoutContext is refuse"
-    release = release_for_calls(app)
-    if release is not None:
-        return f"Release {release.ref.word} is for its audiences only"
     if isinstance(said, FromRelease) and app.settings is not None:
         return f"there is no Release {app.settings.refer(said.release).word}"
-    return "the app has several releases" if app.releases else "the app has no release"
+    return "the app has several releases"

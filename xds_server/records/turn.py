@@ -26,7 +26,7 @@ from xds_server.records.in_force import InForce
 from xds_server.records.models import AppDeployment, Build, Gateway, Record, Release
 from xds_server.records.wants import Wants
 from xds_server.records.warnings import app_warnings
-from xds_server.records.world import World, app_of, build_id, expired_at
+from xds_server.records.world import AppWorld, World, app_of, build_id, expired_at
 from xds_server.records.yaml import FieldPath
 
 UPSERTS = ("Build", "Gateway", "App", "AppDeployment")
@@ -309,7 +309,7 @@ class Turn:
             due.pop(app, None)
             found = apps.get(app)
             if found is not None:
-                aged, following = expired_at(found, self._now)
+                aged, following = expired_at(self._dated(found), self._now)
                 if aged is not found:
                     apps[app] = aged
                 if following is not None:
@@ -330,6 +330,18 @@ class Turn:
             deletes=deletes,
         )
         return self._wants.finish(after)
+
+    def _dated(self, app: AppWorld) -> AppWorld:
+        """With the age of each of its deployments. Of what is the same as before nothing is looked up."""
+        before = self._before.world.app(app.app)
+        if before.deployments is app.deployments:
+            return app
+        return replace(app, since=Map({ref: self._since(ref) for ref in app.deployments}))
+
+    def _since(self, deployment: Ref) -> datetime:
+        entry = self.in_force.get(Key("AppDeployment", deployment))
+        assert entry is not None
+        return entry.record.metadata.creation_timestamp or entry.first_accepted
 
     def _warnings(self, world: World, app: Ref) -> tuple[Problem, ...]:
         return tuple(app_warnings(world.app(app), world.gateways, self._place))

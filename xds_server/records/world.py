@@ -20,9 +20,10 @@ NO_DEPLOYMENTS: Map[Ref, AppDeployment] = Map()
 class AppWorld:
     """Everything that is in force for one app. Keys are the records' own names.
 
-    `expired` holds the audiences, as (release, audience name), whose `until` has passed. `inbound` are deployments of
-    which sidecars beside their builds take requests all the same: gone ones, or those in `deployments` with the builds
-    that they had or will have.
+    `expired` holds the audiences, as (release, audience name), whose `until` has passed. `since`: when each deployment
+    was made or, if its record does not say so, first accepted; one that is on its way out has no time. `inbound` are
+    deployments of which sidecars beside their builds take requests all the same: gone ones, or those in `deployments`
+    with the builds that they had or will have.
     """
 
     app: Ref
@@ -31,6 +32,7 @@ class AppWorld:
     releases: Map[Ref, Release] = field(default_factory=Map)
     settings: App | None = None
     expired: frozenset[tuple[Ref, str]] = frozenset()
+    since: Map[Ref, datetime] = field(default_factory=Map)
     inbound: Map[Ref, AppDeployment] = NO_DEPLOYMENTS
 
     @property
@@ -104,6 +106,7 @@ def _edited_app(app: AppWorld, puts: list[_Put]) -> AppWorld:
         _with(app.releases, [put for put in puts if isinstance(put[0], Release)]),
         settings[-1] if settings else app.settings,
         app.expired,
+        app.since,
     )
 
 

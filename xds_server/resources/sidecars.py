@@ -50,11 +50,10 @@ from xds_server.resources.upstream_tls import secrets_of
 from xds_server.resources.upstreams import UNPLACED
 from xds_server.resources.virtual_hosts import named
 from xds_server.snapshot import NOTHING, Resource, Resources, TypeUrl
-from xds_server.traffic.calls import Callee, Calls, Target, calls_of
+from xds_server.traffic.calls import Callee, Calls, Oldest, Target, Without, calls_of
 from xds_server.traffic.intents import (
     COMPONENT_UNKNOWN,
     CONTEXT_UNKNOWN,
-    NOT_RELEASED,
     DefaultIntent,
     DeploymentRoutes,
     Refusal,
@@ -131,7 +130,7 @@ def _callee_host(app: AppParts, calls: Calls, configuration: str, callee: Callee
     encoded = {target.deployment: encoded_routes(_to(target), _grpc(app, target), usual) for target in targets}
 
     def branch(rule: str, deployment: Ref) -> Branch:
-        found = callee.contexts.get(deployment, NOT_RELEASED)
+        found = callee.contexts[deployment]
         if isinstance(found, Refusal):
             return branches.routes(refusals(found, rule, deployment.word))
         return branches.routes(call_list(rule, encoded[deployment]))
@@ -168,12 +167,14 @@ def _by_context(calls: Calls, branch: Callable[[str, Ref], Branch], probes: Iter
     return branches.choice([carries, *probes, *tries], last)
 
 
-def _without(given: Ref | DefaultIntent | Refusal, branch: Callable[[str, Ref], Branch]) -> Choice:
+def _without(given: Without, branch: Callable[[str, Ref], Branch]) -> Choice:
     match given:
         case Refusal():
             return Choice([], branches.routes(refusals(given, NO_CONTEXT_RULE)))
         case DefaultIntent():
             return draw(given, {each.deployment: branch(NO_CONTEXT_RULE, each.deployment) for each in given.ranges})
+        case Oldest():
+            return Choice([], branch(NO_CONTEXT_RULE, given.deployment))
         case _:
             return Choice([], branch(OWNER_RULE, given))
 
@@ -196,8 +197,6 @@ def _inbound(calls: Calls, paths: tuple[str, ...]) -> Resource:
     own = f"{calls.build.component}.0"
 
     def branch(rule: str, deployment: Ref) -> Branch:
-        if deployment not in called.contexts:
-            return branches.routes(refusals(NOT_RELEASED, rule))
         listed = EncodedRoutes(deployment, ((own, route),))
         return branches.routes(call_list(rule, listed))
 

@@ -22,7 +22,7 @@ from xds_server.domain.names import (
 )
 from xds_server.graph import distil
 from xds_server.records.world import AppWorld, World
-from xds_server.traffic.calls import Callee, Calls, Target, calls_of
+from xds_server.traffic.calls import Callee, Calls, Oldest, Target, calls_of
 from xds_server.traffic.choices import Choice, by_default
 from xds_server.traffic.decisions import Decision, Outcome, Step
 from xds_server.traffic.destinations import called, refused
@@ -30,7 +30,6 @@ from xds_server.traffic.expressions import ANY_SLOT
 from xds_server.traffic.intents import (
     COMPONENT_UNKNOWN,
     CONTEXT_UNKNOWN,
-    NOT_RELEASED,
     DefaultIntent,
     Refusal,
 )
@@ -111,10 +110,13 @@ def _without(calls: Calls, request: Seen, where: str) -> tuple[Step, list[Choice
             step, choices = by_default(intent, request)
             drawn = any(each.sets_cookie for each in choices)
             because = "no cookie of the release's user: it is drawn" if drawn else step.because
-            why = f"{where}; {_sharing(calls)}, so the release decides: {because}"
+            why = f"{where}; {_sharing(calls)}, so the release decides among them: {because}"
             return Step("context", False, why), [
                 replace(each, rule=NO_CONTEXT_RULE, sets_cookie="") for each in choices
             ]
+        case Oldest() as oldest:
+            why = f"{where}; {_sharing(calls)}, and {oldest.because}: {oldest.deployment.word} is the oldest of them"
+            return Step("context", False, why), [Choice(NO_CONTEXT_RULE, oldest.deployment)]
         case owner:
             why = f"{where}; the build is in {owner.word} alone"
             return Step("context", False, why), [Choice(OWNER_RULE, owner)]
@@ -146,7 +148,7 @@ def _members(line: str) -> Iterator[str]:
 def _given(app: AppWorld, calls: Calls, callee: Callee, choice: Choice) -> tuple[Step | None, Outcome]:
     if isinstance(choice.given, Refusal):
         return None, _shared(refused(choice.rule, choice.given), choice)
-    found = callee.contexts.get(choice.given, NOT_RELEASED)
+    found = callee.contexts[choice.given]
     what = f"{choice.given.word} calls {callee.component}"
     if isinstance(found, Refusal):
         said = Step(what, False, found.message)

@@ -4,11 +4,13 @@ A call that carries a context, the name of its deployment, goes to the component
 deployment must contain the build, have the component, and declare the call. A call that carries none begins a chain of
 its own (a timer, a background job). From a build of one deployment it is that one's; from a build that several share,
 it is what the record `App` says in `withoutContext`: the release's default by weight, or a refusal. It is never given a
-deployment that does not contain the build.
+deployment that does not contain the build: the weights are those of the deployments that do, and where none of them has
+any, the oldest has the call, as it had before the others came.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import DEFAULT_NAMESPACE, Ref
@@ -20,10 +22,12 @@ from xds_server.traffic.intents import (
     CALL_UNDECLARED,
     COMPONENT_ABSENT,
     NO_CONTEXT,
-    NOT_RELEASED,
     DefaultIntent,
     Refusal,
 )
+from xds_server.traffic.slots import restricted
+
+UNDATED = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +52,29 @@ class Callee:
 
 
 @dataclass(frozen=True, slots=True)
+class Oldest:
+    """Of the deployments that share a build, the one whose it was first. `because`: why no release says otherwise."""
+
+    deployment: Ref
+    because: str
+
+
+Without = Ref | DefaultIntent | Oldest | Refusal
+"""What a request gets that carries no context: the only deployment of the build, or by the release, or the oldest."""
+
+
+@dataclass(frozen=True, slots=True)
 class Calls:
     """What the instances of one build call, and are called by. `contexts`: the deployments that contain it, and
     `records`, those. `inbound`: those of which it is called, which may be more.
 
-    `without`: which of them a request has that names none; a `DefaultIntent` may give it one that is none of them.
+    `without`: which of them a request has that names none.
     """
 
     build: BuildId
     contexts: tuple[Ref, ...]
     callees: tuple[Callee, ...]
-    without: Ref | DefaultIntent | Refusal
+    without: Without
     inbound: tuple[Ref, ...]
     records: tuple[AppDeployment, ...]
 
@@ -82,7 +98,7 @@ def _users(app: AppWorld, build: BuildId) -> Iterator[tuple[Ref, AppDeployment]]
             yield ref, record
 
 
-def without_context(app: AppWorld, users: tuple[Ref, ...]) -> Ref | DefaultIntent | Refusal:
+def without_context(app: AppWorld, users: tuple[Ref, ...]) -> Without:
     """What a request gets that carries no context, from or at a build of these deployments."""
     if len(users) == 1:
         return users[0]
@@ -90,10 +106,26 @@ def without_context(app: AppWorld, users: tuple[Ref, ...]) -> Ref | DefaultInten
     if said is WithoutContext.REFUSE or not users:
         return NO_CONTEXT
     release = release_for_calls(app)
-    if release is None:
-        return NO_CONTEXT if said is WithoutContext.RELEASED and app.releases else NOT_RELEASED
+    if release is not None:
+        return _released(app, release, users)
+    if app.releases or said is not WithoutContext.RELEASED:
+        return NO_CONTEXT
+    return _oldest(app, users, "the app has no release")
+
+
+def _released(app: AppWorld, release: Release, users: tuple[Ref, ...]) -> DefaultIntent | Oldest:
+    """A release may have audiences only."""
     given = default_of(app.app, release)
-    return given if given.ranges else NOT_RELEASED  # a release may have audiences only
+    ranges = restricted(given.ranges, users)
+    if ranges:
+        return replace(given, ranges=ranges)
+    gives = "gives users none that has it" if given.ranges else "is for its audiences only"
+    return _oldest(app, users, f"Release {release.ref.word} {gives}")
+
+
+def _oldest(app: AppWorld, users: tuple[Ref, ...], because: str) -> Oldest:
+    """One that is on its way out only if all are."""
+    return Oldest(min(users, key=lambda ref: (app.since.get(ref, UNDATED), ref)), because)
 
 
 def release_for_calls(app: AppWorld) -> Release | None:

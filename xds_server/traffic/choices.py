@@ -4,6 +4,7 @@ Every test of a slot is the expression that Envoy is given, so that what has no 
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,7 @@ from xds_server.traffic import conditions, expressions
 from xds_server.traffic.decisions import Step
 from xds_server.traffic.intents import DefaultIntent, Refusal
 from xds_server.traffic.requests import Seen
-from xds_server.traffic.slots import SLOTS, SlotRange, hash_seed, rest_of
+from xds_server.traffic.slots import SLOTS, SlotRange, hash_seed, rest_of, width
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,7 @@ def _sticky(who: str, owner: SlotRange, slot: int | None) -> tuple[Step, list[Ch
 
 def _drawn(intent: DefaultIntent, request: Seen, why: str) -> tuple[Step, list[Choice]]:
     if request.request_id is None:
-        shares = [Choice(DEFAULT_RULE, each.deployment, _percent(each)) for each in intent.ranges]
-        return Step("default", True, why), shares
+        return Step("default", True, why), list(_shares(intent.ranges))
     rest = rest_of(intent.ranges)
     owner = next((each for each in intent.ranges if each is not rest and _drew(each, request.request_id)), rest)
     slot = int(request.request_id[: expressions.SLOT_DIGITS], 16)
@@ -91,5 +91,9 @@ def _drew(owner: SlotRange, request_id: str) -> bool:
     return conditions.matches(expressions.request_slot(expressions.slots(owner.low, owner.high)), request_id)
 
 
-def _percent(owner: SlotRange) -> float:
-    return round((owner.high - owner.low) * 100 / SLOTS, 2)
+def _shares(ranges: tuple[SlotRange, ...]) -> Iterator[Choice]:
+    owned: Counter[Ref] = Counter()
+    for each in ranges:
+        owned[each.deployment] += width(each)
+    for deployment, slots in owned.items():
+        yield Choice(DEFAULT_RULE, deployment, round(slots * 100 / SLOTS, 2))

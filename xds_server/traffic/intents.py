@@ -25,7 +25,6 @@ class RefusalReason(StrEnum):
     CALL_UNDECLARED = "CallUndeclared"
     CONTEXT_UNKNOWN = "ContextUnknown"
     NO_CONTEXT = "NoContext"
-    NOT_RELEASED = "NotReleased"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +64,6 @@ CONTEXT_UNKNOWN = Refusal(
 )
 NO_CONTEXT = Refusal(
     RefusalReason.NO_CONTEXT, "a request to or from a build that deployments share must carry its context", status=400
-)
-NOT_RELEASED = Refusal(
-    RefusalReason.NOT_RELEASED,
-    "the request carries no context, and no release gives it this build's deployment",
-    status=502,
 )
 
 
