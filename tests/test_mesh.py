@@ -13,8 +13,9 @@ from typing_extensions import override
 from tests.certificates import self_signed
 from tests.conftest import Golden
 from tests.records import order
-from tests.records.folder import NOON, SHOP, Content, Server, build, gateway
+from tests.records.folder import NOON, SHOP, Content, Server, build, gateway, record
 from tests.records.order import FILES, ORDER, V1, V2, V3, build_of, order_release, placed, version
+from tests.resources.edge import manager
 from tests.test_pipeline import SAMPLE, admitted, file_of, files_of, written
 from xds_server.cli.reports import rendered
 from xds_server.domain.builds import BuildId
@@ -84,6 +85,15 @@ def test_compile_sidecar(golden: Golden) -> None:
     for type_url, resources in rendered(mesh.snapshots[kind]).items():
         if resources:
             golden.check(file_of(type_url), written(resources))
+
+
+def test_compile_access_logs(golden: Golden) -> None:
+    """What the sidecar beside a build of an app says of each request, where the app wants it said."""
+    meshed = Meshed(A1, files={**FILES, "app.yaml": record("App", "order", {"accessLog": {"otlp": "otel.test:4317"}})})
+    listeners = rendered(meshed.mesh.snapshots[A1])[TypeUrl.LISTENER]
+
+    for name, found in zip(("inbound", "outbound"), listeners, strict=True):
+        golden.check(f"{name}.yaml", written(manager(found)["access_log"]))
 
 
 def test_the_oldest_supported_envoy_knows_all_of_it() -> None:

@@ -25,7 +25,14 @@ def test_every_link_of_the_page_leads_to_a_section_of_it() -> None:
 
 
 def test_a_part_is_told_right_after_what_names_it() -> None:
-    assert [each.name for each in sections("App")] == ["App", "Metadata", "AppSpec", "FromRelease", "WithoutContext"]
+    assert [each.name for each in sections("App")] == [
+        "App",
+        "Metadata",
+        "AppSpec",
+        "FromRelease",
+        "WithoutContext",
+        "AccessLog",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ FILES = {
     "edge.pem": PAIR.certificate,
     "edge.key": PAIR.key,
     "builds.yaml": documents(build("web-1", "b1", tls=TLS), build("web-2", "b1", "10.0.0.2:80", tls=TLS)),
+    "app.yaml": record("App", "shop", {"accessLog": {"otlp": "collector.test:4317"}}),
     "v1.yaml": deployment("v1", "b1"),
     "shop.yaml": release("shop", "shop.test", "*.shop.test"),
 }
@@ -138,6 +139,7 @@ def at_sidecar(admission: Admission, type_url: TypeUrl, name: str) -> list[Probl
         (TypeUrl.LISTENER, "shop/web@b1/outbound", BUILDS),
         (TypeUrl.ROUTES, "shop/web@b1/inbound", BUILDS),
         (TypeUrl.CLUSTER, "shop/web@b1/application", BUILDS),
+        (TypeUrl.CLUSTER, "access-log", [("App/default/shop", "app.yaml", "spec.accessLog")]),
         (TypeUrl.CLUSTER, "v1/web", [("AppDeployment/default/v1", "v1.yaml", "spec.components.web"), *BUILDS]),
         (TypeUrl.SECRET, "build/web-1/ca", [("Build/default/web-1", "builds.yaml", "spec.tls")]),
         (

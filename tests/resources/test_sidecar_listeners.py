@@ -5,12 +5,14 @@ from tests.resources.edge import gateway, manager
 from tests.resources.edge import listeners as edge_listeners
 from xds_server.domain.sidecars import Ports
 from xds_server.messages.codec import to_json
+from xds_server.records.models import AccessLog
 from xds_server.resources.sidecar_listeners import sidecar_listeners
 from xds_server.snapshot import TypeUrl
 
 
-def listeners(ports: Ports) -> dict[str, dict[str, Any]]:
-    return {each.name: to_json(TypeUrl.LISTENER, each.body) for each in sidecar_listeners(build_of("api@a1"), ports)}
+def listeners(ports: Ports, log: AccessLog | None = None) -> dict[str, dict[str, Any]]:
+    found = sidecar_listeners(build_of("api@a1"), ports, log)
+    return {each.name: to_json(TypeUrl.LISTENER, each.body) for each in found}
 
 
 def places(ports: Ports) -> dict[str, tuple[str, int]]:
@@ -45,9 +47,10 @@ def test_its_routes_have_its_name_and_come_before_it_is_used():
 
 def test_the_context_is_read_before_routing_and_stamped_after_it():
     for listener in listeners(Ports(application=8080)).values():
-        reads, stamps, router = manager(listener)["http_filters"]
+        reads, stamps, counts, router = manager(listener)["http_filters"]
 
         assert (reads["name"], stamps["name"], router["name"]) == ("context", "stamp", "envoy.filters.http.router")
+        assert counts["name"] == "refused", "the reason is known when it has been stamped"
         assert reads["typed_config"]["clear_route_cache"], "who has it in baggage alone is routed by it"
         assert stamps["typed_config"]["clear_route_cache"] is False
 
@@ -73,3 +76,10 @@ def test_what_a_gateway_has_let_in_is_not_refused_inside():
 
 def test_how_long_nothing_may_move_is_the_callers_question():
     assert manager(listeners(Ports(application=8080))["order/api@a1/inbound"])["stream_idle_timeout"] == "0s"
+
+
+def test_requests_are_logged_where_the_app_says_and_nowhere_else():
+    assert [manager(each).get("access_log") for each in listeners(Ports(application=8080)).values()] == [None, None]
+
+    for listener in listeners(Ports(application=8080), AccessLog(otlp="otel.internal:4317")).values():
+        assert [each["name"] for each in manager(listener)["access_log"]] == ["stdout", "otlp"]

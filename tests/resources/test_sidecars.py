@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from immutables import Map
 
 from tests.records import order
-from tests.records.folder import Content, Server
+from tests.records.folder import Content, Server, record
 from tests.records.order import V1, V2, V3, build_of, order_release, placed, server, version
 from tests.resources.lua import Filter
 from tests.resources.matching import Json, routes_for
@@ -153,6 +153,14 @@ def test_a_sidecar_has_the_clusters_that_its_build_may_call_and_its_own_applicat
     found = parts(server(**declared), "worker@w1").resources[TypeUrl.CLUSTER]
 
     assert set(found) == {"v2/api", "order/worker@w1/application"}
+
+
+def test_a_collector_of_its_app_is_a_cluster_of_its_own() -> None:
+    logging = record("App", "order", {"accessLog": {"otlp": "otel.internal:4317"}})
+    found = parts(server(app=logging), "worker@w1").resources
+
+    assert "access-log" in found[TypeUrl.CLUSTER]
+    assert "access-log" not in parts(server(), "worker@w1").resources[TypeUrl.CLUSTER]
 
 
 def test_grpc_has_no_usual_timeout_and_its_application_speaks_http2() -> None:

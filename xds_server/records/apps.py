@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from xds_server.records.gateways import AccessLog
 from xds_server.records.record import RecordBase
 from xds_server.records.values import (
     FORM,
@@ -45,6 +46,14 @@ class AppSpec(Model):
         Callers,
         means("What a call without a context gets from a build that several deployments share.", "refuse"),
     ] = Field(default=WithoutContext.RELEASED, alias="withoutContext")
+    access_log: Annotated[
+        AccessLog | None,
+        means(
+            "Where the sidecars of its builds log each request. Absent: nowhere.",
+            {"stdout": True},
+            "HttpConnectionManager.access_log",
+        ),
+    ] = Field(default=None, alias="accessLog")
     drain: Annotated[Duration, means("How long a deployment that goes may finish what it has.", "1m")] = timedelta(
         seconds=30
     )

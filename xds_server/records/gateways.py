@@ -165,7 +165,7 @@ class Delivery(StrEnum):
 
 
 class AccessLog(Model):
-    """Where a gateway says what became of each request."""
+    """Where a proxy says what became of each request."""
 
     stdout: Annotated[
         Flag,

@@ -30,7 +30,11 @@ class Metadata(Model):
     )
     creation_timestamp: Annotated[
         Instant | None,
-        means("When the record was made; of two releases that claim a free host the older gets it.", "2026-11-01"),
+        means(
+            "When the record was made; of two releases that claim a free host the older gets it, of deployments that "
+            "share a build the oldest has what comes without a context.",
+            "2026-11-01",
+        ),
     ] = Field(default=None, alias="creationTimestamp")
 
 

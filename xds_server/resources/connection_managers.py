@@ -40,7 +40,7 @@ from xds_server.messages.extensions import (
     Router,
 )
 from xds_server.records.models import Gateway, Http, Listener, Underscores
-from xds_server.resources.access_logs import access_logs
+from xds_server.resources.access_logs import gateway_logs
 from xds_server.resources.actions import WEBSOCKET
 from xds_server.resources.headers import header
 from xds_server.resources.local_replies import local_replies, local_replies_on_demand
@@ -108,7 +108,7 @@ def connection_manager(
         http_filters=[ROUTER] if elsewhere else _filters(gateway, listener, on_demand=asks),
         early_header_mutation_extensions=[] if elsewhere else selector_first(gateway),
         local_reply_config=local_replies_on_demand(gateway) if asks else local_replies(),
-        access_log=access_logs(gateway, name),
+        access_log=gateway_logs(gateway, name),
         strip_any_host_port=True if elsewhere else None,
         upgrade_configs=[] if elsewhere else [HttpConnectionManagerUpgradeConfig(upgrade_type=WEBSOCKET)],
         use_remote_address=True,

@@ -89,7 +89,7 @@ def updated_gateway(gateway: GatewayParts, record: Gateway, changes: Changes) ->
     ]
     pairs = [*_sharing(gateway, changes.contributions, pairs), *pairs]
     before = gateway.snapshot
-    own_clusters = access_log_clusters(gateway.record), access_log_clusters(record)
+    own_clusters = access_log_clusters(gateway.record.spec.access_log), access_log_clusters(record.spec.access_log)
     clusters = [own_clusters, *((old.clusters, new.clusters) for old, new in pairs)]
     shared = {
         TypeUrl.CLUSTER: merged(before.of(TypeUrl.CLUSTER), clusters),
@@ -225,7 +225,7 @@ def _virtual_hosts(turn: _Turn, routed: frozenset[str], told: Snapshot) -> Merge
 def _on_demand(before: Snapshot, record: Gateway, routed: frozenset[str]) -> Snapshot:
     always = {
         TypeUrl.VIRTUAL_HOST: frozenset(names.virtual_host(each, names.SENTINEL) for each in routed),
-        TypeUrl.CLUSTER: frozenset(access_log_clusters(record)),
+        TypeUrl.CLUSTER: frozenset(access_log_clusters(record.spec.access_log)),
     }
     # The same object if it says the same: streams that have seen it need not look again.
     kept = before.always if before.always == always else always

@@ -50,6 +50,8 @@ kept for another try, which clients would take for a full disk.
 """
 NO_ROUTE = "NR"
 NOT_CONNECTED = "UF"
+REASON = "reason"
+"""Under which the Lua filter keeps why a request is refused, beside its rule and its deployment."""
 
 
 def local_replies() -> LocalReplyConfig:
@@ -101,7 +103,7 @@ def _named(refusal: Refusal) -> AccessLogFilter:
     """The route that answers has the reason in its name, and the Lua filter has read it."""
     reason = MetadataMatcher(
         filter=METADATA,
-        path=[MetadataMatcherPathSegment(key="reason")],
+        path=[MetadataMatcherPathSegment(key=REASON)],
         value=ValueMatcher(string_match=StringMatcher(exact=refusal.reason)),
     )
     return AccessLogFilter(metadata_filter=MetadataFilter(matcher=reason, match_if_key_not_found=False))

@@ -90,6 +90,8 @@ def _fix(refusal: Refusal) -> str:
 def _sources(refusal: Refusal, admission: Admission) -> Iterator[tuple[Key, FieldPath]]:
     if not isinstance(refusal.fleet, Sidecar):
         yield from _sources_at_a_gateway(refusal, refusal.fleet, admission)
+    elif refusal.type_url == TypeUrl.CLUSTER and refusal.name == names.ACCESS_LOG_CLUSTER:
+        yield Key("App", refusal.fleet.build.app), ("spec", "accessLog")
     elif refusal.type_url in SIDECARS_OWN or refusal.name == names.application(refusal.fleet.word):
         yield from _builds(refusal.fleet.word, admission, ("spec",))
     else:

@@ -6,6 +6,7 @@ from xds_server.domain import names
 from xds_server.domain.builds import BuildId
 from xds_server.domain.sidecars import Ports
 from xds_server.messages.codec import pack
+from xds_server.messages.envoy import AccessLog as EnvoyAccessLog
 from xds_server.messages.envoy import (
     Address,
     Filter,
@@ -21,11 +22,14 @@ from xds_server.messages.extensions import (
     HttpConnectionManagerUpgradeConfig,
     Rds,
 )
+from xds_server.records.models import AccessLog
+from xds_server.resources.access_logs import inbound_logs, outbound_logs
 from xds_server.resources.actions import WEBSOCKET
 from xds_server.resources.connection_managers import HTTP2, NOBODY, REQUEST_HEADERS_TIMEOUT, ROUTER
 from xds_server.resources.content import resource
 from xds_server.resources.listeners import BUFFER
 from xds_server.resources.local_replies import local_replies, local_replies_to_callers
+from xds_server.resources.refusal_counts import COUNT_REFUSALS
 from xds_server.resources.selectors import sidecar_filters
 from xds_server.resources.sources import FROM_ADS
 from xds_server.snapshot import Resource
@@ -37,24 +41,28 @@ HEADERS_KB, HEADERS = 8192, 1000
 """How large a request's headers may be, and how many: as large as any gateway lets in, and what it adds to them."""
 
 
-def sidecar_listeners(build: BuildId, ports: Ports) -> list[Resource]:
-    found = [_listener(names.outbound(build.word), LOOPBACK, ports.outbound, TrafficDirection.OUTBOUND)]
+def sidecar_listeners(build: BuildId, ports: Ports, log: AccessLog | None = None) -> list[Resource]:
+    """`log`: where requests are logged."""
+    name = names.outbound(build.word)
+    found = [_listener(name, (LOOPBACK, ports.outbound), TrafficDirection.OUTBOUND, outbound_logs(log, build, name))]
     if ports.application is not None:
-        found.append(_listener(names.inbound(build.word), EVERYWHERE, ports.inbound, TrafficDirection.INBOUND))
+        name, place = names.inbound(build.word), (EVERYWHERE, ports.inbound)
+        found.append(_listener(name, place, TrafficDirection.INBOUND, inbound_logs(log, build, name)))
     return found
 
 
-def _listener(name: str, address: str, port: int, direction: TrafficDirection) -> Resource:
+def _listener(name: str, place: tuple[str, int], direction: TrafficDirection, logs: list[EnvoyAccessLog]) -> Resource:
     """`direction`: one that ends refuses callers, and still carries the calls that their requests need.
 
     Callers come from other machines: they are held to what a gateway takes from its clients.
     """
-    inbound = direction is TrafficDirection.INBOUND
+    inbound, (address, port) = direction is TrafficDirection.INBOUND, place
     manager = HttpConnectionManager(
         stat_prefix=names.cluster_stat(name),
         rds=Rds(route_config_name=name, config_source=FROM_ADS),
-        http_filters=[*sidecar_filters(), ROUTER],
+        http_filters=[*sidecar_filters(), COUNT_REFUSALS, ROUTER],
         local_reply_config=local_replies_to_callers() if inbound else local_replies(),
+        access_log=logs,
         upgrade_configs=[HttpConnectionManagerUpgradeConfig(upgrade_type=WEBSOCKET)],
         preserve_external_request_id=True,
         internal_address_config=NOBODY,

@@ -36,6 +36,7 @@ from xds_server.messages.fields import message_field
 from xds_server.records.matches import RouteRule
 from xds_server.records.models import Protocol
 from xds_server.resources import branches, predicates
+from xds_server.resources.access_logs import access_log_clusters
 from xds_server.resources.actions import NO_TIME, WEBSOCKET, usual_policy, usual_retries
 from xds_server.resources.apps import AppParts
 from xds_server.resources.branches import Branch, Try
@@ -88,9 +89,10 @@ class SidecarParts:
 
 def sidecar_parts(app: AppParts, sidecar: Sidecar) -> SidecarParts:
     calls, asked = calls_of(app.world, sidecar.build), probes(app, sidecar.build)
-    listeners = sidecar_listeners(sidecar.build, sidecar.ports)
+    log = app.world.settings.spec.access_log if app.world.settings is not None else None
+    listeners = sidecar_listeners(sidecar.build, sidecar.ports, log)
     routes = [_outbound(app, calls)]
-    clusters = [*_called(app, calls)]
+    clusters = [*_called(app, calls), *access_log_clusters(log).values()]
     if sidecar.ports.application is not None:
         routes.append(_inbound(calls, asked))
         clusters.append(_application(app, sidecar))
