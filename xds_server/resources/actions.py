@@ -44,7 +44,7 @@ DRAWS = 20
 """How often an instance is drawn to find one that was not tried before: with two of them, three draws fail for one
 retry in sixteen, unless they are taken in turn."""
 TRIES_OF_A_PRIORITY = 2
-"""Of one that fails, another instance is likelier the next than a reserve. But the last try is a reserve's."""
+"""Where one fails, another of its priority is asked before a reserve; an only retry is the reserve's."""
 NOT_DELIVERED = HeaderMatcher(name=NOT_DELIVERED_HEADER, present_match=True)
 IDEMPOTENT = HeaderMatcher(
     name=":method",
