@@ -1,12 +1,15 @@
 """What a record forbids inside the mesh is refused with the reason, and what is deployed beside it changes nothing."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from e2e.support import records
-from e2e.support.envoy import EnvoyVersion
+from e2e.support.client import Client
+from e2e.support.envoy import Envoy, EnvoyVersion
 from e2e.support.mesh import APP, V1, V2, V3, Mesh, hops, mesh
 from e2e.support.processes import wait_until
 from e2e.support.server import Mode
@@ -18,6 +21,7 @@ pytestmark = pytest.mark.e2e
 def order(pair: tuple[Mode, EnvoyVersion], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
     mode, version = pair
     with mesh(mode, version, tmp_path_factory.mktemp("mesh")) as ready:
+        ready.folder.write("app.yaml", records.record("App", APP, {"accessLog": {}}))
         ready.deploy("order-v1", V1)
         ready.release(order_v1=100)
         ready.serves("order-v1")
@@ -88,6 +92,60 @@ def test_a_timer_of_what_is_not_released_stays_where_it_was(order: Mesh) -> None
 
     assert before == "order-v3"
     assert after == {"order-v3"}
+
+
+def test_what_is_refused_is_counted_by_its_reason(order: Mesh) -> None:
+    worker, api = order.sidecars["worker@w1"], order.sidecars["api@a1"]
+    before = refusals(worker, "outbound"), refusals(api, "inbound")
+    order.call("worker@w1", "/review", ("x-deployment", "order-v1"))
+    order.call("worker@w1", "/nobody")
+    order.call("worker@w1", "/api", ("x-deployment", "order-v1"))
+    with Client(order.places["api@a1"].inbound) as client:
+        client.get("api", "/", [("baggage", "xds.deployment=order-v9")])
+
+    came = refusals(worker, "outbound") - before[0], refusals(api, "inbound") - before[1]
+    assert came == ({"ComponentAbsent": 1, "ComponentUnknown": 1}, {"ContextUnknown": 1})
+
+
+def refusals(sidecar: Envoy, direction: str) -> Counter[str]:
+    found = sidecar.stats(f"/{direction}[.]rbac[.]refused[.]policy")
+    return Counter({name.split(".")[-2]: count for name, count in found.items()})
+
+
+def test_calls_are_logged_on_both_sides_where_the_app_wants_it(order: Mesh) -> None:
+    ours = [("user-agent", "logged"), ("x-deployment", "order-v1")]
+    with Client(order.places["api@a1"].inbound) as client:
+        assert client.get("api", "/healthz", ours[:1]).status == 200
+    order.call("worker@w1", "/review", *ours)
+    order.call("worker@w1", "/api/?token=hunter2", *ours)
+    refused, called = logged(order, "worker@w1", "outbound", 2)
+    [answered] = logged(order, "api@a1", "inbound", 1)
+
+    assert said_of(refused) == ("order/worker@w1", "context", "order-v1", None, 502)
+    assert refused["reason"] == "ComponentAbsent"
+    assert said_of(called) == ("order/worker@w1", "context", "order-v1", "a1", 200)
+    assert called["upstream"] == f"127.0.0.1:{order.places['api@a1'].inbound}"
+    assert said_of(answered) == (None, "context", "order-v1", "a1", 200), "a probe is nothing to tell"
+    assert answered["upstream"] == f"127.0.0.1:{order.places['api@a1'].application}"
+    assert called["request_id"] == answered["request_id"]
+    assert {"duration_ms", "start_time"} <= called.keys() & answered.keys()
+    assert "hunter2" not in json.dumps([called, answered])
+
+
+def logged(order: Mesh, build: str, direction: str, count: int) -> list[dict[str, Any]]:
+    """What a listener has said of our requests, once it is so much."""
+
+    def lines() -> list[dict[str, Any]]:
+        text = order.sidecars[build].child.log.read_text()
+        said = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        return [each for each in said if each["listener"].endswith(direction) and each.get("user_agent") == "logged"]
+
+    wait_until(lambda: len(lines()) >= count, f"{build} tells of {count}")
+    return lines()
+
+
+def said_of(line: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(line.get(name) for name in ("caller", "rule", "deployment", "build", "status"))
 
 
 def test_without_a_context_a_shared_build_is_refused_if_its_app_says_so(order: Mesh) -> None:

@@ -3,9 +3,9 @@
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -16,6 +16,7 @@ import grpc
 import httpx
 import pytest
 from fastapi import FastAPI
+from grpc import aio
 from typing_extensions import override
 
 from xds_server.records.documents import read_documents
@@ -70,7 +71,7 @@ def sidecar() -> Iterator[str]:
 
 
 def test_there_is_a_program_for_each_way_to_call() -> None:
-    assert set(PROGRAMS) == {"baggage", "by_httpx", "by_requests", "by_grpc"}
+    assert set(PROGRAMS) == {"baggage", "by_httpx", "by_requests", "by_grpc", "by_grpc_aio"}
 
 
 async def test_a_fastapi_application_forwards_by_httpx(programs: dict[str, Any], sidecar: str) -> None:
@@ -154,6 +155,68 @@ def test_grpc_keeps_and_forwards_calls_and_streams(programs: dict[str, Any]) -> 
     assert told == [LINES, LINES, (), (), LINES[:1], LINES[:1]]
 
 
+@asynccontextmanager
+async def serving_aio(answer: Callable[[Any], Awaitable[bytes]], *interceptors: Any) -> AsyncIterator[str]:
+    """The same by `grpc.aio`, with a method of each kind."""
+
+    async def unary(_: Any, context: Any) -> bytes:
+        return await answer(context)
+
+    async def stream(_: Any, context: Any) -> AsyncIterator[bytes]:
+        yield await answer(context)
+
+    kinds = {
+        "Get": grpc.unary_unary_rpc_method_handler(unary),
+        "GetStream": grpc.unary_stream_rpc_method_handler(stream),
+        "Stream": grpc.stream_unary_rpc_method_handler(unary),
+        "StreamStream": grpc.stream_stream_rpc_method_handler(stream),
+    }
+
+    class Every(grpc.GenericRpcHandler):
+        @override
+        def service(self, handler_call_details: Any) -> Any:
+            return kinds[handler_call_details.method.rpartition("/")[2]]
+
+    server = aio.server(interceptors=list(interceptors))
+    server.add_generic_rpc_handlers([Every()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(0)
+
+
+async def test_grpc_aio_keeps_and_forwards_calls_and_streams_of_either_side(programs: dict[str, Any]) -> None:
+    by_grpc, told = programs["by_grpc_aio"], list[tuple[str, ...]]()
+
+    async def record(context: Any) -> bytes:
+        told.append(tuple(value for name, value in context.invocation_metadata() if name == "baggage"))
+        return b""
+
+    async def forward(context: Any) -> bytes:
+        del context
+        async with by_grpc.channel_to("cart", next_hop) as channel:
+            await channel.unary_unary("/cart/Get")(b"")
+            [_] = [each async for each in channel.unary_stream("/cart/GetStream")(b"")]
+            await channel.stream_unary("/cart/Stream")(iter([b""]))
+            [_] = [each async for each in channel.stream_stream("/cart/StreamStream")(iter([b""]))]
+        return b""
+
+    async with (
+        serving_aio(record) as next_hop,
+        serving_aio(forward, by_grpc.KeepBaggage()) as place,
+        aio.insecure_channel(place) as caller,
+    ):
+        get: Any = caller.unary_unary("/web/Get")
+        await get(b"", metadata=tuple(("baggage", each) for each in LINES))
+        await get(b"")
+        stream: Any = caller.unary_stream("/web/GetStream")
+        [_] = [each async for each in stream(b"", metadata=(("baggage", LINES[0]),))]
+
+    assert told == [*[LINES] * 4, *[()] * 4, *[LINES[:1]] * 4]
+
+
 # --- what the page says
 
 
@@ -173,8 +236,8 @@ def found_in(file: Path) -> set[str]:
     return {each.name for each in ast.parse(file.read_text("utf-8")).body if isinstance(each, ast.FunctionDef)}
 
 
-def test_its_record_is_one() -> None:
-    [text] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    [found] = read_documents("sidecars.md", text)
+def test_its_records_are_some() -> None:
+    found = [each for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) for each in read_documents("", text)]
 
-    assert (found.record is not None, found.problems) == (True, ())
+    assert [each.record is not None and each.record.kind for each in found] == ["Build", "App"]
+    assert [each.problems for each in found] == [(), ()]

@@ -196,7 +196,7 @@ def test_fields_of_all_kinds_are_the_page_of_the_docs() -> None:
 def test_fields_as_data(style: str) -> None:
     found = data(run("fields", "App", "-o", style), style)
 
-    assert list(found) == ["App", "Metadata", "AppSpec", "FromRelease", "WithoutContext"]
+    assert list(found) == ["App", "Metadata", "AppSpec", "FromRelease", "WithoutContext", "AccessLog"]
     assert found["WithoutContext"]["words"] == ["released", "refuse"]
     assert found["FromRelease"]["fields"] == [
         {

@@ -99,7 +99,8 @@ def test_probes_of_an_application_are_not_logged() -> None:
     matcher = log.filter.metadata_filter.matcher
 
     assert matcher is not None
-    assert (matcher.path[0].key, matcher.invert) == ("rule", True)
+    assert matcher.path[0].key == "rule"
     assert matcher.value is not None
     assert matcher.value.string_match is not None
-    assert matcher.value.string_match.exact == "probe"
+    assert matcher.value.string_match.safe_regex is not None
+    assert matcher.value.string_match.safe_regex.regex == "context|owner|no-context"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from xds_server.domain import names
 from xds_server.domain.addresses import read_address
 from xds_server.domain.builds import BuildId
-from xds_server.domain.names import METADATA, PROBE_RULE
+from xds_server.domain.names import CONTEXT_RULE, METADATA, NO_CONTEXT_RULE, OWNER_RULE
 from xds_server.messages.codec import pack
 from xds_server.messages.envoy import (
     AccessLog,
@@ -16,6 +16,7 @@ from xds_server.messages.envoy import (
     MetadataFilter,
     MetadataMatcher,
     MetadataMatcherPathSegment,
+    RegexMatcher,
     StringMatcher,
     SubstitutionFormatString,
     TypedExtensionConfig,
@@ -70,17 +71,17 @@ SIDECAR_FIELDS = {name: said for name, said in FIELDS.items() if name != "releas
     REASON: f"%DYNAMIC_METADATA({METADATA}:{REASON})%"
 }
 """A sidecar does not know which release gave a request its deployment."""
+RULES = (CONTEXT_RULE, OWNER_RULE, NO_CONTEXT_RULE)
 NO_PROBE = AccessLogFilter(
     metadata_filter=MetadataFilter(
         matcher=MetadataMatcher(
             filter=METADATA,
             path=[MetadataMatcherPathSegment(key="rule")],
-            value=ValueMatcher(string_match=StringMatcher(exact=PROBE_RULE)),
-            invert=True,
+            value=ValueMatcher(string_match=StringMatcher(safe_regex=RegexMatcher(regex="|".join(RULES)))),
         )
     )
 )
-"""Every caller asks all the time how an instance is: that is nothing to tell."""
+"""Every caller asks all the time how an instance is: that is nothing to tell. (A filter cannot say "not this one".)"""
 
 
 def gateway_logs(gateway: Gateway, listener: str) -> list[AccessLog]:
