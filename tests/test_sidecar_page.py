@@ -165,7 +165,7 @@ async def serving_aio(answer: Callable[[Any], Awaitable[bytes]], *interceptors: 
     async def stream(_: Any, context: Any) -> AsyncIterator[bytes]:
         yield await answer(context)
 
-    kinds = {
+    kinds: dict[str, Any] = {
         "Get": grpc.unary_unary_rpc_method_handler(unary),
         "GetStream": grpc.unary_stream_rpc_method_handler(stream),
         "Stream": grpc.stream_unary_rpc_method_handler(unary),
