@@ -60,6 +60,20 @@ CHARTS = {
             "one build's endpoints": "1000 clusters, 1000 delta streams: one build moves: last ACK",
         },
     ),
+    "sidecars": Chart(
+        "A call by two Envoys: their CPU",
+        "µs",
+        "sidecars",
+        {
+            "static routes": "10 deployments, static, context in header: CPU of both Envoys a request",
+            **{
+                f"sidecars, {count:,} deployments": f"{count} deployments, sidecars, context in header: "
+                "CPU of both Envoys a request"
+                for count in (1, 10, 1000)
+            },
+            "the same, in baggage": "1000 deployments, sidecars, context in baggage: CPU of both Envoys a request",
+        },
+    ),
 }
 
 
