@@ -18,23 +18,22 @@ from typing_extensions import override
 
 from bench import meshes
 from bench.folders import put, release_file, release_text, write_world
-from bench.meshes import APP, CALLER, Place
+from bench.meshes import Place
 from bench.processes import resident
 from e2e.support.envoy import Envoy
 from e2e.support.processes import free_ports
-from xds_server.domain import names
 from xds_server.domain.addresses import Address
 from xds_server.protocol.events import Acked, Nacked, Node, Send
 from xds_server.runtime import logs
 from xds_server.runtime.observers import Nobody
 from xds_server.runtime.serve import Settings, serving
+from xds_server.snapshot import TypeUrl
 
 LIMIT = 120.0
-OUTBOUND = names.outbound(f"{APP}/{CALLER}@{meshes.SHARED[CALLER]}")
 
 
 class Watch(Nobody):
-    """What was sent to the sidecar, and when it had accepted the routes of its calls and everything else."""
+    """What was sent to the sidecar, and when it had accepted its routes, which are what comes last, and all else."""
 
     def __init__(self) -> None:
         self.sent_bytes = 0
@@ -57,7 +56,7 @@ class Watch(Nobody):
     def acked(self, node: Node, acked: Acked) -> None:
         self.at = time.perf_counter()
         self._open.discard(acked.nonce)
-        self._routed |= OUTBOUND in {each.name for each in acked.resources}
+        self._routed |= acked.type_url == TypeUrl.ROUTES
         if self._routed and not self._open:
             self.settled.set()
 
@@ -149,7 +148,7 @@ async def beside(place: Place, others: int, deployments: int, mode: str) -> Asyn
                 await asyncio.sleep(0.01)
         used, began = time.process_time(), time.perf_counter()
         envoy = stack.enter_context(place.start(xds, home, mode))
-        await asyncio.wait_for(watch.settled.wait(), LIMIT)
         await asyncio.to_thread(envoy.wait_ready)
+        await asyncio.wait_for(watch.settled.wait(), LIMIT)
         start = Cost(watch.at - began, watch.sent_bytes, time.process_time() - used)
         yield Beside(home / "records", envoy, watch, start, resident(envoy.child.pid))
