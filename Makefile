@@ -57,7 +57,7 @@ e2e-all:  ## The same, with gateways on demand on every minor version.
 golden: setup  ## Write golden files anew; read the diff.
 	$(BIN)/pytest -q tests --update-golden
 
-bench: setup  ## The figures and charts of docs/performance.md, in twenty minutes.
+bench: setup  ## The figures and charts of docs/performance.md, in half an hour.
 	$(BENCH).encode $(FIGURES)
 	$(BENCH).compile $(FIGURES)
 	$(BENCH).cold --delivery full $(FIGURES)
