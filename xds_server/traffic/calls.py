@@ -28,6 +28,7 @@ from xds_server.traffic.intents import (
 from xds_server.traffic.slots import restricted
 
 UNDATED = datetime.max.replace(tzinfo=UTC)
+"""Of a deployment that has no age: later than all that have one."""
 
 
 @dataclass(frozen=True, slots=True)
