@@ -106,7 +106,7 @@ def _edited_app(app: AppWorld, puts: list[_Put]) -> AppWorld:
         _with(app.releases, [put for put in puts if isinstance(put[0], Release)]),
         settings[-1] if settings else app.settings,
         app.expired,
-        app.since,
+        since=app.since,
     )
 
 
