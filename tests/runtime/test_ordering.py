@@ -530,6 +530,24 @@ async def test_a_gateway_that_is_late_is_said_until_the_drain_is_over() -> None:
     assert house.problems == []
 
 
+@pytest.mark.parametrize("records", [(*BOTH, release("shop", "v1")), (V1, B1, release("shop", "v1"))])
+async def test_time_may_be_over_before_anybody_was_asked(records: tuple[Any, ...]) -> None:
+    """Records that change are asked about anew; time may be over just then."""
+    house = House(ONE, TWO)
+    house.says(*BOTH, release("shop", "v1"))
+    house.takes("web-2")
+    await settled()
+    house.says(V1, B1, release("shop", "v1"))
+    await house.waits(PATIENCE)
+    await house.waits(DRAIN)
+    assert house.steps == ["v2 vanishing"]
+    house.now += PATIENCE
+    house.says(*records)
+    house.ordering._wake()
+    await settled()
+    assert house.told[0] == ("v1 v2" if len(records) > 3 else "v1")
+
+
 async def test_who_accepts_without_a_word_is_not_late() -> None:
     """One that comes back with all there is has nothing to acknowledge."""
     house = House(ONE, TWO)

@@ -247,12 +247,14 @@ class Ordering(Nobody):
         self._tell(concerned)
 
     def _wake_order(self, app: Ref, order: AppOrder) -> bool:
-        before, held, now = (order.inside, order.outside), order.held_back, self._clock()
+        now = self._clock()
         if order.wake_at is None or order.wake_at > now:
             return False
+        for step in order.awaited:
+            self._begin(step, app, order)
+        before, held = (order.inside, order.outside), order.held_back
         self._changed.add(app)
         for step in order.wake(now):
-            self._begin(step, app, order)
             if self._acceptance.give_up(step):
                 self._report(app, step, [each for each, waits in held.items() if step.deployment in waits])
         return (order.inside, order.outside) != before
