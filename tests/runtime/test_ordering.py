@@ -716,6 +716,20 @@ async def test_an_app_whose_sidecars_do_not_come_back_after_a_restart_has_no_ord
     assert [row for row in store.load() if row.kind in (PROXY, UNFINISHED)] == []
 
 
+async def test_without_a_state_everybody_is_told_all_at_once(store: Store) -> None:
+    """Gateways may hold what the state would have said: nothing is taken from them for sidecars to accept first."""
+    server = Running(store)
+    server.connects(GATEWAY)
+    server.connects(BESIDE_B2)
+    server.hears({**SHOP, **V3_RELEASED}, complete=True)
+    assert server.outside() == "v3"
+    await settled()
+    assert "v2" in server.inside(BESIDE_B2)
+    server.hears({"v2.yaml": None})
+    await settled()
+    assert "v2" in server.inside(BESIDE_B2), "from then on there is an order"
+
+
 async def test_before_the_first_read_nothing_is_forgotten(store: Store) -> None:
     """Proxies may be there before the records are."""
     server = Running(store)

@@ -174,14 +174,20 @@ class Control(Caller):
 
     def _compile(self, after: Admission) -> Compilation:
         with self._metrics.compilation.time():
-            first = self._compilation is EMPTY
-            if first:
-                self._ordering.resume(self._unfinished, self._admission.world, clock())
-                self._unfinished = []
-            touched = after.touched | self._ordering.apps if first else after.touched
-            self._ordering.accept(self._admission.world, after.world, touched)
+            if self._compilation is EMPTY:
+                self._resume(after)
+                return compile_world(self._ordering.outside(after.world), EMPTY, None, self._extending.known)
+            self._ordering.accept(self._admission.world, after.world, after.touched)
             world = self._ordering.outside(after.world)
-            return compile_world(world, self._compilation, None if first else touched, self._extending.known)
+            return compile_world(world, self._compilation, after.touched, self._extending.known)
+
+    def _resume(self, after: Admission) -> None:
+        """The fleet order, as it was. Without a state nobody knows what proxies have, and everybody is told all."""
+        before = self._admission
+        if before.in_force:
+            self._ordering.resume(self._unfinished, before.world, clock())
+            self._ordering.accept(before.world, after.world, after.touched | self._ordering.apps)
+        self._unfinished = []
 
     def _publish(self, compiled: Compilation, apps: Iterable[Ref]) -> list[Ref]:
         """Tell who it concerns, and say who that was. Before the first complete read nobody is told (R7)."""
