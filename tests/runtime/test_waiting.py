@@ -183,6 +183,7 @@ async def test_what_is_replaced_meanwhile_is_superseded(records: Path) -> None:
 
 async def test_a_record_that_is_held_back_is_refused_with_the_problem(records: Path) -> None:
     async with house(records) as here, here.proxy():
+        assert (await here.wait())["verdict"] == "live"
         here.write("shop.yaml", release("shop", "shop.test", to="v9"))
         await here.until(lambda: bool(here.control.problems))
 
