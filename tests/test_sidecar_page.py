@@ -155,6 +155,27 @@ def test_grpc_keeps_and_forwards_calls_and_streams(programs: dict[str, Any]) -> 
     assert told == [LINES, LINES, (), (), LINES[:1], LINES[:1]]
 
 
+@pytest.fixture
+def proxied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What most HTTP libraries read; nobody listens there."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    for each in ("grpc_proxy", "no_grpc_proxy", "no_proxy"):
+        monkeypatch.delenv(each, raising=False)
+
+
+@pytest.mark.usefixtures("proxied")
+def test_a_channel_of_grpc_makes_no_tunnel_where_http_proxy_is_set(programs: dict[str, Any]) -> None:
+    with serving(lambda _: b"cart") as place, programs["by_grpc"].channel_to("cart", place) as channel:
+        assert channel.unary_unary("/cart/Get")(b"") == b"cart"
+
+
+@pytest.mark.usefixtures("proxied")
+async def test_a_channel_of_grpc_aio_makes_no_tunnel_where_http_proxy_is_set(programs: dict[str, Any]) -> None:
+    with serving(lambda _: b"cart") as place:
+        async with programs["by_grpc_aio"].channel_to("cart", place) as channel:
+            assert await channel.unary_unary("/cart/Get")(b"") == b"cart"
+
+
 @asynccontextmanager
 async def serving_aio(answer: Callable[[Any], Awaitable[bytes]], *interceptors: Any) -> AsyncIterator[str]:
     """The same by `grpc.aio`, with a method of each kind."""
