@@ -105,6 +105,7 @@ def test_what_is_refused_is_counted_by_its_reason(order: Mesh) -> None:
 
     came = refusals(worker, "outbound") - before[0], refusals(api, "inbound") - before[1]
     assert came == ({"ComponentAbsent": 1, "ComponentUnknown": 1}, {"ContextUnknown": 1})
+    assert "Deprecated" not in worker.child.log.read_text()
 
 
 def refusals(sidecar: Envoy, direction: str) -> Counter[str]:

@@ -135,7 +135,7 @@ from envoy_data_plane.envoy.config.overload.v3 import (
     ThresholdTrigger,
     Trigger,
 )
-from envoy_data_plane.envoy.config.rbac.v3 import Permission, Policy, Principal, Rbac, RbacAction
+from envoy_data_plane.envoy.config.rbac.v3 import Permission, Policy, Principal, Rbac, RbacAction, SourcedMetadata
 from envoy_data_plane.envoy.config.route.v3 import (
     CookieMatcher,
     Decorator,

@@ -15,6 +15,7 @@ from xds_server.messages.envoy import (
     Principal,
     Rbac,
     RbacAction,
+    SourcedMetadata,
     StringMatcher,
     TypedExtensionConfig,
     ValueMatcher,
@@ -58,7 +59,7 @@ def _policy(reason: str) -> Policy:
         path=[MetadataMatcherPathSegment(key=REASON)],
         value=ValueMatcher(string_match=StringMatcher(exact=reason)),
     )
-    return Policy(permissions=[Permission(metadata=said)], principals=[Principal(any=True)])
+    return Policy(permissions=[Permission(sourced_metadata=SourcedMetadata(metadata_matcher=said))], principals=[Principal(any=True)])
 
 
 def _unless_refused() -> Matcher:
