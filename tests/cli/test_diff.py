@@ -28,6 +28,13 @@ listeners:
 PEMS = dict(zip(("edge.pem", "edge.key"), self_signed("shop.localhost"), strict=True))
 CANARY = RELEASE.replace("v1, weight: 100", "v1, weight: 75").replace("v2, weight: 0", "v2, weight: 25")
 ONLY_V1 = RELEASE[: RELEASE.index("  audiences:")].replace(", {deployment: shop-v2, weight: 0}", "")
+APP = """\
+apiVersion: xds-server.dev/v1alpha1
+kind: App
+metadata: {name: shop}
+spec: {withoutContext: released}
+"""
+CALLS_CHANGE = "calls without a context change from 2 builds"
 BETA = """\
     - name: beta
       match: {headers: [{name: x-beta, prefix: "1"}]}
@@ -157,6 +164,27 @@ def test_a_released_deployment_that_is_edited_is_in_the_last_line(edit: Edit) ->
     (new / "v2.yaml").write_text(branch.replace("15s", "20s"), "utf-8")
 
     assert run(old, new).stdout.splitlines()[-1] == "1 record differs; 1 released deployment changes"
+
+
+def test_calls_without_a_context_that_change_are_in_the_last_line(edit: Edit) -> None:
+    refusing = APP.replace("released", "refuse")
+    old = edit({"app.yaml": APP})
+    shared = old.with_name("shared")
+    shutil.copytree(old, shared)
+    (shared / "app.yaml").write_text(refusing, "utf-8")
+
+    assert run(old, shared).stdout.splitlines()[-1] == f"1 record differs; {CALLS_CHANGE}"
+
+
+@pytest.mark.parametrize(("app", "said"), [("released", "no traffic moves"), ("refuse", CALLS_CHANGE)])
+def test_a_deploy_that_has_calls_refused_says_so_in_the_last_line(app: str, said: str, edit: Edit) -> None:
+    """The first other version turns builds from owned to shared."""
+    new = edit({"app.yaml": APP.replace("released", app), "release.yaml": ONLY_V1})
+    old = new.with_name("old")
+    shutil.copytree(new, old)
+    (old / "v2.yaml").unlink()
+
+    assert run(old, new).stdout.splitlines()[-1] == f"1 record differs; {said}"
 
 
 def test_a_folder_is_not_different_from_itself() -> None:

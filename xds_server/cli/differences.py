@@ -95,13 +95,23 @@ def _moving(found: Difference) -> list[str]:
     ]
     settings = sum(1 for each in found.gateways if each.settings)
     selectors = sum(1 for each in found.explicit if each.before != each.after)
+    calls = sum(1 for each in found.builds if _calls_move(each))
     return [
         *([f"traffic moves on {count(moved, 'host')}"] if moved else []),
         *([_counted(len(found.edited), "released deployment", "change")] if found.edited else []),
         *([", ".join(happens)] if happens else []),
         *([f"settings of {count(settings, 'gateway')} change"] if settings else []),
         *([f"explicit access changes at {count(selectors, 'gateway')}"] if selectors else []),
+        *([f"calls without a context change from {count(calls, 'build')}"] if calls else []),
     ]
+
+
+def _calls_move(change: BuildChange) -> bool:
+    """From a build that turns shared they go where they went, unless they are refused from then on."""
+    was, will_be = change.bound_before, change.bound_after
+    if was is None or will_be is None:
+        return False
+    return change.turned is Turned.CALLS or was.refused != will_be.refused
 
 
 def _counted(number: int, what: str, does: str) -> str:

@@ -59,7 +59,10 @@ def _policy(reason: str) -> Policy:
         path=[MetadataMatcherPathSegment(key=REASON)],
         value=ValueMatcher(string_match=StringMatcher(exact=reason)),
     )
-    return Policy(permissions=[Permission(sourced_metadata=SourcedMetadata(metadata_matcher=said))], principals=[Principal(any=True)])
+    return Policy(
+        permissions=[Permission(sourced_metadata=SourcedMetadata(metadata_matcher=said))],
+        principals=[Principal(any=True)],
+    )
 
 
 def _unless_refused() -> Matcher:
