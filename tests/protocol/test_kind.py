@@ -713,6 +713,17 @@ def test_after_100_ms_of_silence_the_next_is_told_and_after_500_ms_everybody() -
     assert Untried(CDS, "web") in room.log
 
 
+def test_of_who_is_alone_it_is_not_said_that_others_are_told() -> None:
+    room = Room(1, FIRST)
+    room.offer(clusters=["web=2"])
+    for _ in range(5):
+        room.waits(STEP)
+    settled = room.kind.settled
+    assert settled is not None
+    assert settled.find(CDS, "web") == room.world.find(CDS, "web")
+    assert not [each for each in room.log if isinstance(each, Untried)]
+
+
 def test_whoever_of_several_accepts_first_settles_it_though_the_first_refuses() -> None:
     room = Room(4, FIRST)
     room.offer(clusters=["web=2"])

@@ -142,7 +142,10 @@ class Canary:
                 yield Quarantined(nacked.type_url, name, version, nacked.reason)
 
     def silence(self, now: float) -> list[tuple[Member, Untried]]:
-        """Who does not answer is not waited for: of what nobody has tried in time, somebody who was to."""
+        """Who does not answer is not waited for: of what nobody has tried in time, somebody who was to.
+
+        Of what only one wants there is nobody whom another could have tried it for.
+        """
         self._chosen = 0
         overdue = []
         while (wake_at := self.wake_at) is not None and wake_at <= now:
@@ -150,7 +153,7 @@ class Canary:
         untried = []
         for trial in overdue:
             late = next(self._members.of(trial.unanswered), None)
-            if late is not None and self._is_late(trial, now):
+            if late is not None and self._is_late(trial, now) and self.wanting(trial.key).bit_count() > 1:
                 untried.append((late, Untried(trial.key.kind, trial.key.name)))
         return untried
 
