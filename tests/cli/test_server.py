@@ -129,6 +129,30 @@ def test_without_an_authority_a_bootstrap_speaks_plain_text() -> None:
     assert "transport_socket" not in control
 
 
+SIDECAR = ("sidecar", "--app", "shop", "--component", "web", "--build", "9f1c2d7e", "--xds", "127.0.0.1:18000")
+
+
+@pytest.mark.parametrize(
+    ("ports", "said"),
+    [
+        (("--application", "15001"), "--outbound and --application are both 15001"),
+        (("--application", "8080", "--inbound", "8080"), "--inbound and --application are both 8080"),
+        (("--application", "8080", "--admin-port", "15006"), "--inbound and --admin-port are both 15006"),
+        (("--admin-port", "15001"), "--outbound and --admin-port are both 15001"),
+    ],
+)
+def test_two_ports_of_a_sidecar_are_not_the_same(ports: tuple[str, ...], said: str) -> None:
+    result = run("bootstrap", *SIDECAR, *ports)
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize("ports", [(), ("--inbound", "15001"), ("--application", "8080", "--admin-port", "0")])
+def test_a_port_that_is_not_opened_is_nobodys(ports: tuple[str, ...]) -> None:
+    assert run("bootstrap", *SIDECAR, *ports).exit_code == 0
+
+
 def test_a_sidecars_bootstrap_speaks_tls_too() -> None:
     options = ("--app", "shop", "--component", "web", "--build", "b1", "--xds", "xds.test:18000", "--xds-ca", "/ca.pem")
     result = run("bootstrap", "sidecar", *options, *PAIR)

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import tomllib
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -315,8 +316,18 @@ def bootstrap_sidecar(
 
     tls = _tls(xds, xds_ca, xds_name, xds_client_cert, xds_client_key)
     ports = Ports(outbound, inbound, application)
+    called = {"--inbound": inbound, "--application": application} if application is not None else {}
+    _apart({"--outbound": outbound, **called, "--admin-port": admin_port})
     node = ProxyNode.of_sidecar(f"{app_name}/{component}", build, xds, ports)
     _print(replace(node, mode=mode.value, id=node_id, admin_port=admin_port, tls=tls))
+
+
+def _apart(ports: Mapping[str, int | None]) -> None:
+    """Each is taken once on a machine. 0 is any that is free."""
+    options: dict[int, str] = {}
+    for option, port in ports.items():
+        if port and options.setdefault(port, option) != option:
+            raise typer.BadParameter(f"{options[port]} and {option} are both {port}: give each a port of its own")
 
 
 def _tls(xds: Address, ca: str, name: str, certificate: str, private_key: str) -> "XdsTls | None":
