@@ -493,6 +493,38 @@ async def test_who_is_late_is_said_until_it_accepts() -> None:
     assert house.rung == rung + 1
 
 
+async def test_who_has_accepted_it_is_not_late_however_often_other_records_change() -> None:
+    house = House(ONE, TWO, sidecar("web-3", "b2"))
+    house.says(*BOTH, release("shop", "v1"))
+    await settled()
+    house.takes("web-2")
+    await settled()
+    house.other = {"edge/https": Resource("edge/https", "others", b"")}
+    house.says(*BOTH, release("shop", "v1", "v2"))
+    await house.waits(PATIENCE)
+
+    assert house.problems == [
+        "sidecar web-3 beside shop/web@b2 did not accept v2 in 10 s: gateways give it requests all the same"
+    ]
+
+
+async def test_of_a_deployment_that_is_edited_before_it_has_come_all_are_asked_anew() -> None:
+    house = House(ONE, TWO, sidecar("web-3", "b2"))
+    house.says(*BOTH, release("shop", "v1"))
+    await settled()
+    house.takes("web-2")
+    await settled()
+    house.other = {"edge/https": Resource("edge/https", "others", b"")}
+    house.says(V1, deployment("v2", "b2", "20s"), B1, B2, release("shop", "v1"))
+    await settled()
+    house.takes("web-3")
+    await settled()
+    assert house.told == ("v1 v2", "v1")
+    house.takes("web-2")
+    await settled()
+    assert house.told == ("v1 v2", "v1 v2")
+
+
 async def test_what_is_late_ends_with_the_proxy_or_the_deployment() -> None:
     for ends in ("proxy", "deployment"):
         house = House(ONE, TWO)

@@ -23,10 +23,11 @@ ROUTING = (TypeUrl.ROUTES, TypeUrl.VIRTUAL_HOST)
 class Owed:
     """The node ids of proxies that have not accepted a step. `late`: nobody waits for them any more.
 
-    `builds` and `clusters` are those of the deployment.
+    `record` is what comes or goes, and `builds` and `clusters` are its own.
     """
 
     app: Ref
+    record: AppDeployment
     builds: Set[BuildId]
     clusters: Set[str]
     proxies: dict[str, None]
@@ -57,7 +58,7 @@ class Acceptance:
     def begin(self, step: Step, app: Ref, record: AppDeployment) -> None:
         """Proxies have been told of it. `record` is what comes or goes."""
         clusters = frozenset(cluster(step.deployment, each) for each in record.spec.components)
-        owed = self._owed[step] = Owed(app, builds_of(record), clusters, {})
+        owed = self._owed[step] = Owed(app, record, builds_of(record), clusters, {})
         asked = self._presence.gateways if step.phase is Phase.LEAVING else self._presence.beside(app)
         owed.proxies = self._behind(owed, [each.id for each in asked if _owes(step, owed, each)])
 
@@ -107,6 +108,9 @@ class Acceptance:
 
     def app_of(self, step: Step) -> Ref:
         return self._owed[step].app
+
+    def record_of(self, step: Step) -> AppDeployment:
+        return self._owed[step].record
 
     def is_late(self, step: Step) -> bool:
         """Somebody is connected who has not accepted it, and for whom nobody waits any more."""

@@ -274,11 +274,22 @@ class Ordering(Nobody):
         return f"for {who or 'sidecars'} to accept {deployment.word}"
 
     def _forget(self, app: Ref, after: AppWorld) -> None:
-        """The app's records are others: ask anew. Of who is late that is no news."""
+        """The app's records are others: of a deployment that is another one now, ask anew. Of who is late that is no
+        news.
+        """
         for step in self._acceptance:
+            if self._acceptance.app_of(step) != app:
+                continue
             gone = step.phase in (Phase.APPEARING, Phase.CHANGING) and step.deployment not in after.deployments
-            if self._acceptance.app_of(step) == app and (gone or not self._acceptance.is_late(step)):
+            if gone or not (self._acceptance.is_late(step) or self._is_asked(step)):
                 self._acceptance.forget(step)
+
+    def _is_asked(self, step: Step) -> bool:
+        """Proxies are asked for what is under way."""
+        order = self._orders.get(self._acceptance.app_of(step))
+        if order is None or step.deployment not in order.of(step.phase):
+            return False
+        return order.record_of(step.deployment) == self._acceptance.record_of(step)
 
     def _tidy(self) -> None:
         for app in [app for app, order in self._orders.items() if not order.under_way]:
