@@ -95,6 +95,8 @@ def test_a_timer_of_what_is_not_released_stays_where_it_was(order: Mesh) -> None
 
 
 def test_what_is_refused_is_counted_by_its_reason(order: Mesh) -> None:
+    order.deploy("order-a3", V3)
+    order.serves("order-a3")
     worker, api = order.sidecars["worker@w1"], order.sidecars["api@a1"]
     before = refusals(worker, "outbound"), refusals(api, "inbound")
     order.call("worker@w1", "/review", ("x-deployment", "order-v1"))
