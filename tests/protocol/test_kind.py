@@ -399,6 +399,13 @@ class OnDemandProxies(Proxies):
         return replace(super().snapshot(content, after), on_demand=True, always=always)
 
     @override
+    def on_trial(self) -> set[Subject]:
+        """Also what wildcards make of the names that clients ask for."""
+        asked = {f"e/l/{without_port(name)}" for name in REQUESTED}
+        made = {(VHDS, name, found.version) for name in asked if (found := served(self.world, name)) is not None}
+        return super().on_trial() | {subject for subject in made if is_unsound(subject[2])}
+
+    @override
     def is_in(self, world: Snapshot, subject: Subject) -> bool:
         kind, name, version = subject
         found = served(world, name) if kind == VHDS else world.of(TypeUrl(kind)).get(name)
@@ -662,6 +669,31 @@ def test_routes_wait_for_their_clusters_and_are_held_back_with_them() -> None:
     assert settled is not None
     assert settled.of(RDS)["r"].version == "1"
     assert room.members[0].stream.has(RDS, resource("r=1"))
+
+
+def test_routes_stay_where_they_were_sent_if_a_cluster_is_refused_that_they_do_not_name() -> None:
+    room = Room(2, FIRST)
+    room.offer(clusters=["new"], routes=["r=2"])
+    room.offer(clusters=["new=bad", "web=2"], routes=["r=bad"])
+    assert room.has_mail() == ["new=1", "web=2"]
+    room.accepts(0)
+    room.refuses(0, "new: bad")
+    assert room.has_mail() == ["r=bad new=1", "web=2"]
+    while room.inboxes[1]:
+        room.accepts(1)
+    room.refuses(0, "r: bad")
+    assert room.kind.quarantined(RDS, "r", "bad")
+    assert room.has_mail()[1] == ""
+
+
+def test_a_new_cluster_is_tried_by_who_tries_routes_that_may_name_it_though_it_goes_along_with_a_listener() -> None:
+    room = Room(2, FIRST)
+    room.offer(listeners=["l=2>r"], routes=["r=2"])
+    room.offer(clusters=["new"], listeners=["m"], routes=["r=new"])
+    for _ in range(3):
+        room.accepts(0)
+    assert room.has_mail()[0].endswith("r=new")
+    assert room.members[0].stream.has(CDS, resource("new"))
 
 
 def test_a_removed_cluster_stays_while_routes_that_may_name_it_are_not_settled() -> None:

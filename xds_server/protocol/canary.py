@@ -224,7 +224,7 @@ class Canary:
         if trial is None or not trial.runs or self.wanting(key) & member.bit:
             return True
         assert self._outlook.snapshot is not None
-        users = self.trials.users(trial, self._outlook.snapshot)
+        users = self.trials.users([trial], self._outlook.snapshot)
         return any(each.told & self.wanting(each.key) & member.bit for each in users)
 
     def _is_accepted(self, trial: Trial, member: Member) -> None:
@@ -318,12 +318,18 @@ class Canary:
             self._put(trial, second, now)
 
     def _withdraw(self, trial: Trial, member: Member) -> None:
-        """A member does not try it any more, nor what needs it."""
-        assert self._outlook.snapshot is not None
-        users = [each for each in self.trials.users(trial, self._outlook.snapshot) if each.told & member.bit]
-        for each in (*users, trial):
-            self.trials.end(each, member.bit)
-            self._edit(member, None, each.key)
+        """A member does not try it any more, nor what needs it, unless that can do without."""
+        settled = self._outlook.snapshot
+        assert settled is not None
+        self._leave_off(trial, member)
+        for each in [each for each in self.trials.users([trial], settled) if each.told & member.bit]:
+            # It may have been sent that already: then it is the one that answers.
+            if not self.trials.does_without(each, trial, settled):
+                self._leave_off(each, member)
+
+    def _leave_off(self, trial: Trial, member: Member) -> None:
+        self.trials.end(trial, member.bit)
+        self._edit(member, None, trial.key)
 
     def _is_late(self, trial: Trial, now: float) -> bool:
         """Whether it is to be told to everybody now."""
@@ -358,9 +364,11 @@ class Canary:
 
     def _put(self, trial: Trial, member: Member, now: float) -> None:
         """Tell a member, and all that goes along."""
-        assert self._outlook.snapshot is not None
+        settled = self._outlook.snapshot
+        assert settled is not None
         self._chosen |= member.bit
-        for each in (trial, *self.trials.together(trial, self._outlook.snapshot)):
+        self._leave_alone([trial, *self.trials.together(trial, settled)], settled, member)
+        for each in (trial, *self.trials.together(trial, settled)):
             if not member.bit & each.told:
                 each.put_to(member.bit, now)
                 self.trials.stir(each)
@@ -453,22 +461,33 @@ class Canary:
             self.trials.stir(trial)
         if not trial.open:
             return
-        # Who tries what names it must not be without it. If there is an older content that will do, but if nobody wants
-        # it alone it has to go along.
-        along = not wanting or trial.key.name not in settled.of(trial.key.kind)
-        users = [user for user in self.trials.users(trial, settled) if user.told] if along else []
-        told = reduce(or_, (user.told for user in users), 0)
+        along = self.trials.together(trial, settled)
+        told = self._told_users([trial], settled) or self._told_users(along, settled) & wanting
         member = self._members.fittest(told, trial.key.kind, self._chosen) if told else self._choose(trial, wanting)
         if member is not None:
             self._put(trial, member, now)
-            self._leave_alone(users, member)
 
-    def _leave_alone(self, users: Iterable[Trial], tries: Member) -> None:
-        """What needs it is tried by who tries it, and nobody else."""
-        for user in users:
+    def _told_users(self, trials: Iterable[Trial], settled: Snapshot) -> int:
+        """Who tries what needs one of these."""
+        return reduce(or_, (user.told for user in self._dependent(trials, settled)), 0)
+
+    def _dependent(self, trials: Iterable[Trial], settled: Snapshot) -> Iterable[Trial]:
+        """What is tried and must not be without these: of those that nobody tries yet.
+
+        If there is an older content that will do, but if nobody wants it alone it has to go along.
+        """
+        begun = [
+            each
+            for each in trials
+            if each.open and (each.key.name not in settled.of(each.key.kind) or not self.wanting(each.key))
+        ]
+        return [user for user in self.trials.users(begun, settled) if user.told]
+
+    def _leave_alone(self, trials: Iterable[Trial], settled: Snapshot, tries: Member) -> None:
+        """What needs these is tried by who tries them, and nobody else."""
+        for user in self._dependent(trials, settled):
             for member in self._members.of(user.told & ~tries.bit):
-                self.trials.end(user, member.bit)
-                self._edit(member, None, user.key)
+                self._leave_off(user, member)
 
     def _try_again(self, trial: Trial, settled: Snapshot) -> None:
         """What was accepted, and then held back, is tried with the newer content of what it needs: it goes along."""
@@ -482,7 +501,7 @@ class Canary:
         """Something needs it that is wanted."""
         return any(
             not user.quarantined and (user.told or self.wanting(user.key)) and not self.trials.held_back(user, settled)
-            for user in self.trials.users(trial, settled)
+            for user in self.trials.users([trial], settled)
             if user.key.kind in NAMING
         )
 

@@ -249,12 +249,16 @@ class Trials:
         moved, self._moved = self._moved, set()
         return moved
 
-    def users(self, trial: Trial, settled: Snapshot) -> Iterator[Trial]:
-        """What needs this trial, and what needs that."""
-        found = (each for each in self._users_of([trial]) if each is not trial)
-        if trial.key.kind is not TypeUrl.LISTENER:
-            return found
-        return (each for each in found if trial in self.together(each, settled))
+    def users(self, trials: Iterable[Trial], settled: Snapshot) -> Iterator[Trial]:
+        """What needs one of these trials, and what needs that; without themselves."""
+        needed = dict.fromkeys(trials)
+        listeners = [each for each in needed if each.key.kind is TypeUrl.LISTENER]
+        found = self._users_of(each for each in needed if each.key.kind is not TypeUrl.LISTENER)
+        # Of two listeners neither may need the other.
+        for user in self._users_of(listeners):
+            if user not in found and not set(listeners).isdisjoint(self.together(user, settled)):
+                found[user] = None
+        return (each for each in found if each not in needed)
 
     def _users_of(self, trials: Iterable[Trial]) -> dict[Trial, None]:
         found: dict[Trial, None] = {}
@@ -301,6 +305,12 @@ class Trials:
         # Clusters that are needed by routes that do not name them are in no quarantine, and need nothing.
         needs = self._all(trial, lambda each: self._named(each, settled))
         return any(each.quarantined and not each.told for each in needs)
+
+    def does_without(self, user: Trial, refused: Trial, settled: Snapshot) -> bool:
+        """What it needs was refused, and it is not: there is last good of that, or it does not name it."""
+        kind, name = refused.key
+        last_good = kind is not TypeUrl.LISTENER and name in settled.of(kind)  # that has the address still
+        return last_good or (refused.quarantined and not self.held_back(user, settled))
 
     def in_use(self, kind: TypeUrl) -> bool:
         """Something that is not settled may use anything of that type that is gone."""
