@@ -105,15 +105,16 @@ class Proxies(RuleBasedStateMachine):
     def connects(self, sotw: bool, busy: bool) -> None:
         self.dial(SotwEnvoy() if sotw else DeltaEnvoy(), busy=busy, remembers=False)
 
-    def dial(self, envoy: FakeEnvoy, *, busy: bool, remembers: bool) -> None:
+    def dial(self, envoy: FakeEnvoy, *, busy: bool, remembers: bool) -> Proxy:
         self.dialled += 1
         name = f"{self.dialled}-"
         stream: Stream[Any] = SotwStream(name=name) if isinstance(envoy, SotwEnvoy) else DeltaStream(name=name)
         stream.node = NODE
         member, told = self.kind.join(stream, self.now)
-        self.proxies[member] = Proxy(envoy, member, busy)
+        proxy = self.proxies[member] = Proxy(envoy, member, busy)
         envoy.connect(remembers=remembers)
         self.hear(told)
+        return proxy
 
     @rule(data=st.data())
     @precondition(lambda self: len(self.proxies) > 1)
@@ -379,7 +380,7 @@ class OnDemandProxies(Proxies):
     def reconnects(self, data: st.DataObject) -> None:
         proxy = self.any_of(data, list(self.proxies.values()))
         self.hang_up(proxy)
-        self.dial(proxy.envoy, busy=False, remembers=True)
+        self.dial(proxy.envoy, busy=False, remembers=True).excused |= proxy.excused
 
     @override
     @rule(content=hosts(), follows=st.booleans())
