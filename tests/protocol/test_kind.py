@@ -303,7 +303,8 @@ class Proxies(RuleBasedStateMachine):
             for each in effect.resources:
                 subject = (effect.type_url, each.name, each.version)
                 self.refused_by.get(subject, set()).discard(member)
-                self.accepted.add(subject)
+                if self.is_in(self.world, subject):  # of what is not offered any more nobody remembers who refused it
+                    self.accepted.add(subject)
         elif isinstance(effect, Nacked):
             for refused in effect.refused.items():
                 self.refused_by.setdefault((effect.type_url, *refused), set()).add(member)
