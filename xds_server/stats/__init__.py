@@ -1,0 +1,9 @@
+"""What may be concluded from counts: pure, and at any time as often as one likes."""
+
+from xds_server.stats.counts import Counts, Tick
+from xds_server.stats.dispersion import dispersion
+from xds_server.stats.evidence import RATIOS, Evidence, Limits
+from xds_server.stats.intervals import ratio_interval
+from xds_server.stats.outset import Outset
+
+__all__ = ["RATIOS", "Counts", "Evidence", "Limits", "Outset", "Tick", "dispersion", "ratio_interval"]

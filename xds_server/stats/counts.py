@@ -1,0 +1,32 @@
+"""What happened to requests, counted."""
+
+from typing import NamedTuple
+
+
+class Counts(NamedTuple):
+    """Requests that ended, and how many of them were bad: failed, or slow."""
+
+    requests: int = 0
+    bad: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Between 0 and 1; 0 where there was no request."""
+        return self.bad / self.requests if self.requests else 0.0
+
+    @property
+    def words(self) -> str:
+        return f"{self.bad:,} of {self.requests:,} ({self.rate:.2%})"
+
+    def plus(self, other: "Counts") -> "Counts":
+        return Counts(self.requests + other.requests, self.bad + other.bad)
+
+
+NONE = Counts()
+
+
+class Tick(NamedTuple):
+    """Both sides of a comparison in the same time: whole flushes of one proxy."""
+
+    canary: Counts
+    stable: Counts

@@ -1,0 +1,57 @@
+"""Between which bounds the ratio of two rates is, at any time and however often one looks: a confidence sequence.
+
+The bounds are the ratios that a bet against them, half of it on more and half of it on less, has not won against.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from math import inf, log, sqrt
+
+from xds_server.stats.counts import Tick
+from xds_server.stats.evidence import RATIOS, log_mean, part, won
+
+FURTHEST = 1e4
+"""Beyond this ratio, and below its inverse, no bound is looked for."""
+HALVINGS = 20
+SIDES = tuple(chain(RATIOS, (1 / ratio for ratio in RATIOS)))
+
+
+def ratio_interval(ticks: Sequence[Tick], alpha: float = 0.05, dispersion: float = 1.0) -> tuple[float, float]:
+    """The canary's rate to stable's, wrong in at most `alpha` of the cases. 0 and infinity where there is no bound."""
+    telling = [tick for tick in ticks if tick.canary.requests and tick.stable.requests]
+
+    def excluded(ratio: float) -> bool:
+        return log_mean(tuple(_against(telling, ratio, ratio * side) / dispersion for side in SIDES)) >= -log(alpha)
+
+    middle = min(max(_estimate(telling), 1 / FURTHEST), FURTHEST)
+    return _bound(excluded, middle, 1 / FURTHEST, 0.0), _bound(excluded, middle, FURTHEST, inf)
+
+
+def _against(ticks: Iterable[Tick], null: float, believed: float) -> float:
+    return sum(won(tick, part(_share(tick), believed), part(_share(tick), null)) for tick in ticks)
+
+
+def _share(tick: Tick) -> float:
+    return tick.canary.requests / (tick.canary.requests + tick.stable.requests)
+
+
+def _estimate(ticks: Iterable[Tick]) -> float:
+    """Over ticks with different shares (Mantel and Haenszel); 1 where nothing was bad."""
+    above = below = 0.0
+    for tick in ticks:
+        above += tick.canary.bad * (1 - _share(tick))
+        below += tick.stable.bad * _share(tick)
+    return above / below if below else (inf if above else 1.0)
+
+
+def _bound(excluded: Callable[[float], bool], inside: float, outside: float, none: float) -> float:
+    """Halved as often as it takes to know a thousandth."""
+    if not excluded(outside):
+        return none
+    for _ in range(HALVINGS):
+        middle = sqrt(inside * outside)
+        if excluded(middle):
+            outside = middle
+        else:
+            inside = middle
+    return outside
