@@ -4,9 +4,22 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from xds_server.records.values import Duration, Flag, Model, Number, OneOf, Text, Weight, Word, means
+from xds_server.records.windows import WINDOW, window
+
+
+def _within(text: str) -> str:
+    window(text)
+    return text
+
+
+Within = Annotated[
+    Text,
+    AfterValidator(_within),
+    WithJsonSchema({"type": "string", "title": "time of the week", "pattern": f"^{WINDOW}$"}),
+]
 
 
 class Step(OneOf):
@@ -89,7 +102,13 @@ class Rollout(Model):
     guard: Annotated[
         Guard | None, means("What the canary is judged by; absent: time alone.", {"errors": {"maxRatio": 1.5}})
     ] = None
-    within: Annotated[Text | None, means("When it may move.", "Mon-Fri 09:00-17:00 Europe/Berlin")] = None
+    within: Annotated[
+        Within | None,
+        means(
+            "When it may move on: days and times of the week in a time zone. It may go back at any time.",
+            "Mon-Fri 09:00-17:00 Europe/Berlin",
+        ),
+    ] = None
     freeze: Annotated[Flag, means("Stay where it is.", True)] = False
     max_hold: Annotated[Duration | None, means("How long it may wait at one step.", "24h")] = Field(
         default=None, alias="maxHold"

@@ -1,0 +1,86 @@
+"""What a release is to do by itself, and which shares that gives."""
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import blake2b
+
+from xds_server.domain.names import Ref
+from xds_server.records.releases import Release
+from xds_server.records.rollout import Guard, Step
+from xds_server.records.values import WHOLE
+from xds_server.records.windows import Window, window
+
+Weights = tuple[tuple[Ref, int], ...]
+"""Deployments in the record's order, with their parts in hundredths of a percent; together `WHOLE`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The rollout of one release. `identity`: of `default` and `rollout`; what else is edited keeps its progress."""
+
+    identity: str
+    deployment: Ref
+    weights: Weights
+    steps: tuple[Step, ...]
+    guard: Guard | None = None
+    within: Window | None = None
+    freeze: bool = False
+    max_hold: timedelta | None = None
+
+    def share(self, step: int) -> int | None:
+        """The canary's at a step: that of the last `to`, or none where the record's weights are still in force."""
+        found = [each.to for each in self.steps[: step + 1] if each.to is not None]
+        return found[-1] if found else None
+
+    def weights_at(self, step: int) -> Weights:
+        share = self.share(step)
+        return self.weights if share is None else moved(self.weights, self.deployment, share)
+
+    @property
+    def without(self) -> Weights:
+        """What a rollback gives: the canary nothing."""
+        return moved(self.weights, self.deployment, 0)
+
+
+def plan_of(release: Release) -> Plan | None:
+    """None of a release that does not move by itself."""
+    rollout = release.spec.rollout
+    if rollout is None or not release.spec.default:
+        return None
+    weights = tuple((release.refer(word), weight) for word, weight in release.spec.shares)
+    chosen = weights[-1][0] if rollout.deployment is None else release.refer(rollout.deployment)
+    return Plan(
+        identity=identity_of(release),
+        deployment=chosen,
+        weights=weights,
+        steps=rollout.steps,
+        guard=rollout.guard,
+        within=None if rollout.within is None else window(rollout.within),
+        freeze=rollout.freeze,
+        max_hold=rollout.max_hold,
+    )
+
+
+def identity_of(release: Release) -> str:
+    """Of what a rollout is about. Everything else in the record may be edited while it runs."""
+    said = release.spec.model_dump(mode="json", by_alias=True, include={"default", "rollout"})
+    return blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def moved(weights: Weights, deployment: Ref, share: int) -> Weights:
+    """This deployment has `share`, the others keep their proportions; where they had nothing, the first has the rest.
+
+    What does not divide goes to those who lost most by rounding, in the record's order: the sum is always whole.
+    """
+    others = [(ref, weight) for ref, weight in weights if ref != deployment]
+    rest, total = WHOLE - share, sum(weight for _, weight in others)
+    if not others:
+        return ((deployment, WHOLE),)
+    if not total:
+        others, total = [(others[0][0], 1), *((ref, 0) for ref, _ in others[1:])], 1
+    parts = {ref: divmod(weight * rest, total) for ref, weight in others}
+    left = rest - sum(whole for whole, _ in parts.values())
+    first = sorted(parts, key=lambda ref: -parts[ref][1])[:left]
+    given = {ref: whole + (ref in first) for ref, (whole, _) in parts.items()} | {deployment: share}
+    return tuple((ref, given[ref]) for ref, _ in weights)
