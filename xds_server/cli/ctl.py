@@ -1,18 +1,17 @@
 """`xdsctl`: look at a folder of records before anyone is told of it."""
 
-import json
-import re
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xds_server.cli.values import ErrorIsOne, PlainWords, parse_seconds, version_of
+from xds_server.cli import releases
+from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, echo
+from xds_server.cli.values import ErrorIsOne, PlainWords, version_of
 
 if TYPE_CHECKING:
-    from xds_server.cli.waiting import Awaited
     from xds_server.domain.problems import Problem
     from xds_server.pipeline import Compilation
     from xds_server.records.admitted import Admission
@@ -27,14 +26,6 @@ app = typer.Typer(
 )
 
 
-class Report(StrEnum):
-    """How a report is printed."""
-
-    TEXT = "text"
-    JSON = "json"
-    YAML = "yaml"
-
-
 class Format(StrEnum):
     """How data is printed."""
 
@@ -43,7 +34,6 @@ class Format(StrEnum):
 
 
 Records = Annotated[Path, typer.Argument(help="A folder of YAML records.", exists=True, file_okay=False)]
-ReportOption = Annotated[Report, typer.Option("-o", "--output", help="How to print it.")]
 FormatOption = Annotated[Format, typer.Option("-o", "--output", help="How to print it.")]
 
 
@@ -141,7 +131,7 @@ def check(
     if output is Report.TEXT:
         reports.print_problems(problems, held, world)
     else:
-        _echo(reports.problems_data(problems), output.value)
+        echo(reports.problems_data(problems), output.value)
     raise typer.Exit(1 if any(each.severity is Severity.ERROR for each in problems) else 0)
 
 
@@ -187,7 +177,7 @@ def render(
         known = ", ".join(each.word for each in sorted(compilation.gateways)) or "none"
         typer.echo(f"xdsctl: there is no gateway {unknown[0]!r} in {records}; there is: {known}", err=True)
         raise typer.Exit(1)
-    _echo({each.word: reports.rendered(compilation.gateways[each].snapshot) for each in chosen}, output.value)
+    echo({each.word: reports.rendered(compilation.gateways[each].snapshot) for each in chosen}, output.value)
 
 
 @app.command(cls=ErrorIsOne)
@@ -214,7 +204,7 @@ def diff(
     if output is Report.TEXT:
         print_difference(found)
     else:
-        _echo(difference_data(found), output.value)
+        echo(difference_data(found), output.value)
     raise typer.Exit(1 if found.refused else 2 if found.changes else 0)
 
 
@@ -235,7 +225,7 @@ def builds(records: Records, output: ReportOption = Report.TEXT) -> None:
     if output is Report.TEXT:
         reports.print_builds(admission.world)
     else:
-        _echo(reports.builds_data(admission.world), output.value)
+        echo(reports.builds_data(admission.world), output.value)
 
 
 @app.command()
@@ -310,7 +300,7 @@ def explain(
     if output is Report.TEXT:
         asking.print_decision(decision)
     else:
-        _echo(asking.data(decision), output.value)
+        echo(asking.data(decision), output.value)
     raise typer.Exit(0 if decision.arrives else 3)
 
 
@@ -336,83 +326,7 @@ def _folder(word: str) -> Path:
     return folder
 
 
-ADMIN = "http://127.0.0.1:18001"
-AdminOption = Annotated[str, typer.Option("--server", metavar="URL", help="The server, by its --admin address.")]
-
-
-def _content(text: str) -> str:
-    found = text.lower()
-    if found and not re.fullmatch("[0-9a-f]{8,32}", found):
-        raise typer.BadParameter(f"{text!r} is no content: write 8 to 32 hexadecimal digits of one")
-    return found
-
-
-@app.command()
-def wait(
-    release: Annotated[
-        str, typer.Argument(metavar="[RELEASE]", help="What is in force of it now: NAME, or NAMESPACE.NAME.")
-    ] = "",
-    file: Annotated[
-        Path | None,
-        typer.Option("-f", "--file", help="The releases that this file states.", exists=True, dir_okay=False),
-    ] = None,
-    content: Annotated[
-        str,
-        typer.Option(parser=_content, metavar="HASH", help="This content: 8 digits of it or more.", show_default=False),
-    ] = "",
-    timeout: Annotated[
-        float, typer.Option(parser=parse_seconds, metavar="DURATION", help="How long.", show_default="60s")
-    ] = 60.0,
-    server: AdminOption = ADMIN,
-    output: ReportOption = Report.TEXT,
-) -> None:
-    """Wait until a release is live: every connected proxy that has it loaded has accepted what it says.
-
-    What is waited for is that content, whatever comes after it. With -f the server need not have read it yet.
-
-    Progress is told on stderr. A server that restarts meanwhile is asked again.
-
-    Exit code 0: it is live; 1: the server does not answer; 2: wrong use;
-    3: it was replaced or removed before it was live, or with -f before it was asked for;
-    4: refused, by the server or by a proxy;
-    5: the time is over; 6: the time is over, and no proxy of its gateways is connected.
-
-    Example: xdsctl wait -f records/shop.yaml --timeout 30s
-    """
-    from xds_server.api.release_reports import in_words
-    from xds_server.cli import waiting
-    from xds_server.cli.servers import NoAnswer
-
-    awaited = _awaited(release, file, content)
-    try:
-        waiting.waited(server, awaited, timeout, lambda line: typer.echo(line, err=True))
-    except NoAnswer as error:
-        typer.echo(f"xdsctl: {error}", err=True)
-        raise typer.Exit(waiting.Code.NO_SERVER) from None
-    if output is Report.TEXT:
-        for answer in waiting.answers(awaited):
-            typer.echo(in_words(answer))
-    else:
-        _echo(waiting.data(awaited), output.value)
-    raise typer.Exit(waiting.code(awaited))
-
-
-def _awaited(release: str, file: Path | None, content: str) -> "list[Awaited]":
-    from xds_server.cli import reports, waiting
-
-    if file is not None and (release or content):
-        raise typer.BadParameter("write -f FILE alone, or RELEASE, --content or both")
-    if file is None:
-        if not (release or content):
-            raise typer.BadParameter("write a RELEASE, -f FILE or --content HASH")
-        return [waiting.Awaited(release, content)]
-    try:
-        return waiting.awaited_in(file)
-    except waiting.NotReleases as error:
-        if not error.problems:
-            raise typer.BadParameter(str(error)) from None
-        reports.print_errors(error.problems)
-        raise typer.Exit(waiting.Code.REFUSED) from None
+app.add_typer(releases.app)
 
 
 @app.command()
@@ -438,7 +352,7 @@ def proxies(
         before = None
         for found in asking.fleets(server, names) if watch else [asking.fleet(server, names)]:
             if output is not Report.TEXT:
-                _echo(asking.data(found), output.value)
+                echo(asking.data(found), output.value)
             elif before is None:
                 asking.print_fleet(found, whole=bool(names))
             else:
@@ -475,7 +389,7 @@ def fields(
         case FieldsFormat.MARKDOWN:
             typer.echo(found.page(kinds), nl=False)
         case _:
-            _echo(found.fields_data(kinds), output.value)
+            echo(found.fields_data(kinds), output.value)
 
 
 @app.command()
@@ -490,7 +404,7 @@ def schema(kind: KindArgument = None, output: FormatOption = Format.JSON) -> Non
     """
     from xds_server.records.schema import schema as schema_of
 
-    _echo(schema_of(kind or ""), output.value)
+    echo(schema_of(kind or ""), output.value)
 
 
 def _extended(admission: "Admission", extensions: list[str], limit: float) -> "tuple[Compilation, tuple[Problem, ...]]":
@@ -513,15 +427,6 @@ def _admitted(folder: Path) -> "Admission":
     from xds_server.runtime.control import clock
 
     return admit(Admission(), read_folder(folder), clock(), folder=str(folder))
-
-
-def _echo(data: Any, style: str) -> None:
-    import yaml
-
-    if style == "json":
-        typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
-    else:
-        typer.echo(yaml.safe_dump(data, sort_keys=False, width=120, allow_unicode=True).rstrip())
 
 
 def main() -> None:

@@ -7,11 +7,10 @@ from xds_server.difference.change import differing
 from xds_server.domain.names import DEFAULT_RULE, Ref
 from xds_server.records.claims import Claim, claims_of
 from xds_server.records.models import Release
+from xds_server.records.releases import Weights
 from xds_server.records.values import WHOLE
 from xds_server.records.world import AppWorld, World
 
-Weights = tuple[tuple[Ref, int], ...]
-"""Deployments with their weights in hundredths of a percent; none: the rule gives nothing."""
 Rules = Mapping[str, tuple[Weights, object]]
 """By rule what it gives and to whom, in the order of the record."""
 

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     ROUTE_CONFLICT = "RouteConflict"
     IMMUTABLE = "Immutable"
     IN_USE = "InUse"
+    PINNED = "Pinned"
     NO_ENDPOINTS = "NoEndpoints"
     SOURCE_UNREADABLE = "SourceUnreadable"
     NO_RECORDS = "NoRecords"

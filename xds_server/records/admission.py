@@ -21,9 +21,11 @@ from xds_server.records.admitted import Admission, Entry, File, Keeping, Return,
 from xds_server.records.checks import release_findings
 from xds_server.records.documents import Document, Key, Said, read_documents, restored
 from xds_server.records.models import KINDS, Release
+from xds_server.records.pins import Pin, pins_in
 from xds_server.records.reading import RECORDS, Batch, Readable, Unreadable, is_pem
+from xds_server.records.releases import Weights
 from xds_server.records.renewal import aged, renewed
-from xds_server.records.saved import SECRET, Row
+from xds_server.records.saved import PIN, SECRET, Row
 from xds_server.records.secrets import Secret, uses
 from xds_server.records.secrets import restored as restored_secret
 from xds_server.records.turn import Turn
@@ -39,7 +41,8 @@ PATIENCE = timedelta(seconds=1)
 
 def restore(rows: Iterable[Row], now: datetime) -> Admission:
     """What was in force when it was last saved. What today's rules refuse is left out, and what needs it."""
-    turn = Turn(Admission(), now)
+    rows = list(rows)
+    turn = Turn(Admission(pins=Map(pins_in(row for row in rows if row.kind == PIN))), now)
     secrets: dict[str, Secret] = {}
     releases: list[tuple[Key, Entry]] = []
     for row in rows:
@@ -82,7 +85,26 @@ def unreadable(before: Admission, folder: str, why: str) -> Admission:
 
 def _unchanged(after: Admission) -> Admission:
     keeping = replace(after.keeping, upserts=(), deletes=())
-    return replace(after, touched=frozenset(), upserts=(), deletes=(), keeping=keeping)
+    return replace(after, touched=frozenset(), upserts=(), deletes=(), keeping=keeping, pinned=())
+
+
+def pinned(before: Admission, release: Ref, weights: Weights, pin: Pin) -> Admission:
+    """A release that is in force gives these weights from now on, and stays so."""
+    turn = Turn(before, pin.at)
+    turn.pin(release, weights, pin)
+    return _kept(turn.finish())
+
+
+def unpinned(before: Admission, release: Ref, now: datetime) -> Admission:
+    """A release that is pinned follows its record again."""
+    turn = Turn(before, now)
+    turn.unpin(release)
+    return _kept(turn.finish())
+
+
+def _kept(after: Admission) -> Admission:
+    """With the same secrets as before."""
+    return replace(after, keeping=replace(after.keeping, upserts=(), deletes=()))
 
 
 def tick(before: Admission, now: datetime) -> Admission:

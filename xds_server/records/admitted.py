@@ -12,6 +12,7 @@ from xds_server.domain.problems import Problem
 from xds_server.records.claims import Claim
 from xds_server.records.documents import Document, Key
 from xds_server.records.models import Record
+from xds_server.records.pins import Pin, pin_key, pin_row
 from xds_server.records.saved import SECRET, Row
 from xds_server.records.secrets import Files, Use
 from xds_server.records.world import World
@@ -91,7 +92,8 @@ class Admission:
     that last spoke of a record, and `opaque` the files of which nothing is known now. `held` are the records whose
     wanted content is not in force. `touched` are the apps that differ from the admission before; `upserts` and
     `deletes` are what is to be saved before anyone is told of this one; `due` says when an audience of an app ends
-    next. `returning` is how far a source that was not believed has come back.
+    next. `returning` is how far a source that was not believed has come back. `pins` are the releases that stay as they
+    are whatever is wanted of them; `pinned` those of them that are new or gone since the admission before.
     """
 
     world: World = field(default_factory=World)
@@ -113,17 +115,25 @@ class Admission:
     upserts: tuple[Row, ...] = ()
     deletes: tuple[Key, ...] = ()
     keeping: Keeping = field(default_factory=Keeping)
+    pins: Map[Ref, Pin] = field(default_factory=Map)
+    pinned: tuple[Ref, ...] = ()
 
     @property
     def rows(self) -> tuple[Row, ...]:
         """What is to be kept in the state directory since the admission before."""
-        return (*self.upserts, *self.keeping.upserts)
+        pins = (pin_row(ref, self.pins[ref]) for ref in self.pinned if ref in self.pins)
+        return (*self.upserts, *self.keeping.upserts, *pins)
 
     @property
     def forgotten(self) -> tuple[tuple[str, str, str], ...]:
         """What is to be taken out of the state directory: kind, namespace and name."""
         records = ((key.kind, *key.ref) for key in self.deletes)
-        return (*records, *((SECRET, "", name) for name in self.keeping.deletes))
+        unpinned = (pin_key(ref) for ref in self.pinned if ref not in self.pins)
+        return (
+            *records,
+            *((SECRET, "", name) for name in self.keeping.deletes),
+            *((key.kind, *key.ref) for key in unpinned),
+        )
 
     @property
     def findings(self) -> set[Problem]:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from xds_server.domain.names import DEFAULT_RULE, EXPLICIT_RULE
+from xds_server.domain.names import DEFAULT_RULE, EXPLICIT_RULE, Ref
 from xds_server.records.matches import AudienceMatch
 from xds_server.records.record import RecordBase
 from xds_server.records.rollout import Rollout
@@ -29,6 +29,9 @@ from xds_server.records.values import (
     any_of,
     means,
 )
+
+Weights = tuple[tuple[Ref, int], ...]
+"""Deployments with their parts of the default traffic in hundredths of a percent, in an order that means nothing."""
 
 RESERVED_RULES = (DEFAULT_RULE, EXPLICIT_RULE, "no-context")
 

@@ -10,6 +10,8 @@ SECRET = "Secret"  # noqa: S105 - a kind
 EXTENDED = "Extended"
 """The kind of a row that is no record: what extensions last made of a resource."""
 
+PIN = "Pin"
+"""The kind of a row that is no record: why a release is pinned, and since when."""
 UNFINISHED = "Unfinished"
 """The kind of a row that is no record: what of the fleet order is under way."""
 PROXY = "Proxy"

@@ -17,13 +17,15 @@ from typing import TypeVar
 from immutables import Map
 
 from xds_server.domain.names import Ref
-from xds_server.domain.problems import Place, Problem, Reason
+from xds_server.domain.problems import Place, Problem, Reason, Severity
 from xds_server.records import checks
-from xds_server.records.admitted import Admission, told
+from xds_server.records.admitted import Admission, Entry, told
 from xds_server.records.claims import Conflict, conflicts
 from xds_server.records.documents import Document, Key
 from xds_server.records.in_force import InForce
 from xds_server.records.models import AppDeployment, Build, Gateway, Record, Release
+from xds_server.records.pins import Pin, with_default
+from xds_server.records.releases import Weights
 from xds_server.records.wants import Wants
 from xds_server.records.warnings import app_warnings
 from xds_server.records.world import AppWorld, World, app_of, build_id, expired_at
@@ -45,6 +47,8 @@ class Turn:
         self._wants = Wants(before)
         self._held: dict[Key, tuple[Problem, ...]] = dict(before.held)
         self._looked_at: set[Ref] = set()
+        self._pins = before.pins
+        self._pinned: list[Ref] = []
 
     def want(self) -> None:
         """Take everything of the files that changed that can be taken, and what was held back for want of it."""
@@ -55,6 +59,29 @@ class Turn:
         while self._round(trying):
             trying = trying & self._held.keys()
         self._wants.forget(key for key in todo if self._is_nothing(key))
+
+    def pin(self, release: Ref, weights: Weights, pin: Pin) -> None:
+        """It gives these weights, and everything else that it gives, until it is unpinned."""
+        key = Key("Release", release)
+        entry = self.in_force.get(key)
+        assert entry is not None
+        self.in_force.put(key, Entry(*with_default(key, entry.content, weights), entry.first_accepted))
+        self.in_force.settle()
+        self._pins = self._pins.set(release, pin)
+        self._pinned.append(release)
+        self._again(key)
+
+    def unpin(self, release: Ref) -> None:
+        """What is wanted of it comes into force, if it can."""
+        self._pins = self._pins.delete(release)
+        self._pinned.append(release)
+        self._again(Key("Release", release))
+
+    def _again(self, key: Key) -> None:
+        """What is wanted of one record, and of those that are held back because of it."""
+        todo = {key, *self._held}
+        while self._round(todo):
+            todo &= self._held.keys()
 
     def _told_of(self, keys: Set[Key]) -> Iterator[Ref]:
         """The apps of these records of which there is a warning: it may be at another line now."""
@@ -217,7 +244,7 @@ class Turn:
                 document = self._release(key)
                 if document is not None:
                     candidates[key.ref] = document
-            elif self._gone(key):
+            elif self._gone(key) and not self._is_pinned(key, self._wants.place(key), "is gone from the records"):
                 candidates[key.ref] = None
         wanted = {ref: _as_release(each) for ref, each in candidates.items()}
         lost = conflicts(wanted, self.in_force.claims, lambda ref: self._age(Key("Release", ref)))
@@ -229,10 +256,18 @@ class Turn:
         """A release that may have what it wants, as far as hosts are not concerned; None if there is nothing to do."""
         document = self._document(key)
         record = _as_release(document)
-        if document is None or record is None:
+        if document is None or record is None or self._is_pinned(key, document.place):
             return None
         findings = checks.release_findings(record, self._entry(key, Release), self.in_force.world, self._written)
         return None if self._refused(key, document, findings) else document
+
+    def _is_pinned(self, key: Key, place: Place, what: str = "says something else than what is in force") -> bool:
+        pin = self._pins.get(key.ref)
+        if pin is not None:
+            fix = f"xdsctl unpin {key.ref.word} puts it into force; until then what it gives stays"
+            said = Problem(place, Reason.PINNED, f"{what}, and is pinned {pin.words}", fix, str(key), Severity.WARNING)
+            self._held[key] = (said,)
+        return pin is not None
 
     def _written(self, kind: str, ref: Ref) -> Place | None:
         documents = self._wants.of(Key(kind, ref))
@@ -328,6 +363,8 @@ class Turn:
             touched=touched,
             upserts=upserts,
             deletes=deletes,
+            pins=self._pins,
+            pinned=tuple(self._pinned),
         )
         return self._wants.finish(after)
 

@@ -2,7 +2,7 @@
 
 from xds_server.rollout.decide import Decision, Finish, Frozen, MoveTo, RollBack, Wait, decide
 from xds_server.rollout.health import Health, Judgement, Verdict, hopeless, judged
-from xds_server.rollout.plan import Plan, Weights, moved, plan_of
+from xds_server.rollout.plan import Plan, moved, plan_of
 from xds_server.rollout.progress import Ended, Progress, progress_of
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "RollBack",
     "Verdict",
     "Wait",
-    "Weights",
     "decide",
     "hopeless",
     "judged",

@@ -6,13 +6,10 @@ from datetime import timedelta
 from hashlib import blake2b
 
 from xds_server.domain.names import Ref
-from xds_server.records.releases import Release
+from xds_server.records.releases import Release, Weights
 from xds_server.records.rollout import Guard, Step
 from xds_server.records.values import WHOLE
 from xds_server.records.windows import Window, window
-
-Weights = tuple[tuple[Ref, int], ...]
-"""Deployments in the record's order, with their parts in hundredths of a percent; together `WHOLE`."""
 
 
 @dataclass(frozen=True, slots=True)

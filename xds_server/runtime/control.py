@@ -9,7 +9,9 @@ from time import perf_counter
 import structlog
 from typing_extensions import override
 
-from xds_server.difference.releases import ReleaseShift, RuleShift, Weights, release_shifts
+from xds_server.difference.history import RECORDS, Event, Word, events
+from xds_server.difference.releases import ReleaseShift, RuleShift, release_shifts
+from xds_server.difference.steering import check_pinned, given_back
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Severity
 from xds_server.graph import distil, shift
@@ -19,11 +21,13 @@ from xds_server.ledger.ledger import Change, Published
 from xds_server.mesh import NO_MESH, compile_mesh
 from xds_server.pipeline import EMPTY, Compilation, compile_world
 from xds_server.ports import Observer
-from xds_server.records.admission import admit, restore, tick, unreadable
+from xds_server.records.admission import admit, pinned, restore, tick, unpinned, unreadable
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
 from xds_server.records.models import Release
+from xds_server.records.pins import Pin
 from xds_server.records.reading import Batch, Unreadable
+from xds_server.records.releases import Weights
 from xds_server.records.saved import PROXY, UNFINISHED
 from xds_server.records.world import World
 from xds_server.resources.extensions import Call
@@ -141,19 +145,46 @@ class Control(Caller):
             after = admit(self._admission, said, now, folder=self._folder, allow_empty=self._allow_empty)
         self._turn(after)
 
+    def rollback(self, release: Ref, to: Ref | None, word: Word) -> Event:
+        """Give its users another deployment, or what they had before; and pin that. Raises `CannotSteer`."""
+        self._heard, now = perf_counter(), clock()
+        weights = given_back(self._admission, release, to, self._store.events(release))
+        after = pinned(self._admission, release, weights, Pin(now, *word))
+        return self._steer(release, after, word, now)
+
+    def unpin(self, release: Ref, word: Word, *, only_say: bool = False) -> Event:
+        """Let a release follow its record again, or only say what that would do. Raises `CannotSteer`."""
+        self._heard, now = perf_counter(), clock()
+        check_pinned(self._admission, release)
+        after = unpinned(self._admission, release, now)
+        return (
+            _event(release, self._admission, after, word, now) if only_say else self._steer(release, after, word, now)
+        )
+
+    def history(self, release: Ref) -> list[Event]:
+        """What was done to a release, newest first."""
+        return self._store.events(release)
+
+    def _steer(self, release: Ref, after: Admission, word: Word, now: datetime) -> Event:
+        made = _event(release, self._admission, after, word, now)
+        self._turn(after, word=word)
+        log.info("steered", release=release.word, who=word.who, why=word.why, what=made.what)
+        return made
+
     def tick(self) -> None:
         """Time has passed: audiences may have ended."""
         self._heard = perf_counter()
         self._turn(tick(self._admission, clock()), compile_it=self.waiting_for is None)
 
-    def _turn(self, after: Admission, *, compile_it: bool = True) -> None:
+    def _turn(self, after: Admission, *, compile_it: bool = True, word: Word = RECORDS) -> None:
         """Compile, then save, then tell: what cannot be compiled is not saved, and what is not saved is not told."""
         before, compiled = self._admission, self._compilation
         if compile_it:
             compiled = self._compile(after)
         rows, gone = self._ordering.unsaved(clock()) if compile_it else ([], [])
-        if after.rows or after.forgotten or rows or gone:
-            self._store.save([*after.rows, *rows], [*after.forgotten, *gone])
+        history = () if self.waiting_for else tuple(_history(before, after, word, clock()))
+        if after.rows or after.forgotten or rows or gone or history:
+            self._store.save([*after.rows, *rows], [*after.forgotten, *gone], history)
         self._admission = after
         self._count(before)
         if compile_it:
@@ -330,6 +361,16 @@ class Control(Caller):
         self._metrics.problems(after)
         self.books.ring()
         self._problems_changed(before, after)
+
+
+def _history(before: Admission, after: Admission, word: Word, at: datetime) -> Iterator[Event]:
+    """What is saved with a turn, before anyone is told: no traffic moves that the history does not show."""
+    return events(release_shifts(before.world, after.world, after.touched), at, word)
+
+
+def _event(release: Ref, before: Admission, after: Admission, word: Word, at: datetime) -> Event:
+    found = (each for each in _history(before, after, word, at) if each.release == release)
+    return next(found, Event(release, at, word, "nothing moves"))
 
 
 def release_changes(before: World, after: Admission, apps: Iterable[Ref]) -> Iterator[Change]:

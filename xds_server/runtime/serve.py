@@ -15,6 +15,7 @@ from xds_server.api.admin import Readiness, admin_app
 from xds_server.api.problems import Standing
 from xds_server.api.proxies import proxies_api
 from xds_server.api.releases import releases_api
+from xds_server.api.steering import steering_api
 from xds_server.domain.addresses import Address
 from xds_server.domain.errors import XdsServerError, leaves
 from xds_server.ports import Observer
@@ -108,6 +109,7 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         more = (
             releases_api(Waiting(control.books, lambda: control.admission, control.waits_for), _turn),
             proxies_api(proxies),
+            steering_api(control),
         )
         admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: _standing(control), more))
         log.info(

@@ -11,16 +11,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from xds_server.difference.history import Event
 from xds_server.domain.errors import XdsServerError
 from xds_server.domain.names import Ref
 from xds_server.ledger.entry import Entry
 from xds_server.records.saved import Row
+from xds_server.state import events
 from xds_server.state.entries import COLUMNS, FORGET, FORGET_OF_RELEASE, INDEXES, KEEP, TABLE, entry_in, row_of
 
 DATABASE = "state.db"
 LOCK = "lock"
 PER_RELEASE = 50
 """Entries of the ledger that are kept of each release."""
+EVENTS = 100
+"""Events that are kept of each release."""
+ALL_EVENTS = 100_000
 ENDED = 10_000
 """Entries of contents that are in force no more: so many are kept in all."""
 
@@ -34,7 +39,7 @@ CREATE TABLE records (
     PRIMARY KEY (kind, namespace, name)
 ) WITHOUT ROWID
 """
-STEPS = ((RECORDS,), (TABLE, *INDEXES))
+STEPS = ((RECORDS,), (TABLE, *INDEXES), (events.TABLE, events.INDEX))
 """What each version of the tables has more than the one before."""
 VERSION = len(STEPS)
 """Of the tables, kept as the database's `user_version`. A new database has 0."""
@@ -88,8 +93,10 @@ class Store:
             for kind, namespace, name, document, accepted in found
         ]
 
-    def save(self, upserts: Iterable[Row], deletes: Iterable[tuple[str, str, str]]) -> None:
-        """Keep rows and forget (kind, namespace, name), all or nothing; a row of both is kept.
+    def save(
+        self, upserts: Iterable[Row], deletes: Iterable[tuple[str, str, str]], history: Sequence[Event] = ()
+    ) -> None:
+        """Keep rows, forget (kind, namespace, name), add to the history: all or nothing. A row of both is kept.
 
         When it returns, the change survives the death of this process. A power cut may undo the last changes, but
         never leaves a part of one.
@@ -100,6 +107,20 @@ class Store:
                 "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)",
                 ((*row[:4], row.first_accepted.astimezone(UTC).isoformat()) for row in upserts),
             )
+            self._add(history)
+
+    def _add(self, history: Sequence[Event]) -> None:
+        if history:
+            of = {each.release for each in history}
+            self._connection.executemany(events.KEEP, map(events.event_row, history))
+            self._connection.executemany(events.FORGET_OF_RELEASE, [(*each, *each, EVENTS) for each in of])
+            self._connection.execute(events.FORGET, (ALL_EVENTS,))
+
+    def events(self, release: Ref) -> list[Event]:
+        """What was done to a release, newest first."""
+        with _explained(self._folder):
+            rows = self._connection.execute(events.FIND, (*release, EVENTS)).fetchall()
+        return list(map(events.event_in, rows))
 
     def begun(self) -> tuple[list[Entry], int]:
         """The entries of the ledger that have not ended, and the newest number that any has had."""

@@ -1,0 +1,30 @@
+"""What several commands of `xdsctl` have in common: how things are printed, and which server is asked."""
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+
+class Report(StrEnum):
+    """How a report is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    YAML = "yaml"
+
+
+ReportOption = Annotated[Report, typer.Option("-o", "--output", help="How to print it.")]
+
+ADMIN = "http://127.0.0.1:18001"
+AdminOption = Annotated[str, typer.Option("--server", metavar="URL", help="The server, by its --admin address.")]
+
+
+def echo(data: Any, style: str) -> None:
+    import yaml
+
+    if style == "json":
+        typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    else:
+        typer.echo(yaml.safe_dump(data, sort_keys=False, width=120, allow_unicode=True).rstrip())

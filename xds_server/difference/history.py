@@ -1,0 +1,51 @@
+"""What was done to releases: since when, by whom and why they give what they give."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from xds_server.difference.releases import ReleaseShift, RuleShift
+from xds_server.domain.names import DEFAULT_RULE, Ref
+from xds_server.domain.words import few
+from xds_server.records.releases import Weights
+
+
+class Word(NamedTuple):
+    """Whose word it was, and why they said it."""
+
+    who: str
+    why: str = ""
+
+
+RECORDS = Word("records")
+"""Of what a record says, whoever wrote it."""
+
+
+class Event(NamedTuple):
+    """`what`: the rules that give something else, in words. `before` and `after`: what the default gave and gives."""
+
+    release: Ref
+    at: datetime
+    word: Word
+    what: str
+    before: Weights = ()
+    after: Weights = ()
+
+
+def events(shifts: Iterable[ReleaseShift], at: datetime, word: Word) -> Iterator[Event]:
+    for shift in shifts:
+        default = next((each for each in shift.rules if each.name == DEFAULT_RULE), RuleShift(DEFAULT_RULE, (), ()))
+        yield Event(shift.release, at, word, "; ".join(_words(shift)), default.before, default.after)
+
+
+def _words(shift: ReleaseShift) -> Iterator[str]:
+    for rule in shift.rules:
+        yield f"{rule.name}: {weights_words(rule.before)} -> {weights_words(rule.after)}"
+    for word, claims in (("came", shift.came), ("went", shift.went)):
+        if claims:
+            yield f"hosts that {word}: {few(f'{each.host} at {each.gateway.word}' for each in claims)}"
+
+
+def weights_words(weights: Weights) -> str:
+    """`shop-v1 95 %, shop-v2 5 %`."""
+    return ", ".join(f"{ref.word} {weight / 100:.9g} %" for ref, weight in weights if weight) or "nothing"

@@ -1,0 +1,76 @@
+"""What somebody's word may do to a release, and why not."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+from xds_server.difference.history import Event, weights_words
+from xds_server.domain.errors import XdsServerError
+from xds_server.domain.names import Ref
+from xds_server.domain.words import few
+from xds_server.records.admitted import Admission
+from xds_server.records.documents import Key
+from xds_server.records.models import Release
+from xds_server.records.releases import Weights
+from xds_server.records.values import WHOLE
+
+
+class CannotSteer(XdsServerError):
+    """Why a word is not followed, and what to do."""
+
+
+class NoSuchRelease(CannotSteer):
+    """There is none by that name in force."""
+
+
+def given_back(admission: Admission, release: Ref, to: Ref | None, history: Sequence[Event]) -> Weights:
+    """What a rollback gives: one deployment everything, or what the default gave before it last changed.
+
+    The deployments that the record lists stay listed, and warm. Raises `CannotSteer`.
+    """
+    record = in_force(admission, release)
+    weights = tuple((record.refer(word), weight) for word, weight in record.spec.shares)
+    if not weights:
+        raise CannotSteer(f"Release {release.word} has audiences only: there is no default to take back")
+    wanted = {to: WHOLE} if to is not None else dict(_before(release, weights, history))
+    _check_there(admission, record, wanted)
+    listed = dict.fromkeys([*(deployment for deployment, _ in weights), *wanted])
+    return tuple((deployment, wanted.get(deployment, 0)) for deployment in listed)
+
+
+def check_pinned(admission: Admission, release: Ref) -> None:
+    """Raises `CannotSteer`."""
+    in_force(admission, release)
+    if release not in admission.pins:
+        raise CannotSteer(f"Release {release.word} is not pinned: it follows its record")
+
+
+def in_force(admission: Admission, release: Ref) -> Release:
+    """Raises `NoSuchRelease`."""
+    entry = admission.in_force.get(Key("Release", release))
+    if entry is None or not isinstance(entry.record, Release):
+        known = sorted(key.ref.word for key in admission.in_force if key.kind == "Release")
+        near = difflib.get_close_matches(release.word, known, 3) or known
+        raise NoSuchRelease(f"no Release {release.word} is in force{f'; there is {few(near)}' if near else ''}")
+    return entry.record
+
+
+def _before(release: Ref, weights: Weights, history: Iterable[Event]) -> Weights:
+    now = {deployment: weight for deployment, weight in weights if weight}
+    for event in history:
+        if event.before and event.before != event.after and dict(event.before) != now:
+            return event.before
+    raise CannotSteer(
+        f"the history of Release {release.word} does not say what its default gave before {weights_words(weights)}: "
+        "name a deployment with --to"
+    )
+
+
+def _check_there(admission: Admission, record: Release, wanted: Iterable[Ref]) -> None:
+    app = admission.world.app(record.refer(record.spec.app))
+    gone = sorted(each.word for each in wanted if each not in app.deployments)
+    if gone:
+        there = few(sorted(each.word for each in app.deployments))
+        raise CannotSteer(f"{few(gone)} is not deployed for app {app.app.word}; there is {there}")
+    without = [each.word for each in wanted if not app.deployments[each].spec.entries]
+    if without:
+        raise CannotSteer(f"{few(without)} has no component with routes, so no request could reach it")
