@@ -4,8 +4,9 @@ from hypothesis import strategies as st
 
 from tests.rollout.releases import planned, release
 from xds_server.domain.names import ref
+from xds_server.records.releases import Weights
 from xds_server.records.values import WHOLE
-from xds_server.rollout import Weights, moved, plan_of
+from xds_server.rollout import moved, plan_of
 
 V1, V2, V3 = (ref(f"shop-v{number}") for number in (1, 2, 3))
 

@@ -73,10 +73,9 @@ def admin_app(
 
 def _tell_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
-    async def refuse(_request: Request, error: RequestValidationError) -> JSONResponse:
-        """Of `/explain` the body, of all others the query."""
+    async def refuse(request: Request, error: RequestValidationError) -> JSONResponse:
         found = error.errors()
-        return JSONResponse({"error": malformed(found) if found[0]["loc"][0] == "body" else misread(found)}, 400)
+        return JSONResponse({"error": malformed(found) if request.url.path == "/explain" else misread(found)}, 400)
 
     @app.exception_handler(HTTPException)
     async def say(_request: Request, error: HTTPException) -> JSONResponse:

@@ -49,6 +49,7 @@ class EventReport(Said):
     what: str
     before: Mapping[str, float]
     after: Mapping[str, float]
+    content: str = Field(default="", description="What is in force of the release by that, to wait for.")
 
 
 class Steering(Protocol):
@@ -60,8 +61,10 @@ class Steering(Protocol):
 
     def history(self, release: Ref) -> list[Event]: ...
 
+    def content(self, release: Ref) -> str: ...
 
-def event_report(event: Event) -> EventReport:
+
+def event_report(event: Event, content: str = "") -> EventReport:
     return EventReport(
         release=event.release.word,
         at=event.at,
@@ -70,6 +73,7 @@ def event_report(event: Event) -> EventReport:
         what=event.what,
         before=_percent(event.before),
         after=_percent(event.after),
+        content=content,
     )
 
 
@@ -86,9 +90,10 @@ def steering_api(releases: Steering) -> APIRouter:
         release = ref(name)
         to = None if asked.to is None else ref(asked.to, release.namespace)
         try:
-            return event_report(releases.rollback(release, to, asked.word))
+            event = releases.rollback(release, to, asked.word)
         except CannotSteer as error:
             raise _refused(error) from error
+        return event_report(event, releases.content(release))
 
     @api.post("/releases/{name}/unpin", summary="Let a release follow its record again", responses=REFUSED)
     async def unpin(name: Name, asked: Asked, only_say: OnlySay = False) -> EventReport:

@@ -122,8 +122,8 @@ def rollback(
 
     said = {"who": who or steering.who(), "why": why} | ({"to": to} if to else {})
     made = _steered(lambda: steering.rolled_back(server, release, said))
-    typer.echo(f"{made.release} is pinned: {made.what}", err=output is not Report.TEXT)
-    wait(release, None, "", timeout, server, output)
+    typer.echo(f"{made.release}: {made.what}", err=output is not Report.TEXT)
+    wait(release, None, made.content, timeout, server, output)
 
 
 @app.command()
@@ -146,9 +146,9 @@ def unpin(
     if output is not Report.TEXT:
         echo(made.model_dump(mode="json", by_alias=True), output.value)
     elif yes:
-        typer.echo(f"{made.release} follows its record: {made.what}")
+        typer.echo(f"{made.release}: {made.what}")
     else:
-        typer.echo(f"would follow its record: {made.what}\nNothing is done; with --yes it is.")
+        typer.echo(f"{made.release} would be {made.what}\nNothing is done; with --yes it is.")
 
 
 @app.command()

@@ -17,7 +17,7 @@ from typing import TypeVar
 from immutables import Map
 
 from xds_server.domain.names import Ref
-from xds_server.domain.problems import Place, Problem, Reason, Severity
+from xds_server.domain.problems import Place, Problem, Reason
 from xds_server.records import checks
 from xds_server.records.admitted import Admission, Entry, told
 from xds_server.records.claims import Conflict, conflicts
@@ -265,7 +265,7 @@ class Turn:
         pin = self._pins.get(key.ref)
         if pin is not None:
             fix = f"xdsctl unpin {key.ref.word} puts it into force; until then what it gives stays"
-            said = Problem(place, Reason.PINNED, f"{what}, and is pinned {pin.words}", fix, str(key), Severity.WARNING)
+            said = Problem(place, Reason.PINNED, f"{what}, and is pinned {pin.words}", fix, str(key))
             self._held[key] = (said,)
         return pin is not None
 

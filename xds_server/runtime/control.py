@@ -147,42 +147,44 @@ class Control(Caller):
 
     def rollback(self, release: Ref, to: Ref | None, word: Word) -> Event:
         """Give its users another deployment, or what they had before; and pin that. Raises `CannotSteer`."""
-        self._heard, now = perf_counter(), clock()
+        self._heard = perf_counter()
         weights = given_back(self._admission, release, to, self._store.events(release))
-        after = pinned(self._admission, release, weights, Pin(now, *word))
-        return self._steer(release, after, word, now)
+        after = pinned(self._admission, release, weights, Pin(clock(), *word))
+        return self._steer(after, _event(release, self._admission, after, "pinned", word))
 
     def unpin(self, release: Ref, word: Word, *, only_say: bool = False) -> Event:
         """Let a release follow its record again, or only say what that would do. Raises `CannotSteer`."""
-        self._heard, now = perf_counter(), clock()
+        self._heard = perf_counter()
         check_pinned(self._admission, release)
-        after = unpinned(self._admission, release, now)
-        return (
-            _event(release, self._admission, after, word, now) if only_say else self._steer(release, after, word, now)
-        )
+        after = unpinned(self._admission, release, clock())
+        event = _event(release, self._admission, after, "unpinned", word)
+        return event if only_say else self._steer(after, event)
 
     def history(self, release: Ref) -> list[Event]:
         """What was done to a release, newest first."""
         return self._store.events(release)
 
-    def _steer(self, release: Ref, after: Admission, word: Word, now: datetime) -> Event:
-        made = _event(release, self._admission, after, word, now)
-        self._turn(after, word=word)
-        log.info("steered", release=release.word, who=word.who, why=word.why, what=made.what)
-        return made
+    def content(self, release: Ref) -> str:
+        """Of what is in force of a release; empty if nothing is."""
+        return self.books.ledger.content(release) or ""
+
+    def _steer(self, after: Admission, event: Event) -> Event:
+        self._turn(after, event=event)
+        log.info("steered", release=event.release.word, who=event.word.who, why=event.word.why, what=event.what)
+        return event
 
     def tick(self) -> None:
         """Time has passed: audiences may have ended."""
         self._heard = perf_counter()
         self._turn(tick(self._admission, clock()), compile_it=self.waiting_for is None)
 
-    def _turn(self, after: Admission, *, compile_it: bool = True, word: Word = RECORDS) -> None:
+    def _turn(self, after: Admission, *, compile_it: bool = True, event: Event | None = None) -> None:
         """Compile, then save, then tell: what cannot be compiled is not saved, and what is not saved is not told."""
         before, compiled = self._admission, self._compilation
         if compile_it:
             compiled = self._compile(after)
         rows, gone = self._ordering.unsaved(clock()) if compile_it else ([], [])
-        history = () if self.waiting_for else tuple(_history(before, after, word, clock()))
+        history = () if self.waiting_for else _history(before, after, event)
         if after.rows or after.forgotten or rows or gone or history:
             self._store.save([*after.rows, *rows], [*after.forgotten, *gone], history)
         self._admission = after
@@ -363,14 +365,23 @@ class Control(Caller):
         self._problems_changed(before, after)
 
 
-def _history(before: Admission, after: Admission, word: Word, at: datetime) -> Iterator[Event]:
-    """What is saved with a turn, before anyone is told: no traffic moves that the history does not show."""
-    return events(release_shifts(before.world, after.world, after.touched), at, word)
+def _history(before: Admission, after: Admission, event: Event | None) -> list[Event]:
+    """What is saved with a turn, before anyone is told: no traffic moves that the history does not show.
+
+    `event`: why it was made, if somebody's word was the reason.
+    """
+    found = events(release_shifts(before.world, after.world, after.touched), clock(), RECORDS)
+    if event is None:
+        return list(found)
+    return [event, *(each for each in found if each.release != event.release)]
 
 
-def _event(release: Ref, before: Admission, after: Admission, word: Word, at: datetime) -> Event:
-    found = (each for each in _history(before, after, word, at) if each.release == release)
-    return next(found, Event(release, at, word, "nothing moves"))
+def _event(release: Ref, before: Admission, after: Admission, what: str, word: Word) -> Event:
+    """What was done to a release, with what moves by that."""
+    now = clock()
+    found = events(release_shifts(before.world, after.world, after.touched), now, word)
+    moved = next((each for each in found if each.release == release), Event(release, now, word, "nothing moves"))
+    return moved._replace(what=f"{what}; {moved.what}")
 
 
 def release_changes(before: World, after: Admission, apps: Iterable[Ref]) -> Iterator[Change]:

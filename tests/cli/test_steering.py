@@ -1,0 +1,98 @@
+"""`xdsctl rollback`, `unpin` and `history` against a real server."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from tests.records.folder import release, shop_in
+from tests.runtime.test_waiting import House, house
+from xds_server.cli import steering
+from xds_server.cli.ctl import app
+
+WHO = ["--who", "ada@desk", "--why", "it fails"]
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Path:
+    return shop_in(tmp_path)
+
+
+async def ran(here: House, *words: str) -> Result:
+    return await asyncio.to_thread(CliRunner().invoke, app, [*words, "--server", f"127.0.0.1:{here.admin}"])
+
+
+def lines(result: Result) -> list[str]:
+    """What the command printed: the server of the test logs to the same place."""
+    return [line for line in result.stdout.splitlines() if "[info " not in line and "[warning " not in line]
+
+
+async def at_v2(here: House) -> None:
+    here.write("shop.yaml", release("shop", "shop.test", to="v2"))
+    await here.until(lambda: len(here.control.history(here.control.books.ledger.releases[0])) == 1)
+
+
+async def test_a_release_is_taken_back_pinned_and_unpinned(records: Path) -> None:
+    async with house(records) as here, here.proxy() as proxy:
+        await at_v2(here)
+        await proxy.routes()
+        await proxy.accept()
+
+        rolling = asyncio.create_task(ran(here, "rollback", "shop", *WHO))  # noqa: TID251 - it ends in this test
+        await proxy.routes()
+        await proxy.accept()
+        back = await rolling
+        assert back.exit_code == 0, back.output
+        assert lines(back)[0] == "shop: pinned; default: v2 100 % -> v1 100 %"
+        assert "live: 1 of 1 accepted" in lines(back)[1]
+
+        asked = await ran(here, "unpin", "shop", *WHO)
+        would = "shop would be unpinned; default: v1 100 % -> v2 100 %"
+        assert lines(asked) == [would, "Nothing is done; with --yes it is."]
+        assert here.control.admission.pins
+
+        done = await ran(here, "unpin", "shop", "--yes", *WHO)
+        assert lines(done) == ["shop: unpinned; default: v1 100 % -> v2 100 %"]
+        assert not here.control.admission.pins
+
+        told = lines(await ran(here, "history", "shop"))
+        assert [line.split("  ", 1)[1] for line in told] == [
+            "ada@desk  unpinned; default: v1 100 % -> v2 100 %: it fails",
+            "ada@desk  pinned; default: v2 100 % -> v1 100 %: it fails",
+            "records  default: v1 100 % -> v2 100 %",
+        ]
+
+
+async def test_what_cannot_be_done_is_said(records: Path) -> None:
+    async with house(records) as here:
+        for words, said in (
+            (("rollback", "shop"), "name a deployment with --to"),
+            (("rollback", "shop", "--to", "v9"), "v9 is not deployed for app shop; there is v1, v2"),
+            (("rollback", "shap"), "no Release shap is in force; there is shop"),
+            (("unpin", "shop"), "is not pinned"),
+        ):
+            result = await ran(here, *words, *WHO)
+            assert result.exit_code == 1
+            assert said in result.stderr
+
+
+async def test_the_answers_are_data_too(records: Path) -> None:
+    async with house(records) as here:
+        await at_v2(here)
+        await ran(here, "rollback", "shop", "--timeout", "0s", *WHO)
+        [first, _] = json.loads("".join(lines(await ran(here, "history", "shop", "-o", "json"))))
+        assert (first["who"], first["before"], first["after"]) == ("ada@desk", {"v2": 100.0}, {"v1": 100.0})
+        said = json.loads("".join(lines(await ran(here, "unpin", "shop", "-o", "json", *WHO))))
+        assert said["after"] == {"v2": 100.0}
+
+
+async def test_a_word_needs_somebody_and_a_reason(records: Path) -> None:
+    async with house(records) as here:
+        said = (await ran(here, "rollback", "shop", "--why", "")).stderr
+        assert "body why: string should have at least 1 character" in said
+
+
+def test_who_runs_a_command_is_known() -> None:
+    assert "@" in steering.who()

@@ -1,0 +1,77 @@
+from typing import Any
+
+import pytest
+
+from tests.records.folder import NOON, SHOP, Server, deployment, release
+from xds_server.difference.history import RECORDS, Event
+from xds_server.difference.steering import CannotSteer, NoSuchRelease, check_pinned, given_back
+from xds_server.domain.names import Ref
+from xds_server.records.admission import pinned
+from xds_server.records.admitted import Admission
+from xds_server.records.pins import Pin
+from xds_server.records.releases import Weights
+
+SHOP_REF, V1, V2, V3 = (Ref("default", name) for name in ("shop", "v1", "v2", "v3"))
+ALL_V1, ALL_V2 = ((V1, 10_000),), ((V2, 10_000),)
+HALF = ((V1, 5_000), (V2, 5_000))
+
+
+def admission(**spec: Any) -> Admission:
+    """v2 is released."""
+    return Server({**SHOP, "shop.yaml": release("shop", "shop.test", to="v2", **spec)}).admission
+
+
+def event(before: Weights, after: Weights) -> Event:
+    return Event(SHOP_REF, NOON, RECORDS, "", before, after)
+
+
+@pytest.mark.parametrize(
+    ("history", "weights"),
+    [
+        pytest.param([event(ALL_V1, ALL_V2)], ((V2, 0), (V1, 10_000)), id="the one before"),
+        pytest.param([event((), ()), event(ALL_V1, ALL_V2)], ((V2, 0), (V1, 10_000)), id="others moved audiences"),
+        pytest.param([event(HALF, ALL_V2), event(ALL_V1, HALF)], ((V2, 5_000), (V1, 5_000)), id="a step"),
+        pytest.param([event(ALL_V2, HALF), event(ALL_V1, ALL_V2)], ((V2, 0), (V1, 10_000)), id="not what it gives"),
+    ],
+)
+def test_a_rollback_gives_what_the_default_gave_before(history, weights):
+    assert given_back(admission(), SHOP_REF, None, history) == weights
+
+
+def test_or_what_is_named():
+    assert given_back(admission(), SHOP_REF, V1, []) == ((V2, 0), (V1, 10_000))
+    assert given_back(admission(), SHOP_REF, V2, []) == ((V2, 10_000),)
+
+
+@pytest.mark.parametrize(
+    ("release_ref", "to", "said"),
+    [
+        pytest.param(SHOP_REF, None, "what its default gave before v2 100 %: name a deployment", id="no history"),
+        pytest.param(SHOP_REF, V3, "v3 is not deployed for app shop; there is v1, v2", id="not there"),
+        pytest.param(Ref("default", "shap"), V1, "no Release shap is in force; there is shop", id="no such release"),
+    ],
+)
+def test_what_cannot_be_done_is_said(release_ref, to, said):
+    with pytest.raises(CannotSteer, match=said):
+        given_back(admission(), release_ref, to, [])
+
+
+def test_a_deployment_without_an_entry_is_no_way_back():
+    inner = deployment("v3", components={"web": {"build": "b1"}})
+    server = Server({**SHOP, "v3.yaml": inner})
+    with pytest.raises(CannotSteer, match="v3 has no component with routes"):
+        given_back(server.admission, SHOP_REF, V3, [])
+
+
+def test_audiences_alone_have_no_default():
+    audience = {"name": "a", "hosts": ["a.test"], "deployment": "v2"}
+    with pytest.raises(CannotSteer, match="has audiences only"):
+        given_back(admission(hosts=[], default=[], audiences=[audience]), SHOP_REF, V1, [])
+
+
+def test_only_what_is_pinned_can_be_unpinned():
+    with pytest.raises(CannotSteer, match="is not pinned"):
+        check_pinned(admission(), SHOP_REF)
+    with pytest.raises(NoSuchRelease):
+        check_pinned(admission(), V1)
+    check_pinned(pinned(admission(), SHOP_REF, ALL_V2, Pin(NOON, "ada", "why")), SHOP_REF)
