@@ -64,7 +64,7 @@ def test_without_a_context_a_shared_build_gets_the_release(order: Mesh) -> None:
     reply = order.call("worker@w1", "/api")
     assert hops(reply.json) == [("api@a1", "order-v1")]
     wait_until(
-        lambda: order.sidecars["worker@w1"].total(r"vhost[.].*[.]route[.]no-context[.]upstream_rq_total"),
+        lambda: order.sidecars["worker@w1"].total(r"vhost[.].*[.]route[.]no-context/.*[.]upstream_rq_total"),
         "it is counted",
     )
 

@@ -42,7 +42,7 @@ def test_a_timer_works_after_another_version_is_deployed_as_it_did_before(order:
 def counted(order: Mesh, build: str = "worker@w1") -> int:
     """Calls without a context of a build that is shared, after one more."""
     order.call(build, "/api")
-    return order.sidecars[build].total(r"vhost[.].*[.]route[.]no-context[.]upstream_rq_total")
+    return order.sidecars[build].total(r"vhost[.].*[.]route[.]no-context/.*[.]upstream_rq_total")
 
 
 def test_a_call_that_is_not_declared_is_refused(order: Mesh) -> None:

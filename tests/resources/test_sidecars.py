@@ -132,13 +132,15 @@ def test_every_component_has_its_names_and_what_is_none_is_answered() -> None:
     assert first(found["*"], x_deployment="v1") == "-/-/ComponentUnknown"
 
 
-def test_a_call_without_a_context_is_counted_and_no_other_is() -> None:
+def test_calls_are_counted_under_their_rule_where_they_begin_and_not_again_where_they_arrive() -> None:
     api = hosts(server(), "worker@w1", "outbound")["api"]
     [without] = _routes(api, "/", {})
     [within] = _routes(api, "/", {"x-deployment": "v1"})
 
-    assert (without["name"], without["stat_prefix"]) == ("no-context/v1/api.0", "no-context")
-    assert "stat_prefix" not in within
+    assert (without["name"], without["stat_prefix"]) == ("no-context/v1/api.0", "no-context/v1/api")
+    assert (within["name"], within["stat_prefix"]) == ("context/v1/api.0", "context/v1/api")
+    [arrives] = _routes(hosts(server(), "api@a1", "inbound")["*"], "/", {"x-deployment": "v1"})
+    assert "stat_prefix" not in arrives
 
 
 def test_refusals_say_why_in_json() -> None:

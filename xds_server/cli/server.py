@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xds_server.cli.values import PlainWords, parse_address, parse_seconds, parse_word, version_of
+from xds_server.cli.values import PlainWords, parse_address, parse_minor, parse_seconds, parse_word, version_of
 from xds_server.domain.addresses import Address
+from xds_server.domain.versions import OLDEST, written
 
 if TYPE_CHECKING:
     from xds_server.resources.bootstrap import ProxyNode, XdsTls
@@ -36,6 +37,7 @@ app.add_typer(bootstrap, name="bootstrap")
 
 XDS = Address("127.0.0.1", 18000)
 ADMIN = Address("127.0.0.1", 18001)
+FLOOR = written(OLDEST)
 
 
 class Mode(StrEnum):
@@ -243,6 +245,24 @@ EnvoyOption = Annotated[
         help="The Envoy to start. Absent: beside this program, or on PATH.",
     ),
 ]
+StatsInterval = Annotated[
+    float,
+    typer.Option(
+        "--stats-interval",
+        parser=parse_seconds,
+        metavar="DURATION",
+        show_default="1s",
+        help="How often Envoy tells xds-server what became of requests.",
+    ),
+]
+EnvoyVersion = Annotated[
+    str,
+    typer.Option(
+        "--envoy-version",
+        metavar="VERSION",
+        help="The oldest Envoy that is started with this. From 1.37 on it tells only what is read.",
+    ),
+]
 NodeId = Annotated[str, typer.Option("--id", help="Unique in the fleet. Absent: start Envoy with --service-node ID.")]
 
 
@@ -259,6 +279,8 @@ def bootstrap_gateway(
     xds_name: XdsName = "",
     xds_client_cert: XdsClientCert = "",
     xds_client_key: XdsClientKey = "",
+    stats_interval: StatsInterval = 1.0,
+    envoy_version: EnvoyVersion = FLOOR,
     max_connections: Annotated[
         int, typer.Option(min=1, help="Connections of clients; one more is closed at once.")
     ] = 50_000,
@@ -277,7 +299,7 @@ def bootstrap_gateway(
 
     tls = _tls(xds, xds_ca, xds_name, xds_client_cert, xds_client_key)
     node = replace(ProxyNode.of_gateway(name, xds), mode=mode.value, id=node_id, admin_port=admin_port, tls=tls)
-    _print(replace(node, limits=Limits(max_connections, max_heap_mb)))
+    _print(replace(node, limits=Limits(max_connections, max_heap_mb)), stats_interval, envoy_version)
 
 
 @bootstrap.command("sidecar")
@@ -303,6 +325,8 @@ def bootstrap_sidecar(
     xds_name: XdsName = "",
     xds_client_cert: XdsClientCert = "",
     xds_client_key: XdsClientKey = "",
+    stats_interval: StatsInterval = 1.0,
+    envoy_version: EnvoyVersion = FLOOR,
 ) -> None:
     """Print the bootstrap of an Envoy beside one build; write it to a file that ends in .json.
 
@@ -319,7 +343,8 @@ def bootstrap_sidecar(
     called = {"--inbound": inbound, "--application": application} if application is not None else {}
     _apart({"--outbound": outbound, **called, "--admin-port": admin_port})
     node = ProxyNode.of_sidecar(f"{app_name}/{component}", build, xds, ports)
-    _print(replace(node, mode=mode.value, id=node_id, admin_port=admin_port, tls=tls))
+    node = replace(node, mode=mode.value, id=node_id, admin_port=admin_port, tls=tls)
+    _print(node, stats_interval, envoy_version)
 
 
 def _apart(ports: Mapping[str, int | None]) -> None:
@@ -340,10 +365,13 @@ def _tls(xds: Address, ca: str, name: str, certificate: str, private_key: str) -
     return XdsTls(ca, name or xds.host, certificate, private_key) if ca else None
 
 
-def _print(node: "ProxyNode") -> None:
+def _print(node: "ProxyNode", stats_interval: float, envoy: str) -> None:
+    from datetime import timedelta
+
     from xds_server.resources.bootstrap import bootstrap as bootstrap_of
 
-    typer.echo(json.dumps(bootstrap_of(node), indent=2))
+    told = replace(node, stats_interval=timedelta(seconds=stats_interval), envoy=parse_minor(envoy))
+    typer.echo(json.dumps(bootstrap_of(told), indent=2))
 
 
 @app.command()

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from xds_server import __version__
 from xds_server.domain.addresses import Address, read_address
+from xds_server.domain.versions import OLDEST, Minor, written
 
 LABEL = "[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 PYDANTIC = "Value error, "
@@ -46,6 +47,15 @@ def parse_seconds(text: "str | float") -> float:
         return TypeAdapter(Duration).validate_python(text).total_seconds()
     except ValidationError:
         raise typer.BadParameter(f"{text!r} is no duration, such as 500ms, 60s or 5m") from None
+
+
+def parse_minor(text: str) -> Minor:
+    """A version of Envoy that is supported, as far as it decides what Envoy understands."""
+    found = re.match(r"(\d+)\.(\d+)(?:\.|$)", text)
+    version = (int(found[1]), int(found[2])) if found else (0, 0)
+    if version < OLDEST:
+        raise typer.BadParameter(f"{text!r} is no version of Envoy that is supported: {written(OLDEST)} or later")
+    return version
 
 
 def version_of(program: str) -> Callable[[bool], None]:

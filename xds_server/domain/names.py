@@ -68,6 +68,11 @@ def cluster_stat(cluster_name: str) -> str:
     return cluster_name.replace(".", "_")
 
 
+def route_stat(rule: str, deployment: Ref, component: str) -> str:
+    """Under which Envoy counts the requests that reach a component of a deployment by a rule."""
+    return cluster_stat(f"{rule}/{cluster(deployment, component)}")
+
+
 def endpoints(app: Ref, component: str, build: str) -> str:
     """The EDS name of a build, with its full hash."""
     return f"{app.word}/{component}@{build}"

@@ -10,6 +10,7 @@ from envoy_data_plane.envoy.extensions.clusters.common.dns.v3 import DnsLookupFa
 from envoy_data_plane.envoy.extensions.clusters.dns.v3 import DnsCluster
 from envoy_data_plane.envoy.extensions.common.matching.v3 import ExtensionWithMatcher
 from envoy_data_plane.envoy.extensions.filters.common.matcher.action.v3 import SkipFilter
+from envoy_data_plane.envoy.extensions.filters.http.grpc_stats.v3 import FilterConfig as GrpcStats
 from envoy_data_plane.envoy.extensions.filters.http.header_mutation.v3 import HeaderMutation as HeaderMutationFilter
 from envoy_data_plane.envoy.extensions.filters.http.header_mutation.v3 import HeaderMutationPerRoute, Mutations
 from envoy_data_plane.envoy.extensions.filters.http.lua.v3 import Lua, LuaPerRoute
@@ -40,6 +41,7 @@ from envoy_data_plane.envoy.extensions.matching.common_inputs.network.v3 import 
     DynamicMetadataInput,
     DynamicMetadataInputPathSegment,
 )
+from envoy_data_plane.envoy.extensions.matching.common_inputs.stats.v3 import StatFullNameMatchInput
 from envoy_data_plane.envoy.extensions.matching.input_matchers.consistent_hashing.v3 import ConsistentHashing
 from envoy_data_plane.envoy.extensions.matching.input_matchers.metadata.v3 import Metadata as MetadataInputMatcher
 from envoy_data_plane.envoy.extensions.network.dns_resolver.cares.v3 import CaresDnsResolverConfig
@@ -48,6 +50,10 @@ from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections.
 from envoy_data_plane.envoy.extensions.resource_monitors.fixed_heap.v3 import FixedHeapConfig
 from envoy_data_plane.envoy.extensions.retry.host.previous_hosts.v3 import PreviousHostsPredicate
 from envoy_data_plane.envoy.extensions.retry.priority.previous_priorities.v3 import PreviousPrioritiesConfig
+from envoy_data_plane.envoy.extensions.stat_sinks.open_telemetry.v3 import SinkConfig, SinkConfigDropAction
+from envoy_data_plane.envoy.extensions.tracers.opentelemetry.resource_detectors.v3 import (
+    StaticConfigResourceDetectorConfig,
+)
 from envoy_data_plane.envoy.extensions.transport_sockets.quic.v3 import QuicDownstreamTransport
 from envoy_data_plane.envoy.extensions.transport_sockets.raw_buffer.v3 import RawBuffer
 from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (

@@ -6,6 +6,7 @@ from typing import Self
 
 from xds_server.domain.addresses import Address, is_ip
 from xds_server.domain.sidecars import PORTS, Ports
+from xds_server.domain.versions import OLDEST, Minor
 from xds_server.messages.codec import encode, pack, to_json, type_url
 from xds_server.messages.envoy import Address as EnvoyAddress
 from xds_server.messages.envoy import (
@@ -41,6 +42,7 @@ from xds_server.messages.extensions import (
 from xds_server.messages.google import Struct, Value
 from xds_server.resources.overload import RUNTIME, Limits, overload_manager
 from xds_server.resources.static_clusters import grpc_cluster
+from xds_server.resources.telemetry import stats_config, stats_sink
 
 XDS_CLUSTER = "xds-server"
 API_TYPES = {"delta": ApiConfigSourceApiType.DELTA_GRPC, "sotw": ApiConfigSourceApiType.GRPC}
@@ -65,6 +67,9 @@ asks `/ready` would send it requests.
 """
 
 
+STATS_INTERVAL = timedelta(seconds=1)
+
+
 @dataclass(frozen=True, slots=True)
 class XdsTls:
     """TLS to the control plane, by files on the proxy's machine that Envoy reads when it starts.
@@ -85,7 +90,8 @@ class ProxyNode:
 
     `cluster` and `metadata` say what it is (`of_gateway`, `of_sidecar`). `id` empty: it is given when Envoy is started
     (`--service-node`). `admin_port` None: no admin interface; it listens on loopback only. `limits` None: whoever
-    connects is trusted. `tls` None: what travels is readable, private keys too.
+    connects is trusted. `tls` None: what travels is readable, private keys too. `stats_interval`: how often it tells
+    what became of requests. `envoy`: which version understands all of it.
     """
 
     cluster: str
@@ -96,6 +102,8 @@ class ProxyNode:
     admin_port: int | None = None
     limits: Limits | None = None
     tls: XdsTls | None = None
+    stats_interval: timedelta = STATS_INTERVAL
+    envoy: Minor = OLDEST
 
     @classmethod
     def of_gateway(cls, name: str, xds: Address) -> Self:
@@ -128,6 +136,9 @@ def bootstrap(node: ProxyNode) -> dict[str, object]:
         static_resources=BootstrapStaticResources(
             clusters=[grpc_cluster(XDS_CLUSTER, node.xds, _transport_socket(node.tls))]
         ),
+        stats_sinks=[stats_sink(XDS_CLUSTER, node.id, node.envoy)],
+        stats_config=stats_config(),
+        stats_flush_interval=node.stats_interval,
         layered_runtime=RUNTIME if node.limits else None,
         overload_manager=overload_manager(node.limits) if node.limits else None,
         dynamic_resources=BootstrapDynamicResources(ads_config=ads, cds_config=UNTIL_TOLD, lds_config=UNTIL_TOLD),

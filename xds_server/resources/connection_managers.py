@@ -26,6 +26,7 @@ from xds_server.messages.envoy import (
     VirtualHost,
 )
 from xds_server.messages.extensions import (
+    GrpcStats,
     HeaderMutationFilter,
     HttpConnectionManager,
     HttpConnectionManagerCodecType,
@@ -63,6 +64,8 @@ CONNECTION_WINDOW = 1024 * 1024
 REDIRECTED = "redirect/-/https"
 """The name of a redirect in access logs, in the form that every route's name has."""
 ROUTER = HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router()))
+GRPC_STATUS = HttpFilter(name="envoy.filters.http.grpc_stats", typed_config=pack(GrpcStats()))
+"""Counts the statuses of gRPC calls, whose HTTP status is 200 whatever becomes of them."""
 ON_DEMAND = HttpFilter(
     name="envoy.filters.http.on_demand",
     typed_config=pack(OnDemand(odcds=OnDemandCds(source=FROM_ADS, timeout=CLUSTER_WITHIN))),
@@ -130,7 +133,7 @@ def connection_manager(
 def _filters(gateway: Gateway, listener: Listener, *, on_demand: bool) -> list[HttpFilter]:
     """A filter in front of the one that asks would see no route on a first request."""
     asks = [ON_DEMAND] if on_demand else []
-    return [*asks, *_http3_offer(listener), lua_filter(gateway), ROUTER]
+    return [*asks, *_http3_offer(listener), lua_filter(gateway), GRPC_STATUS, ROUTER]
 
 
 def _common(http: Http) -> HttpProtocolOptions:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from xds_server.domain import names
-from xds_server.domain.names import NO_CONTEXT_RULE, Ref
+from xds_server.domain.names import Ref
 from xds_server.messages.codec import encode
 from xds_server.messages.envoy import (
     DataSource,
@@ -29,11 +29,11 @@ from xds_server.resources.headers import header
 from xds_server.traffic.intents import DEPLOYMENT_UNKNOWN, NO_ROUTE, DeploymentRoutes, Refusal, RouteIntent
 
 NAME = 14
-"""The field number of `Route.name`, and its last field here: what comes before it is the same under every rule."""
+"""The field number of `Route.name`: what comes before it is the same under every rule."""
 ROUTES = 1
 """The field number of `RouteList.routes`."""
 STAT_PREFIX = 19
-"""The field number of `Route.stat_prefix`."""
+"""The field number of `Route.stat_prefix`, its last field here."""
 MATCH, ROUTE, REQUEST_HEADERS_TO_ADD, RESPONSE_HEADERS_TO_ADD = 1, 2, 9, 10
 """Field numbers of `Route`."""
 CLUSTER = 1
@@ -101,19 +101,24 @@ def route_list(rule: str, listed: EncodedRoutes, set_cookie: bytes = b"") -> byt
     return _under(rule, listed, before=cookie) + last
 
 
-def call_list(rule: str, listed: EncodedRoutes) -> bytes:
-    """Of routes that match everything. Envoy counts calls without a context under their rule, besides."""
-    return _under(rule, listed, after=text_field(STAT_PREFIX, rule) if rule == NO_CONTEXT_RULE else b"")
+def call_list(rule: str, listed: EncodedRoutes, *, counted: bool = True) -> bytes:
+    """Of routes that match everything. `counted`: not of requests that somebody else has counted already."""
+    return _under(rule, listed, counted=counted)
 
 
-def _under(rule: str, listed: EncodedRoutes, *, before: bytes = b"", after: bytes = b"") -> bytes:
-    """The routes with their names under this rule, and the fields `before` and `after` those."""
+def _under(rule: str, listed: EncodedRoutes, *, before: bytes = b"", counted: bool = True) -> bytes:
+    """The routes with their names under this rule, and the fields `before` that."""
     return b"".join(
-        message_field(
-            ROUTES, fields + before + text_field(NAME, names.route(rule, listed.deployment, route_id)) + after
-        )
+        message_field(ROUTES, fields + before + _named(rule, listed.deployment, route_id, counted=counted))
         for route_id, fields in listed.routes
     )
+
+
+def _named(rule: str, deployment: Ref, route_id: str, *, counted: bool) -> bytes:
+    """What a route is called in access logs, and under what its requests are counted."""
+    name = text_field(NAME, names.route(rule, deployment, route_id))
+    component = route_id.rpartition(".")[0]
+    return name + text_field(STAT_PREFIX, names.route_stat(rule, deployment, component)) if counted else name
 
 
 def refusals(refusal: Refusal, rule: str = "-", deployment: str = "-") -> bytes:

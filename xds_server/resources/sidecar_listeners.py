@@ -25,7 +25,7 @@ from xds_server.messages.extensions import (
 from xds_server.records.models import AccessLog
 from xds_server.resources.access_logs import inbound_logs, outbound_logs
 from xds_server.resources.actions import WEBSOCKET
-from xds_server.resources.connection_managers import HTTP2, NOBODY, REQUEST_HEADERS_TIMEOUT, ROUTER
+from xds_server.resources.connection_managers import GRPC_STATUS, HTTP2, NOBODY, REQUEST_HEADERS_TIMEOUT, ROUTER
 from xds_server.resources.content import resource
 from xds_server.resources.listeners import BUFFER
 from xds_server.resources.local_replies import local_replies, local_replies_to_callers
@@ -60,7 +60,7 @@ def _listener(name: str, place: tuple[str, int], direction: TrafficDirection, lo
     manager = HttpConnectionManager(
         stat_prefix=names.cluster_stat(name),
         rds=Rds(route_config_name=name, config_source=FROM_ADS),
-        http_filters=[*sidecar_filters(), COUNT_REFUSALS, ROUTER],
+        http_filters=[*sidecar_filters(), COUNT_REFUSALS, *([] if inbound else [GRPC_STATUS]), ROUTER],
         local_reply_config=local_replies_to_callers() if inbound else local_replies(),
         access_log=logs,
         upgrade_configs=[HttpConnectionManagerUpgradeConfig(upgrade_type=WEBSOCKET)],

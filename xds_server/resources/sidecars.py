@@ -200,9 +200,10 @@ def _inbound(calls: Calls, paths: tuple[str, ...]) -> Resource:
 
     def branch(rule: str, deployment: Ref) -> Branch:
         listed = EncodedRoutes(deployment, ((own, route),))
-        return branches.routes(call_list(rule, listed))
+        return branches.routes(call_list(rule, listed, counted=False))
 
-    probed = branches.routes(call_list(PROBE_RULE, EncodedRoutes(Ref("default", "-"), ((own, route),))))
+    unbound = EncodedRoutes(Ref("default", "-"), ((own, route),))
+    probed = branches.routes(call_list(PROBE_RULE, unbound, counted=False))
     asks = [(predicates.header_regex(":path", _any_of(paths)), probed)] if paths else []
     then = _by_context(called, branch, asks)
     return _configuration(name, [named(names.virtual_host(name, "*"), branches.virtual_host("*", then))])
