@@ -47,7 +47,7 @@ def test_its_routes_have_its_name_and_come_before_it_is_used():
 
 def test_the_context_is_read_before_routing_and_stamped_after_it():
     for listener in listeners(Ports(application=8080)).values():
-        reads, stamps, *_, router = manager(listener)["http_filters"]
+        reads, stamps, counts, *_, router = manager(listener)["http_filters"]
 
         assert (reads["name"], stamps["name"], router["name"]) == ("context", "stamp", "envoy.filters.http.router")
         assert counts["name"] == "refused", "the reason is known when it has been stamped"

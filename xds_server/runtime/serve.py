@@ -28,6 +28,8 @@ from xds_server.runtime.http import CannotListen, http_server, listen
 from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.observers import Everyone
 from xds_server.runtime.proxies import ConnectedProxies
+from xds_server.runtime.telemetry import Telemetry
+from xds_server.runtime.traffic import Traffic
 from xds_server.runtime.waiting import Waiting
 from xds_server.sources.ahead import Ahead
 from xds_server.sources.files import PATIENCE, FileSource
@@ -104,7 +106,9 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         control.report_later(_once_proxies_are_told)
         proxies = ConnectedProxies(control.connections, control.worlds, control.books)
         everyone = Everyone(metrics, *control.observers, proxies, *observers)
-        xds = XdsServer(control.worlds, everyone, control.connections)
+        telemetry = Telemetry(store.counted)
+        metrics.registry.register(Traffic(telemetry, lambda: control.admission.world))
+        xds = XdsServer(control.worlds, everyone, control.connections, take=telemetry.take)
         port = await _start(xds, settings)
         more = (
             releases_api(Waiting(control.books, lambda: control.admission, control.waits_for), _turn),
@@ -128,6 +132,8 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
                 tasks.create_task(extender.work(control))
                 tasks.create_task(_save(control.books))
                 tasks.create_task(_gather(control.books))
+                tasks.create_task(telemetry.work())
+                tasks.create_task(telemetry.save())
                 yield control
                 raise _Stop
         except* _Stop:

@@ -17,6 +17,7 @@ from xds_server.domain.names import Ref
 from xds_server.ledger.entry import Entry
 from xds_server.records.saved import Row
 from xds_server.state import events
+from xds_server.state.counted import TELEMETRY, Counted
 from xds_server.state.entries import COLUMNS, FORGET, FORGET_OF_RELEASE, INDEXES, KEEP, TABLE, entry_in, row_of
 
 DATABASE = "state.db"
@@ -39,7 +40,7 @@ CREATE TABLE records (
     PRIMARY KEY (kind, namespace, name)
 ) WITHOUT ROWID
 """
-STEPS = ((RECORDS,), (TABLE, *INDEXES), (events.TABLE, events.INDEX))
+STEPS = ((RECORDS,), (TABLE, *INDEXES), (events.TABLE, events.INDEX), TELEMETRY)
 """What each version of the tables has more than the one before."""
 VERSION = len(STEPS)
 """Of the tables, kept as the database's `user_version`. A new database has 0."""
@@ -59,6 +60,8 @@ class Store:
         self._folder = folder
         self._lock = lock
         self._connection = connection
+        self.counted = Counted(connection, lambda: _explained(folder))
+        """What became of requests."""
 
     @classmethod
     def open(cls, folder: Path) -> Self:

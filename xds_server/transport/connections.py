@@ -23,7 +23,8 @@ class Refused(NamedTuple):
 class Connection:
     """An open stream of a proxy that has said who it is. `mode` is `sotw` or `delta`, `since` a `monotonic()`.
 
-    `refused` is what the proxy refused last, by type and name. `seat` is there as soon as it is told anything.
+    `refused` is what the proxy refused last, by type and name. `seat` is there as soon as it is told anything. `peer`:
+    the other end of its connection, as gRPC names it.
     """
 
     node: Node
@@ -32,6 +33,7 @@ class Connection:
     stream: Stream[Any]
     refused: dict[tuple[str, str], Refused] = field(default_factory=dict)
     seat: Seat | None = None
+    peer: str = ""
 
     def note(self, nacked: Nacked) -> None:
         for name, version in nacked.refused.items():
@@ -63,12 +65,14 @@ class Connections:
 
     def __init__(self) -> None:
         self._open: dict[str, list[Connection]] = {}
+        self._at: dict[str, Connection] = {}
         self._numbers = count(1)
 
-    def enter(self, node: Node, mode: str, stream: Stream[Any]) -> Connection:
+    def enter(self, node: Node, mode: str, stream: Stream[Any], peer: str = "") -> Connection:
         """Its node has the number of the stream."""
-        made = Connection(replace(node, stream=next(self._numbers)), mode, monotonic(), stream)
+        made = Connection(replace(node, stream=next(self._numbers)), mode, monotonic(), stream, peer=peer)
         self._open.setdefault(node.id, []).append(made)
+        self._at[peer] = made
         return made
 
     def leave(self, connection: Connection) -> None:
@@ -76,6 +80,13 @@ class Connections:
         left.remove(connection)
         if not left:
             del self._open[connection.node.id]
+        if self._at.get(connection.peer) is connection:
+            del self._at[connection.peer]
+
+    def node_at(self, peer: str) -> str:
+        """The node id of who has a stream on the connection with this other end; empty if nobody has."""
+        found = self._at.get(peer)
+        return "" if found is None else found.node.id
 
     def of(self, node_id: str) -> list[Connection]:
         return self._open.get(node_id, [])

@@ -16,6 +16,7 @@ from xds_server.transport.connections import Connections
 from xds_server.transport.requests import delta_request, sotw_request
 from xds_server.transport.session import Dialect, Session, Surroundings
 from xds_server.transport.status import ClientStatus
+from xds_server.transport.telemetry import Exports, Take, nobody_takes
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
@@ -44,11 +45,17 @@ Handler = Callable[[AsyncIterator[bytes], Context], Awaitable[None]]
 class XdsServer:
     """Serves ADS to any number of proxies. `pace`: how long streams wait for what.
 
-    `connections`: where the open streams are to be found by others.
+    `connections`: where the open streams are to be found by others. `take` is given what proxies export.
     """
 
     def __init__(
-        self, worlds: Worlds, observer: Observer, connections: Connections | None = None, *, pace: Pace = PACE
+        self,
+        worlds: Worlds,
+        observer: Observer,
+        connections: Connections | None = None,
+        *,
+        pace: Pace = PACE,
+        take: Take = nobody_takes,
     ) -> None:
         open_streams = connections if connections is not None else Connections()
         self._surroundings = Surroundings(worlds, observer, open_streams)
@@ -63,6 +70,7 @@ class XdsServer:
         }
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
         self._server.add_generic_rpc_handlers((ClientStatus(open_streams).handler,))
+        self._server.add_generic_rpc_handlers((Exports(open_streams, take).handler,))
 
     async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Listen on `host:port`, in the clear without credentials; returns the port, which the system chose for 0."""
@@ -82,7 +90,7 @@ class XdsServer:
 
     def _handler(self, dialect: Dialect[Request]) -> Handler:
         async def converse(requests: AsyncIterator[bytes], context: Context) -> None:
-            session = Session(dialect, self._surroundings)
+            session = Session(dialect, self._surroundings, context.peer())
             self._sessions.add(session)
             try:
                 await session.run(requests, context.write)

@@ -48,7 +48,8 @@ class _Over(Exception):
 class Session(Generic[Request]):
     """A conversation with one client. `fault` is how the client broke the protocol, if that ended it."""
 
-    def __init__(self, dialect: Dialect[Request], surroundings: Surroundings) -> None:
+    def __init__(self, dialect: Dialect[Request], surroundings: Surroundings, peer: str = "") -> None:
+        self._peer = peer
         self.fault: PeerMisbehaved | None = None
         self._dialect: Dialect[Request] = dialect
         self._surroundings = surroundings
@@ -132,7 +133,7 @@ class Session(Generic[Request]):
         here = self._surroundings
         log.info("stream opened", node=node.id, cluster=node.cluster, mode=self._dialect.mode, version=node.version)
         others = len(here.connections.of(node.id))
-        self._connection = here.connections.enter(node, self._dialect.mode, self._stream)
+        self._connection = here.connections.enter(node, self._dialect.mode, self._stream, self._peer)
         self._client = node = self._connection.node
         here.observer.opened(node, self._dialect.mode)
         if others == 1:  # once, however many more there are

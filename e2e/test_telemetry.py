@@ -1,0 +1,211 @@
+"""What the server counts is what happened: every request, by deployment, rule and class, over the fleet."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from e2e.support.client import Client, answers
+from e2e.support.envoy import Envoy, EnvoyVersion
+from e2e.support.mesh import V1, V2, Mesh, mesh
+from e2e.support.processes import free_ports, wait_until
+from e2e.support.server import Mode, Server
+from e2e.support.world import V1 as SHOP_V1
+from e2e.support.world import V2 as SHOP_V2
+from e2e.support.world import App, World, explicit_host
+
+pytestmark = pytest.mark.e2e
+
+Counted = Counter[tuple[str, str, str, str]]
+"""By deployment, component, rule and class."""
+ROUNDS = 30
+FAILS = ("x-test-act", "fails/503")
+EARLY = ("x-early-adopter", "true")
+
+
+def samples(server: Server, name: str) -> Iterator[tuple[dict[str, str], float]]:
+    reply = answers(server.admin, "/metrics")
+    assert reply is not None, "/metrics does not answer"
+    for family in text_string_to_metric_families(reply.body.decode()):
+        yield from ((sample.labels, sample.value) for sample in family.samples if sample.name == name)
+
+
+def counted(server: Server, app: str) -> Counted:
+    return Counter(
+        {
+            (said["deployment"], said["component"], said["rule"], said["class"]): int(value)
+            for said, value in samples(server, "xds_requests_total")
+            if said["app"] == app
+        }
+    )
+
+
+def counts_are(server: Server, app: str, sent: Counted) -> None:
+    """Every flush is heard a second later at most, and nothing is counted twice after that."""
+    wait_until(lambda: counted(server, app) == sent, "every request is counted", within=20)
+    taken = server.metrics()["xds_server_flushes_total"]
+    wait_until(lambda: server.metrics()["xds_server_flushes_total"] > taken + 5, "more flushes come")
+    assert counted(server, app) == sent
+
+
+def send(app: App, sent: Counted, rounds: int = ROUNDS) -> None:
+    """Requests of every kind, each over a connection of its own: the kernel gives them to one gateway or another."""
+    for number in range(rounds):
+        for host, path, headers in (
+            (app.host, "/", []),
+            (app.host, "/cart", []),
+            (app.host, "/", [EARLY]),
+            (app.host, "/", [FAILS]),
+            (explicit_host(f"{app.name}-v1"), "/", [FAILS] if number % 3 == 0 else []),
+        ):
+            with Client(app.world.port) as client:
+                reply = client.get(host, path, headers)
+            rule, component = reply.header("x-served-rule"), path.strip("/") or "web"
+            assert rule is not None
+            assert reply.served is not None
+            sent[reply.served, component, rule, f"{reply.status // 100}xx"] += 1
+
+
+def shop(world: World, name: str) -> App:
+    app = world.app(name)
+    v1, v2 = app.deploy("v1", SHOP_V1), app.deploy("v2", SHOP_V2)
+    early = {"name": "early", "match": {"headers": [{"name": EARLY[0], "exact": EARLY[1]}]}, "deployment": v2}
+    app.release(weights={v1: 60, v2: 40}, audiences=[early])
+    app.wait_served(v2, headers=[EARLY])
+    return app
+
+
+def seen(world: World, app: App) -> Counted:
+    """What was asked for while everything was made ready: when nothing more of it comes."""
+    before: list[Counted] = [Counter()]
+
+    def settled() -> bool:
+        taken = world.server.metrics()["xds_server_flushes_total"]
+        wait_until(lambda: world.server.metrics()["xds_server_flushes_total"] > taken + 6, "flushes come")
+        before.append(counted(world.server, app.name))
+        return before[-1] == before[-2]
+
+    wait_until(settled, "all of it is counted", within=30)
+    return before[-1]
+
+
+def test_what_three_gateways_count_is_what_was_sent(pair_world: World) -> None:
+    world = pair_world
+    app = shop(world, "counts")
+    with ExitStack() as stack:
+        for number in (2, 3):
+            stack.enter_context(world.another_envoy(f"edge-{number}"))
+        sent = seen(world, app)
+        send(app, sent)
+
+        counts_are(world.server, app.name, sent)
+        assert {rule for _, _, rule, _ in sent} == {"default", "early", "explicit"}
+
+        world.server.child.kill()
+        send(app, sent)
+        world.server.start()
+        send(app, sent)
+
+        counts_are(world.server, app.name, sent)
+    assert counted(world.server, app.name) == sent, "what is gone has been counted"
+
+
+def test_an_envoy_that_starts_again_goes_on_from_where_it_was(pair_world: World) -> None:
+    """Its totals begin anew, from the same bootstrap file: it is another process."""
+    world = pair_world
+    app = shop(world, "again")
+    sent = seen(world, app)
+    send(app, sent, 5)
+    counts_are(world.server, app.name, sent)
+    bootstrap = world.server.bootstrap("edge", world.mode, free_ports(1)[0], "edge-again")
+
+    for _ in range(2):
+        with Envoy(world.version, bootstrap, world.directory) as envoy:
+            envoy.wait_ready()
+            send(app, sent, 5)
+            counts_are(world.server, app.name, sent)
+
+
+def test_a_proxy_that_is_named_when_it_is_started_is_known_by_its_stream(pair_world: World) -> None:
+    world = pair_world
+    app = shop(world, "named")
+    bootstrap = world.server.bootstrap("edge", world.mode, free_ports(1)[0], "same")
+    with ExitStack() as stack:
+        for node in ("named-1", "named-2"):
+            bootstrap["admin"]["address"]["socket_address"]["port_value"] = free_ports(1)[0]
+            envoy = stack.enter_context(Envoy(world.version, bootstrap, world.directory, node))
+            envoy.wait_ready()
+        sent = seen(world, app)
+        send(app, sent)
+
+        counts_are(world.server, app.name, sent)
+
+
+def test_latency_and_members_are_told(pair_world: World) -> None:
+    world = pair_world
+    app = world.app("slow-ones")
+    v1 = app.deploy("v1", SHOP_V1)
+    app.released(v1)
+    before = seen(world, app)[v1, "web", "default", "2xx"]
+    for _ in range(3):
+        assert app.get(headers=[("x-test-delay", "0.35")]).status == 200
+
+    def buckets() -> dict[str, float]:
+        said = samples(world.server, "xds_request_duration_seconds_bucket")
+        return {
+            labels["le"]: value
+            for labels, value in said
+            if (labels["deployment"], labels["component"], labels["rule"]) == (v1, "web", "default")
+        }
+
+    wait_until(lambda: buckets().get("+Inf") == before + 3, "they are counted")
+    assert buckets()["0.3"] <= before
+    assert buckets()["0.5"] >= 3
+    healthy = dict.fromkeys(SHOP_V1, 1.0)
+    found = {
+        labels["component"]: n
+        for labels, n in samples(world.server, "xds_members_healthy")
+        if labels["app"] == app.name
+    }
+    assert found == healthy
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(Mode.DELTA, EnvoyVersion.CURRENT), (Mode.SOTW, EnvoyVersion.FLOOR)],
+    ids=["current", "floor"],
+)
+def order(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    with mesh(*request.param, tmp_path_factory.mktemp("mesh")) as ready:
+        ready.deploy("order-v1", V1)
+        ready.deploy("order-v2", V2)
+        ready.release(order_v1=50, order_v2=50)
+        ready.serves("order-v1")
+        ready.serves("order-v2")
+        yield ready
+
+
+def test_calls_are_counted_by_deployment_also_where_versions_share_instances(order: Mesh) -> None:
+    """worker@w1 and ui@u1 are of both: whose call it was is known by its context."""
+
+    def settled() -> Counted:
+        taken = order.server.metrics()["xds_server_flushes_total"]
+        wait_until(lambda: order.server.metrics()["xds_server_flushes_total"] > taken + 15, "flushes come")
+        return counted(order.server, "order")
+
+    sent = settled()
+    for number in range(20):
+        for deployment in ("order-v1", "order-v2"):
+            if number % 2 and deployment == "order-v2":
+                continue
+            assert order.get("/worker/api", deployment).status == 200
+            sent[deployment, "worker", "explicit", "2xx"] += 1
+            sent[deployment, "api", "context", "2xx"] += 1
+            assert order.get("/api/worker", deployment).status == 200
+            sent[deployment, "ui", "explicit", "2xx"] += 1
+            sent[deployment, "api", "context", "2xx"] += 1
+            sent[deployment, "worker", "context", "2xx"] += 1
+
+    counts_are(order.server, "order", sent)

@@ -1,0 +1,121 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.telemetry.exports import RULE, START, exported
+from xds_server.domain.names import Ref
+from xds_server.domain.statistics import Series
+from xds_server.runtime import telemetry as module
+from xds_server.runtime.telemetry import Telemetry
+from xds_server.state.store import Store
+from xds_server.telemetry import Change
+
+WEB = RULE.format("v1", "2xx")
+V1 = Series(Ref("default", "shop-v1"), "web", "default", "2xx")
+
+
+class Running:
+    """Telemetry that works, on a clock that is set by hand."""
+
+    def __init__(self, store: Store) -> None:
+        self.now = 1.0
+        self.of = Telemetry(store.counted, lambda: self.now)
+        self._heard = asyncio.Event()
+        self.of.follow(self._hear)
+
+    def _hear(self, _change: Change) -> None:
+        self._heard.set()
+
+    async def take(self, node: str, encoded: bytes) -> None:
+        """Wait until it is folded."""
+        self._heard.clear()
+        assert self.of.take(node, encoded)
+        async with asyncio.timeout(5):
+            await self._heard.wait()
+
+
+@asynccontextmanager
+async def working(folder: Path) -> AsyncIterator[Running]:
+    with Store.open(folder) as store:
+        running = Running(store)
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(running.of.work())
+            yield running
+            task.cancel()
+
+
+async def test_what_is_taken_is_folded_and_told(tmp_path: Path) -> None:
+    async with working(tmp_path) as running:
+        await running.take("edge-1", exported({WEB: 5}, 1))
+        await running.take("edge-1", exported({WEB: 7}, 2))
+        assert running.of.totals.sums == {V1: 7}
+        assert [dict(each.added) for each in running.of.flushes.since(0)] == [{V1: 2}]
+
+
+async def test_only_the_newest_export_of_a_proxy_waits(tmp_path: Path) -> None:
+    async with working(tmp_path) as running:
+        for count in (1, 2):
+            running.of.take("edge-1", exported({WEB: count}, count))
+        await running.take("edge-1", exported({WEB: 3}, 3))
+        assert (running.of.totals.sums[V1], running.of.taken) == (3, 1)
+
+
+async def test_who_is_known_by_no_stream_may_say_who_it_is(tmp_path: Path) -> None:
+    async with working(tmp_path) as running:
+        running.of.take("", exported({WEB: 9}, 1))
+        await running.take("", exported({WEB: 5}, 1, node="edge-2"))
+        [process] = running.of.totals
+        assert (process.node, running.of.lost["unknown"]) == ("edge-2", 1)
+
+
+async def test_what_is_wrong_with_one_export_does_not_keep_the_next(tmp_path: Path) -> None:
+    async with working(tmp_path) as running:
+        running.of.take("edge-1", b"\x0a\xffno export")
+        await running.take("edge-2", exported({WEB: 5}, 1, latency={RULE.format("v1", "time"): [1]}, edges=[]))
+        assert (running.of.lost["malformed"], running.of.lost["other edges"]) == (1, 1)
+        assert running.of.totals.sums == {V1: 5}
+
+
+async def test_what_waits_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = exported({WEB: 5}, 1)
+    monkeypatch.setattr(module, "MOST_WAITING", len(encoded))
+    async with working(tmp_path) as running:
+        assert running.of.take("edge-1", encoded)
+        assert running.of.take("edge-1", encoded), "in place of the one before"
+        assert not running.of.take("edge-2", encoded)
+        monkeypatch.setattr(module, "MOST_BYTES", len(encoded) - 1)
+        assert not running.of.take("edge-1", encoded)
+        assert (running.of.lost["no room"], running.of.lost["too large"]) == (1, 1)
+
+
+async def test_all_of_it_is_written_before_the_end(tmp_path: Path) -> None:
+    async with working(tmp_path) as running:
+        saving = asyncio.ensure_future(running.of.save())  # noqa: TID251 - ended below
+        await asyncio.sleep(0)
+        await running.take("edge-1", exported({WEB: 5}, 1))
+        saving.cancel()
+        with suppress(asyncio.CancelledError):
+            await saving
+    with Store.open(tmp_path) as store:
+        assert store.counted.load().totals(0).sums == {V1: 5}
+
+
+async def test_who_says_nothing_for_an_hour_is_let_go(tmp_path: Path) -> None:
+    async with working(tmp_path) as running:
+        await running.take("edge-1", exported({WEB: 5}, 1))
+        running.now += module.SILENT - 1
+        await running.take("edge-2", exported({WEB: 6}, 1, start=START + 9))
+        running.of.keep()
+        running.of.let_go()
+        assert len(list(running.of.totals)) == 2
+        running.now += 2
+        running.of.let_go()
+        assert [each.node for each in running.of.totals] == ["edge-2"]
+        assert running.of.totals.sums == {V1: 11}
+    with Store.open(tmp_path) as store:
+        found = store.counted.load()
+    assert [each.node for each in found.processes] == ["edge-2"]
+    assert found.retired == {V1: 5}

@@ -1,0 +1,61 @@
+import pytest
+
+from tests.telemetry.exports import RULE, START, exported, flush_of
+from xds_server.domain.names import Ref
+from xds_server.domain.statistics import EDGES
+from xds_server.messages.metrics import export, metrics
+from xds_server.telemetry import Names, Reading
+
+WEB = RULE.format("v1", "2xx")
+V1 = Ref("default", "shop-v1")
+
+
+def test_a_flush_says_which_process_sent_it_and_when() -> None:
+    flush = flush_of(Names(), exported({WEB: 7}, 10))
+
+    assert (flush.start, flush.exact, flush.time) == (START * 10**6, True, (START + 10) * 10**6)
+    assert list(flush.totals.values()) == [7]
+
+
+def test_the_start_may_come_in_nanoseconds_one_day() -> None:
+    encoded = exported({WEB: 7}, 10, start=START)
+    nanoseconds = encoded.replace((START * 10**6).to_bytes(8, "little"), (START * 10**9).to_bytes(8, "little"))
+
+    assert flush_of(Names(), nanoseconds).start == START * 10**6
+
+
+@pytest.mark.parametrize("counters", [{WEB: 7}, {}], ids=["1.36", "nothing-counted-yet"])
+def test_without_a_start_it_is_known_by_its_uptime(counters: dict[str, int]) -> None:
+    flush = flush_of(Names(), exported(counters, 10, oldest=True))
+
+    assert (flush.start, flush.exact) == (START * 10**6, False)
+
+
+def test_what_has_no_uptime_is_of_no_known_process() -> None:
+    assert Reading(Names()).flush() is None
+
+
+def test_members_are_told_by_component() -> None:
+    gauges = {"cluster.shop-v1/web.membership_healthy": 2, "cluster.shop-v1/web.membership_total": 3}
+
+    assert flush_of(Names(), exported({}, gauges=gauges)).gauges == {(V1, "web"): (2, 3)}
+
+
+def test_buckets_are_series_of_their_own() -> None:
+    names = Names()
+    buckets = [0, 4] + [0] * (len(EDGES) - 2) + [1]
+    flush = flush_of(names, exported({}, latency={RULE.format("v1", "time"): buckets}))
+
+    found = {names.series[number].what: total for number, total in flush.totals.items()}
+    assert found == {"le.1": 4, f"le.{len(EDGES)}": 1, "sum_ms": 1234}
+
+
+def test_a_histogram_of_other_edges_is_not_counted() -> None:
+    reading = Reading(Names())
+    encoded = exported({WEB: 1}, latency={RULE.format("v1", "time"): [1, 2, 3]}, edges=(5, 10))
+    reading.take(metrics(export(encoded)))
+
+    assert reading.strange == 1
+    flush = reading.flush()
+    assert flush is not None
+    assert list(flush.totals.values()) == [1]

@@ -1,0 +1,146 @@
+"""Telemetry in a running server: exports are folded one after the other, and written down, in the way of nobody.
+
+Of each proxy only its newest export waits: it says all that the ones before did. Work is done in slices, between which
+streams have their turn.
+"""
+
+import asyncio
+from collections import Counter as Tally
+from collections.abc import Callable, Iterator
+from itertools import islice
+from time import monotonic
+from typing import Any
+
+import structlog
+
+from xds_server.messages.metrics import Malformed, attribute, export, metrics
+from xds_server.resources.telemetry import NODE_ID
+from xds_server.state.counted import Counted
+from xds_server.telemetry import Change, Flush, Flushes, Process, Reading, Totals
+
+log = structlog.get_logger()
+
+MOST_BYTES = 16 * 1024 * 1024
+"""Of one export."""
+MOST_WAITING = 64 * 1024 * 1024
+"""Bytes of all exports that wait."""
+AT_ONCE = 400
+"""Metrics between two turns of others: about a millisecond."""
+WRITTEN_AT_ONCE = 10_000
+"""Totals, of several processes, in one transaction: about two milliseconds. Those of one process are never divided."""
+SAVED = 0.5
+"""Seconds between two times that totals are written. What a killed server had not written comes again, from those who
+are still there."""
+SILENT = 3600.0
+"""Seconds after which a process that says nothing is let go."""
+
+
+class Telemetry:
+    """Belongs to one event loop. `lost` counts exports that were not taken, by why."""
+
+    def __init__(self, counted: Counted, now: Callable[[], float] = monotonic) -> None:
+        self.totals: Totals = counted.load().totals(now())
+        self.flushes = Flushes()
+        self.taken = 0
+        self.bytes = 0
+        self.lost: Tally[str] = Tally(dict.fromkeys(("malformed", "unknown", "too large", "no room", "other edges"), 0))
+        self._counted = counted
+        self._now = now
+        self._waiting: dict[str, bytes] = {}
+        self._size = 0
+        self._some = asyncio.Event()
+        self._followers: list[Callable[[Change], None]] = []
+
+    def follow(self, hear: Callable[[Change], None]) -> None:
+        """`hear` is told what each flush added. Must not raise."""
+        self._followers.append(hear)
+
+    def take(self, node: str, encoded: bytes) -> bool:
+        """An export of a node, or of one that says itself who it is. False: there is no room."""
+        key = node or f"/{len(self._waiting)}"
+        size = self._size - len(self._waiting.get(key, b"")) + len(encoded)
+        if len(encoded) > MOST_BYTES or size > MOST_WAITING:
+            self._lose("too large" if len(encoded) > MOST_BYTES else "no room", node)
+            return False
+        self._waiting.pop(key, None)
+        self._waiting[key] = encoded
+        self._size = size
+        self._some.set()
+        return True
+
+    async def work(self) -> None:
+        """Fold what comes, until cancelled."""
+        while True:
+            await self._some.wait()
+            while self._waiting:
+                key = next(iter(self._waiting))
+                encoded = self._waiting.pop(key)
+                self._size -= len(encoded)
+                await self._fold("" if key.startswith("/") else key, encoded)
+            self._some.clear()
+
+    async def _fold(self, node: str, encoded: bytes) -> None:
+        """Whatever is wrong with an export, the next one is taken."""
+        try:
+            said = export(encoded)
+        except Malformed:
+            self._lose("malformed", node)
+            return
+        who = node or attribute(said, NODE_ID)
+        flush = await self._read(metrics(said))
+        if not who or flush is None:
+            self._lose("unknown", who)
+            return
+        self.taken += 1
+        self.bytes += len(encoded)
+        self._hear(self.totals.fold(who, flush, self._now()))
+
+    async def _read(self, found: Iterator[Any]) -> Flush | None:
+        reading = Reading(self.totals.names)
+        while part := list(islice(found, AT_ONCE)):
+            reading.take(part)
+            await asyncio.sleep(0)
+        if reading.strange:
+            self._lose("other edges", "")
+        return reading.flush()
+
+    def _hear(self, change: Change) -> None:
+        self.flushes.hear(change)
+        for hear in self._followers:
+            hear(change)
+
+    def _lose(self, why: str, node: str) -> None:
+        self.lost[why] += 1
+        if self.lost[why] == 1:  # the rest is in the metrics
+            log.warning("an export of telemetry is not taken", because=why, node=node)
+
+    async def save(self) -> None:
+        """Write down what is new, again and again, until cancelled; what is left then, too."""
+        try:
+            while True:
+                await asyncio.sleep(SAVED)
+                while self.totals.unsaved:
+                    self.keep()
+                    await asyncio.sleep(0)
+                self.let_go()
+        finally:
+            while self.totals.unsaved:
+                self.keep()
+
+    def keep(self) -> None:
+        """Write a part of what is new that is written fast."""
+        unsaved, names = self.totals.unsaved, self.totals.names
+        size, kept = 0, list[Process]()
+        while unsaved and size < WRITTEN_AT_ONCE:
+            each = next(iter(unsaved))
+            del unsaved[each]
+            kept.append(each)
+            size += len(each.last)
+        self._counted.keep(names.unsaved, kept)
+        names.unsaved.clear()
+
+    def let_go(self) -> None:
+        """Who has said nothing for long is no more."""
+        for process in self.totals.silent(self._now() - SILENT):
+            self._counted.retire(process, self.totals.let_go(process))
+            log.info("telemetry of a proxy ended", node=process.node)

@@ -1,0 +1,72 @@
+"""Numbers for the names of stats: a total is kept under a number, for each proxy, and a name once.
+
+A histogram's name has several, one after the other: the buckets, and last the sum of milliseconds.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from xds_server.domain.statistics import BUCKETS, GAUGES, TIME, UPTIME, Series, series_of
+
+SUM = "sum_ms"
+IN_HISTOGRAM = (*BUCKETS, SUM)
+MOST_NUMBERS = 500_000
+"""Bounds the memory of names at about 100 MB."""
+MOST_UNREAD = 200_000
+"""Names that are known to be of no interest; more are looked at each time."""
+
+
+class Stat(NamedTuple):
+    """A stat that is read. `first`: its number, or of a histogram that of its first bucket; -1 of a gauge."""
+
+    first: int
+    series: Series
+
+    @property
+    def is_gauge(self) -> bool:
+        return self.first < 0
+
+
+class Names:
+    """`series[number]` is what a number counts. `refused`: how many names found no room."""
+
+    def __init__(self, known: Iterable[tuple[int, str]] = ()) -> None:
+        self.series: dict[int, Series] = {}
+        self.refused = 0
+        self.unsaved: list[tuple[int, str]] = []
+        self._next = 0
+        self._stats: dict[str, Stat] = {}
+        self._unread: set[str] = {UPTIME}
+        for number, name in known:
+            series = series_of(name)
+            if series is not None:
+                self._enter(name, number, series)
+
+    def find(self, name: str) -> Stat | None:
+        """None of what is not read, and of what finds no room."""
+        found = self._stats.get(name)
+        if found is not None:
+            return found
+        return None if name in self._unread else self._learn(name)
+
+    def _learn(self, name: str) -> Stat | None:
+        series = series_of(name)
+        if series is None:
+            if len(self._unread) < MOST_UNREAD:
+                self._unread.add(name)
+            return None
+        if series.what in GAUGES:
+            found = self._stats[name] = Stat(-1, series)
+            return found
+        if len(self.series) >= MOST_NUMBERS:
+            self.refused += 1
+            return None
+        self.unsaved.append((self._next, name))
+        return self._enter(name, self._next, series)
+
+    def _enter(self, name: str, number: int, series: Series) -> Stat:
+        found = self._stats[name] = Stat(number, series)
+        counted = [series._replace(what=what) for what in IN_HISTOGRAM] if series.what == TIME else [series]
+        self.series.update(enumerate(counted, number))
+        self._next = max(self._next, number + len(counted))
+        return found

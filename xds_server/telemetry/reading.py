@@ -1,0 +1,92 @@
+"""From an export to a flush: which process sent it, when, and the totals of what is read.
+
+Which process it was is known by its start. Envoy says it with every count, in microseconds; the oldest ones say when
+they flushed last instead, which they also do with gauges. Of those, and where nothing has been counted yet, it is the
+time less the uptime, both in whole seconds.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from xds_server.domain.names import Ref
+from xds_server.domain.statistics import EDGES, TIME, UPTIME, What
+from xds_server.telemetry.names import Names
+
+MICROSECONDS = 1_000_000
+NANOSECONDS_SINCE = 10**17
+"""From here on a number is no count of microseconds."""
+Gauges = dict[tuple[Ref, str], tuple[int, int]]
+"""Healthy members, and all, of a component in a deployment."""
+
+
+class Flush(NamedTuple):
+    """Microseconds. `start` is not `exact` where it may be wrong by a second. `totals`: by number (`Names`)."""
+
+    start: int
+    exact: bool
+    time: int
+    totals: dict[int, int]
+    gauges: Gauges
+
+
+class Reading:
+    """Takes the metrics of one export, in as many parts as one likes.
+
+    `strange`: histograms that have other edges, of Envoys with another bootstrap.
+    """
+
+    def __init__(self, names: Names) -> None:
+        self.strange = 0
+        self._names = names
+        self._totals: dict[int, int] = {}
+        self._members: dict[tuple[Ref, str], dict[str, int]] = {}
+        self._begun = 0
+        self._begun_of_gauges = 0
+        self._time = 0
+        self._uptime = -1
+
+    def take(self, metrics: Iterable[Any]) -> None:
+        for metric in metrics:
+            name = metric.name
+            stat = self._names.find(name)
+            if stat is None:
+                if name == UPTIME:
+                    self._age(metric)
+            elif stat.is_gauge:
+                key = stat.series.deployment, stat.series.component
+                for point in metric.gauge.data_points:
+                    self._members.setdefault(key, {})[stat.series.what] = point.as_int
+            elif stat.series.what == TIME:
+                self._distribution(stat.first, metric.histogram.data_points)
+            else:
+                for point in metric.sum.data_points:
+                    self._totals[stat.first] = point.as_int
+                    self._begun = point.start_time_unix_nano
+
+    def _age(self, metric: Any) -> None:
+        for point in metric.gauge.data_points:
+            self._uptime = point.as_int
+            self._time = point.time_unix_nano
+            self._begun_of_gauges = point.start_time_unix_nano
+
+    def _distribution(self, first: int, points: Iterable[Any]) -> None:
+        for point in points:
+            if tuple(point.explicit_bounds) != EDGES:
+                self.strange += 1
+                continue
+            for number, count in enumerate(point.bucket_counts, first):
+                if count:
+                    self._totals[number] = count
+            self._totals[first + len(EDGES) + 1] = int(point.sum)
+
+    def flush(self) -> Flush | None:
+        """None if it is not known which process sent it: it has no uptime."""
+        if self._uptime < 0:
+            return None
+        exact = bool(self._begun) and not self._begun_of_gauges
+        start = self._begun if self._begun < NANOSECONDS_SINCE else self._begun // 1000
+        time = self._time // 1000
+        if not exact:
+            start = (time // MICROSECONDS - self._uptime) * MICROSECONDS
+        gauges = {key: (said.get(What.HEALTHY, 0), said.get(What.MEMBERS, 0)) for key, said in self._members.items()}
+        return Flush(start, exact, time, self._totals, gauges)

@@ -1,0 +1,100 @@
+"""What the judge is given: requests of a canary and of stable in whole flushes of one proxy, of the same users.
+
+Requests are those under one rule (a cohort), at gateways: users drawn by weight are under `default`, each audience
+under its own name. gRPC statuses are counted of a cluster, whatever the rule: in a flush in which calls of a component
+came by several rules and some failed, nobody knows whose they were, and there is no tick.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from xds_server.domain.names import Ref
+from xds_server.domain.statistics import BUCKETS, CLASSES, edge_above
+from xds_server.stats import Counts, Tick
+from xds_server.telemetry.flushes import Flushes, Numbered
+from xds_server.telemetry.totals import Sums
+
+FAILED = frozenset(f"grpc.{status}" for status in (2, 4, 13, 14, 15))
+"""UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS: the server's fault, as a 5xx is."""
+BAD_CLASS = "5xx"
+
+
+class Guard(NamedTuple):
+    """What is bad: an error; or, with `slower_than`, what took longer than this edge (its number)."""
+
+    slower_than: int | None = None
+
+
+ERRORS = Guard()
+
+
+def slow(over_milliseconds: float) -> Guard:
+    """Requests are told apart at edges: the limit is the first that is not below it."""
+    return Guard(edge_above(over_milliseconds))
+
+
+class Comparison(NamedTuple):
+    """A canary beside stable, for the users under a rule, by a guard."""
+
+    canary: Ref
+    stable: Ref
+    cohort: str
+    guard: Guard = ERRORS
+
+
+def ticks_since(flushes: Flushes, number: int, comparison: Comparison) -> list[Tick]:
+    """A tick of each flush after that number in which both sides had requests."""
+    found = (tick_of(each.added, comparison) for each in flushes.since(number))
+    return [tick for tick in found if tick is not None]
+
+
+def tick_of(added: Sums, comparison: Comparison) -> Tick | None:
+    """None if one side had no request, or nobody knows whose errors they were."""
+    canary, stable = (
+        counts_of(added, deployment, comparison.cohort, comparison.guard)
+        for deployment in (comparison.canary, comparison.stable)
+    )
+    if canary is None or stable is None or not canary.requests or not stable.requests:
+        return None
+    return Tick(canary, stable)
+
+
+def history(flushes: Iterable[Numbered], deployment: Ref, cohort: str, guard: Guard) -> Iterator[Counts]:
+    """What each flush says of one deployment: for its dispersion before a rollout."""
+    for each in flushes:
+        counts = counts_of(each.added, deployment, cohort, guard)
+        if counts is not None and counts.requests:
+            yield counts
+
+
+def counts_of(sums: Sums, deployment: Ref, cohort: str, guard: Guard = ERRORS) -> Counts | None:
+    """None if nobody knows whose errors they were. Also of sums since the beginning."""
+    own = {series: count for series, count in sums.items() if series.deployment == deployment}
+    if guard.slower_than is not None:
+        buckets = {BUCKETS[number]: number for number in range(len(BUCKETS))}
+        requests = [
+            (buckets[series.what], count)
+            for series, count in own.items()
+            if series.rule == cohort and series.what in buckets
+        ]
+        slower = sum(count for number, count in requests if number > guard.slower_than)
+        return Counts(sum(count for _, count in requests), slower)
+    return _errors(own, cohort)
+
+
+def _errors(own: Sums, cohort: str) -> Counts | None:
+    requests = bad = 0
+    rules: defaultdict[str, set[str]] = defaultdict(set)
+    failed: defaultdict[str, int] = defaultdict(int)
+    for series, count in own.items():
+        if series.what in FAILED:
+            failed[series.component] += count
+        elif series.what in CLASSES:
+            rules[series.component].add(series.rule)
+            requests += count if series.rule == cohort else 0
+            bad += count if (series.rule, series.what) == (cohort, BAD_CLASS) else 0
+    concerned = {component: count for component, count in failed.items() if count and cohort in rules[component]}
+    if any(len(rules[component]) > 1 for component in concerned):
+        return None
+    return Counts(requests, bad + sum(concerned.values()))

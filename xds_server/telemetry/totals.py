@@ -1,0 +1,180 @@
+"""Totals of every process, and what they come to over the fleet.
+
+A proxy sends all that it has counted since it began, again and again. So of each process the last total of each stat is
+kept, and what a flush adds is the difference: a flush that comes twice, late, or never, changes nothing in the end.
+Two servers that heard different flushes agree when each takes the larger total.
+
+A total that has become smaller in a later flush began anew: the cluster went and came back. A process that says nothing
+for long is let go: what it counted stays in the sums.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from xds_server.domain.names import Ref
+from xds_server.domain.statistics import Series
+from xds_server.telemetry.names import Names
+from xds_server.telemetry.reading import Flush, Gauges
+
+TOLERANCE = 2_000_000
+"""Microseconds by which a start may differ that is not exact."""
+MOST_TOTALS = 1_000_000
+"""Of all processes together. Bounds their memory at about 150 MB."""
+MOST_ENDED = 10_000
+"""Processes that have been let go, and are still known not to be new."""
+
+Sums = Mapping[Series, int]
+
+
+@dataclass(slots=True, eq=False)
+class Process:
+    """One run of a proxy. `before`: totals that ended when a stat began anew. `heard`: when, by the server's clock;
+    `steady`: since it began itself. `number`: of its row; 0: it has none yet.
+    """
+
+    node: str
+    start: int
+    exact: bool
+    time: int = 0
+    last: dict[int, int] = field(default_factory=dict)
+    before: dict[int, int] = field(default_factory=dict)
+    gauges: Gauges = field(default_factory=dict)
+    heard: float = 0.0
+    steady: bool = False
+    number: int = 0
+
+    def total(self, number: int) -> int:
+        return self.last.get(number, 0) + self.before.get(number, 0)
+
+
+class Change(NamedTuple):
+    """What a flush added. `whole`: it is what happened since the flush that was heard before, and no more."""
+
+    process: Process
+    time: int
+    added: Sums
+    whole: bool
+
+
+@dataclass(slots=True, eq=False)
+class Totals:
+    """`unsaved`: processes with totals that nobody has written down. `refused`: totals that found no room."""
+
+    names: Names
+    sums: defaultdict[Series, int] = field(default_factory=lambda: defaultdict(int))
+    unsaved: dict[Process, None] = field(default_factory=dict)
+    refused: int = 0
+    kept: int = 0
+    _of: dict[str, list[Process]] = field(default_factory=dict)
+    _ended: dict[tuple[str, int], None] = field(default_factory=dict)
+
+    def recall(
+        self, processes: Iterable[Process], retired: Sums, ended: Iterable[tuple[str, int]], now: float = 0.0
+    ) -> None:
+        """What was written down. A process has from now on the time that one has to be heard of again."""
+        for series, total in retired.items():
+            self.sums[series] += total
+        for each in processes:
+            self._of.setdefault(each.node, []).append(each)
+            each.heard = now
+            self.kept += len(each.last)
+            for number in each.last:
+                self.sums[self.names.series[number]] += each.total(number)
+        self._ended.update(dict.fromkeys(ended))
+
+    def __iter__(self) -> Iterator[Process]:
+        for each in self._of.values():
+            yield from each
+
+    def fold(self, node: str, flush: Flush, now: float) -> Change:
+        """`now`: by the server's clock, in seconds, whatever its zero."""
+        process, known = self._process(node, flush)
+        later = flush.time > process.time
+        whole = known and later and process.steady
+        added = self._add(process, flush.totals, anew=later)
+        if not known and (node, process.start) in self._ended:
+            added = self._take_back(process, added)
+        process.time = max(process.time, flush.time)
+        process.heard, process.steady = now, True
+        if later:
+            process.gauges = flush.gauges
+        if added or not known:
+            self.unsaved[process] = None
+        return Change(process, flush.time, added, whole)
+
+    def _process(self, node: str, flush: Flush) -> tuple[Process, bool]:
+        processes = self._of.setdefault(node, [])
+        for each in processes:
+            if _same(each, flush):
+                if flush.exact and not each.exact:
+                    each.start, each.exact = flush.start, True
+                return each, True
+        made = Process(node, flush.start, flush.exact)
+        processes.append(made)
+        return made, False
+
+    def _take_back(self, process: Process, added: Sums) -> dict[Series, int]:
+        """It had been let go, and comes back: nobody knows any more how much of this is in the sums already."""
+        process.before = {number: -total for number, total in process.last.items()}
+        for series, more in added.items():
+            self.sums[series] -= more
+        return {}
+
+    def _add(self, process: Process, totals: Mapping[int, int], *, anew: bool) -> dict[Series, int]:
+        last, series, added = process.last, self.names.series, dict[Series, int]()
+        for number, total in totals.items():
+            known = last.get(number, 0)
+            more = total - known
+            if not more or (more < 0 and not anew) or (not known and number not in last and not self._room()):
+                continue
+            if more < 0:
+                process.before[number] = process.before.get(number, 0) + known
+                more = total
+            last[number] = total
+            what = series[number]
+            added[what] = added.get(what, 0) + more
+        for what, more in added.items():
+            self.sums[what] += more
+        return added
+
+    def _room(self) -> bool:
+        if self.kept >= MOST_TOTALS:
+            self.refused += 1
+            return False
+        self.kept += 1
+        return True
+
+    def silent(self, since: float) -> list[Process]:
+        """Those that have not been heard since then."""
+        return [each for each in self if each.heard < since]
+
+    def let_go(self, process: Process) -> dict[Series, int]:
+        """Forget its totals, which are in the sums, and know it if it comes back. What it had counted."""
+        self._of[process.node].remove(process)
+        if not self._of[process.node]:
+            del self._of[process.node]
+        self.unsaved.pop(process, None)
+        self.kept -= len(process.last)
+        self._ended[process.node, process.start] = None
+        while len(self._ended) > MOST_ENDED:
+            del self._ended[next(iter(self._ended))]
+        counted: defaultdict[Series, int] = defaultdict(int)
+        for number in process.last:
+            counted[self.names.series[number]] += process.total(number)
+        return dict(counted)
+
+    def members(self) -> dict[tuple[Ref, str], list[tuple[int, int]]]:
+        """Of each component in a deployment, what every proxy that has it says: healthy members, and all."""
+        found: defaultdict[tuple[Ref, str], list[tuple[int, int]]] = defaultdict(list)
+        for process in self:
+            for key, said in process.gauges.items():
+                found[key].append(said)
+        return found
+
+
+def _same(process: Process, flush: Flush) -> bool:
+    if process.exact and flush.exact:
+        return process.start == flush.start
+    return abs(process.start - flush.start) <= TOLERANCE
