@@ -69,6 +69,7 @@ bench: setup  ## The figures and charts of docs/performance.md, in half an hour.
 	$(BENCH).flip --mode sotw --apps 10 1000 --flips 30 $(FIGURES)
 	$(BENCH).flood $(FIGURES)
 	$(BENCH).sidecars $(FIGURES)
+	$(BENCH).telemetry $(FIGURES)
 	$(BENCH).charts
 
 bench-quick: setup  ## All of them at sizes that show only whether they work.
@@ -83,6 +84,7 @@ bench-quick: setup  ## All of them at sizes that show only whether they work.
 	$(BENCH).flip --delivery full --apps 5 --flips 3 $(QUICK)
 	$(BENCH).flood --apps 3 --hosts 50 --requests 50 --rate 200 $(QUICK)
 	$(BENCH).sidecars --hops 2 --blocks 2 --requests 10 --saturating 40 --others 2 4 --deployments 3 --changes 2 $(QUICK)
+	$(BENCH).telemetry --clusters 20 --flushes 2 $(QUICK)
 
 fuzz: setup .envoy-1.36/bin/envoy  ## Ten minutes of records that nobody wrote: text by text and world by world.
 	$(BIN)/python -W ignore -m bench.fuzz

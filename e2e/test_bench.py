@@ -17,6 +17,6 @@ def test_every_benchmark_works(tmp_path: Path):
     subprocess.run(["make", "bench-quick", f"JSON={file}"], cwd=ROOT, check=True, timeout=600)
 
     found = json.loads(file.read_text())
-    assert found.keys() == {"encode", "compile", "cold", "clusters", "fanout", "flip", "flood", "sidecars"}
+    assert found.keys() == {"encode", "compile", "cold", "clusters", "fanout", "flip", "flood", "sidecars", "telemetry"}
     measured = {what: figure["value"] for figures in found.values() for what, figure in figures.items()}
     assert all(value >= 0 for what, value in measured.items() if "two sidecars add" not in what)

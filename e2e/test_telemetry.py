@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from e2e.support.applications import Applications
 from e2e.support.client import Client, answers
 from e2e.support.envoy import Envoy, EnvoyVersion
 from e2e.support.mesh import V1, V2, Mesh, mesh
@@ -15,6 +17,7 @@ from e2e.support.server import Mode, Server
 from e2e.support.world import V1 as SHOP_V1
 from e2e.support.world import V2 as SHOP_V2
 from e2e.support.world import App, World, explicit_host
+from e2e.test_grpc import begin
 
 pytestmark = pytest.mark.e2e
 
@@ -172,13 +175,38 @@ def test_latency_and_members_are_told(pair_world: World) -> None:
     assert found == healthy
 
 
+def test_calls_are_counted_by_their_grpc_status(pair_world: World, applications: Applications) -> None:
+    app = pair_world.app("grpc-status")
+    calls = begin(app, applications)
+    v1 = f"{app.name}-v1"
+
+    def statuses() -> dict[str, float]:
+        said = samples(pair_world.server, "xds_grpc_calls_total")
+        return {labels["status"]: value for labels, value in said if labels["deployment"] == v1}
+
+    before = seen(pair_world, app)[v1, "web", "explicit", "2xx"]
+    for _ in range(3):
+        assert calls.unary(b"").code() is grpc.StatusCode.OK
+    for _ in range(2):
+        assert (
+            calls.unary(b"", ("x-test-status", "13"), ("x-test-details-bin", b"no")).code() is grpc.StatusCode.INTERNAL
+        )
+
+    wait_until(
+        lambda: counted(pair_world.server, app.name)[v1, "web", "explicit", "2xx"] == before + 5, "all are there"
+    )
+    wait_until(lambda: statuses().get("13") == 2, "those that failed are told from others")
+    assert sum(statuses().values()) >= 5
+
+
 @pytest.fixture(
     scope="module",
     params=[(Mode.DELTA, EnvoyVersion.CURRENT), (Mode.SOTW, EnvoyVersion.FLOOR)],
     ids=["current", "floor"],
 )
 def order(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
-    with mesh(*request.param, tmp_path_factory.mktemp("mesh")) as ready:
+    mode, version = request.param
+    with mesh(mode, version, tmp_path_factory.mktemp("mesh")) as ready:
         ready.deploy("order-v1", V1)
         ready.deploy("order-v2", V2)
         ready.release(order_v1=50, order_v2=50)

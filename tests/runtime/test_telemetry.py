@@ -51,8 +51,8 @@ async def test_what_is_taken_is_folded_and_told(tmp_path: Path) -> None:
     async with working(tmp_path) as running:
         await running.take("edge-1", exported({WEB: 5}, 1))
         await running.take("edge-1", exported({WEB: 7}, 2))
-        assert running.of.totals.sums == {V1: 7}
-        assert [dict(each.added) for each in running.of.flushes.since(0)] == [{V1: 2}]
+        assert running.of.totals.sums() == {V1: 7}
+        assert [each.of(V1.deployment) for each in running.of.flushes.since(0)] == [{V1: 2}]
 
 
 async def test_only_the_newest_export_of_a_proxy_waits(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ async def test_only_the_newest_export_of_a_proxy_waits(tmp_path: Path) -> None:
         for count in (1, 2):
             running.of.take("edge-1", exported({WEB: count}, count))
         await running.take("edge-1", exported({WEB: 3}, 3))
-        assert (running.of.totals.sums[V1], running.of.taken) == (3, 1)
+        assert (running.of.totals.sums()[V1], running.of.taken) == (3, 1)
 
 
 async def test_who_is_known_by_no_stream_may_say_who_it_is(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ async def test_what_is_wrong_with_one_export_does_not_keep_the_next(tmp_path: Pa
         running.of.take("edge-1", b"\x0a\xffno export")
         await running.take("edge-2", exported({WEB: 5}, 1, latency={RULE.format("v1", "time"): [1]}, edges=[]))
         assert (running.of.lost["malformed"], running.of.lost["other edges"]) == (1, 1)
-        assert running.of.totals.sums == {V1: 5}
+        assert running.of.totals.sums() == {V1: 5}
 
 
 async def test_what_waits_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +100,7 @@ async def test_all_of_it_is_written_before_the_end(tmp_path: Path) -> None:
         with suppress(asyncio.CancelledError):
             await saving
     with Store.open(tmp_path) as store:
-        assert store.counted.load().totals(0).sums == {V1: 5}
+        assert store.counted.load().totals(0).sums() == {V1: 5}
 
 
 async def test_who_says_nothing_for_an_hour_is_let_go(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ async def test_who_says_nothing_for_an_hour_is_let_go(tmp_path: Path) -> None:
         running.now += 2
         running.of.let_go()
         assert [each.node for each in running.of.totals] == ["edge-2"]
-        assert running.of.totals.sums == {V1: 11}
+        assert running.of.totals.sums() == {V1: 11}
     with Store.open(tmp_path) as store:
         found = store.counted.load()
     assert [each.node for each in found.processes] == ["edge-2"]

@@ -2,7 +2,7 @@ import pytest
 
 from tests.telemetry.exports import RULE
 from xds_server.telemetry import names as module
-from xds_server.telemetry.names import IN_HISTOGRAM, Names
+from xds_server.telemetry.names import IN_HISTOGRAM, Kind, Names
 
 WEB, TIME = RULE.format("v1", "2xx"), RULE.format("v1", "time")
 
@@ -26,7 +26,7 @@ def test_a_name_keeps_its_number_also_after_a_restart() -> None:
 def test_a_gauge_has_no_number() -> None:
     found = Names().find("cluster.shop-v1/web.membership_healthy")
     assert found is not None
-    assert found.is_gauge
+    assert (found.first, found.kind) == (-1, Kind.HEALTHY)
 
 
 def test_what_is_not_read_has_none() -> None:

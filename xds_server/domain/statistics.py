@@ -8,7 +8,6 @@ component have none (`names.cluster_stat`).
 """
 
 import re
-from collections.abc import Iterator
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -19,8 +18,6 @@ EDGES = (1, 2.5, 5, 10, 20, 30, 50, 75, 100, 150, 200, 250, 300, 400, 500, 750, 
 """Milliseconds: a request is counted up to which of them it took, or beyond the last. Envoys keep them from when they
 start (`xds-server bootstrap`); one that was started with others is not counted.
 """
-FASTEST_BEYOND = len(EDGES)
-"""The number of the bucket beyond the last edge."""
 LATENCY = "upstream_rq_time"
 """The histogram of which these are the edges."""
 UPTIME = "server.uptime"
@@ -53,9 +50,8 @@ class What(StrEnum):
 
 
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
-GAUGES = frozenset({What.HEALTHY.value, What.MEMBERS.value})
 TIME = "time"
-"""A histogram's; its buckets are series (`bucket`)."""
+"""A histogram's; its buckets are series."""
 
 
 class Series(NamedTuple):
@@ -66,16 +62,9 @@ class Series(NamedTuple):
     rule: str
     what: str
 
-    def bucket(self, number: int) -> "Series":
-        """Of a histogram: requests that took longer than the edge before, and not longer than this one."""
-        return self._replace(what=bucket(number))
 
-
-def bucket(number: int) -> str:
-    return f"le.{number}"
-
-
-BUCKETS = tuple(bucket(number) for number in range(len(EDGES) + 1))
+BUCKETS = tuple(f"le.{number}" for number in range(len(EDGES) + 1))
+"""Requests that took longer than the edge before, and not longer than the one of this number."""
 
 
 @lru_cache(maxsize=1 << 12)
@@ -100,7 +89,3 @@ def edge_above(milliseconds: float) -> int:
 def _deployment(word: str) -> Ref:
     """`_` is in no DNS label: it was the dot behind a namespace."""
     return ref(word.replace("_", "."))
-
-
-def classes(series: Series) -> Iterator[Series]:
-    return (series._replace(what=each) for each in CLASSES)

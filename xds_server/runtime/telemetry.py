@@ -40,7 +40,7 @@ class Telemetry:
 
     def __init__(self, counted: Counted, now: Callable[[], float] = monotonic) -> None:
         self.totals: Totals = counted.load().totals(now())
-        self.flushes = Flushes()
+        self.flushes = Flushes(self.totals.names)
         self.taken = 0
         self.bytes = 0
         self.lost: Tally[str] = Tally(dict.fromkeys(("malformed", "unknown", "too large", "no room", "other edges"), 0))

@@ -50,7 +50,7 @@ class Traffic(Collector):
         apps = {ref: app.app.word for app in self._world().apps.values() for ref in app.deployments}
         counted: Counted = [
             ((apps[series.deployment], series.deployment.word, series.component), series, total)
-            for series, total in sorted(self._telemetry.totals.sums.items())
+            for series, total in sorted(self._telemetry.totals.sums().items())
             if series.deployment in apps
         ]
         yield _requests(counted)

@@ -1,10 +1,14 @@
 """The last flushes of the fleet, for whoever judges: numbered, so that each is asked for once."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import count, takewhile
-from typing import NamedTuple
+from types import MappingProxyType
 
+from xds_server.domain.names import Ref
+from xds_server.domain.statistics import Series
+from xds_server.telemetry.names import Names
 from xds_server.telemetry.totals import Change, Sums
 
 MOST_ADDED = 500_000
@@ -13,20 +17,35 @@ LONGEST = 3600 * 1_000_000
 """Microseconds after which a flush is let go."""
 
 
-class Numbered(NamedTuple):
+NOTHING: Sums = MappingProxyType({})
+
+
+@dataclass(slots=True, eq=False)
+class Numbered:
     """What one proxy counted from one flush to the next."""
 
     number: int
     node: str
     time: int
-    added: Sums
+    names: Names
+    added: Mapping[int, int]
+    _by_deployment: dict[Ref, dict[Series, int]] | None = None
+
+    def of(self, deployment: Ref) -> Sums:
+        """Of one deployment. The first who asks pays for all who do."""
+        if self._by_deployment is None:
+            self._by_deployment = {}
+            for series, count in self.names.sums(self.added).items():
+                self._by_deployment.setdefault(series.deployment, {})[series] = count
+        return self._by_deployment.get(deployment, NOTHING)
 
 
 class Flushes:
     """Only whole ones, of which something was counted. `newest`: the number of the last."""
 
-    def __init__(self, most: int = MOST_ADDED) -> None:
+    def __init__(self, names: Names, most: int = MOST_ADDED) -> None:
         self.newest = 0
+        self._names = names
         self._most = most
         self._kept: deque[Numbered] = deque()
         self._size = 0
@@ -37,7 +56,7 @@ class Flushes:
         if not change.whole or not change.added:
             return
         self.newest = next(self._numbers)
-        self._kept.append(Numbered(self.newest, change.process.node, change.time, change.added))
+        self._kept.append(Numbered(self.newest, change.process.node, change.time, self._names, change.added))
         self._size += len(change.added)
         while self._size > self._most or self._kept[0].time < change.time - LONGEST:
             self._size -= len(self._kept.popleft().added)

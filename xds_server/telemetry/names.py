@@ -3,10 +3,13 @@
 A histogram's name has several, one after the other: the buckets, and last the sum of milliseconds.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from enum import IntEnum
 from typing import NamedTuple
 
-from xds_server.domain.statistics import BUCKETS, GAUGES, TIME, UPTIME, Series, series_of
+from xds_server.domain.names import Ref
+from xds_server.domain.statistics import BUCKETS, TIME, UPTIME, Series, What, series_of
 
 SUM = "sum_ms"
 IN_HISTOGRAM = (*BUCKETS, SUM)
@@ -16,19 +19,33 @@ MOST_UNREAD = 200_000
 """Names that are known to be of no interest; more are looked at each time."""
 
 
+class Kind(IntEnum):
+    """Counters and histograms have numbers; the other two are what is so now."""
+
+    COUNTER = 0
+    HISTOGRAM = 1
+    HEALTHY = 2
+    MEMBERS = 3
+
+
+KINDS = {TIME: Kind.HISTOGRAM, What.HEALTHY.value: Kind.HEALTHY, What.MEMBERS.value: Kind.MEMBERS}
+
+
 class Stat(NamedTuple):
-    """A stat that is read. `first`: its number, or of a histogram that of its first bucket; -1 of a gauge."""
+    """A stat that is read. `first`: its number, or of a histogram that of its first bucket. `of`: deployment and
+    component.
+    """
 
     first: int
-    series: Series
-
-    @property
-    def is_gauge(self) -> bool:
-        return self.first < 0
+    kind: Kind
+    of: tuple[Ref, str]
 
 
 class Names:
-    """`series[number]` is what a number counts. `refused`: how many names found no room."""
+    """`series[number]` is what a number counts; several may count the same, one for each host.
+
+    `refused`: how many names found no room.
+    """
 
     def __init__(self, known: Iterable[tuple[int, str]] = ()) -> None:
         self.series: dict[int, Series] = {}
@@ -49,14 +66,22 @@ class Names:
             return found
         return None if name in self._unread else self._learn(name)
 
+    def sums(self, counts: Mapping[int, int]) -> defaultdict[Series, int]:
+        """Counts under numbers, by what they count."""
+        found: defaultdict[Series, int] = defaultdict(int)
+        for number, count in counts.items():
+            found[self.series[number]] += count
+        return found
+
     def _learn(self, name: str) -> Stat | None:
         series = series_of(name)
         if series is None:
             if len(self._unread) < MOST_UNREAD:
                 self._unread.add(name)
             return None
-        if series.what in GAUGES:
-            found = self._stats[name] = Stat(-1, series)
+        kind, of = KINDS.get(series.what, Kind.COUNTER), (series.deployment, series.component)
+        if kind in (Kind.HEALTHY, Kind.MEMBERS):
+            found = self._stats[name] = Stat(-1, kind, of)
             return found
         if len(self.series) >= MOST_NUMBERS:
             self.refused += 1
@@ -65,8 +90,9 @@ class Names:
         return self._enter(name, self._next, series)
 
     def _enter(self, name: str, number: int, series: Series) -> Stat:
-        found = self._stats[name] = Stat(number, series)
-        counted = [series._replace(what=what) for what in IN_HISTOGRAM] if series.what == TIME else [series]
+        kind = KINDS.get(series.what, Kind.COUNTER)
+        found = self._stats[name] = Stat(number, kind, (series.deployment, series.component))
+        counted = [series._replace(what=what) for what in IN_HISTOGRAM] if kind is Kind.HISTOGRAM else [series]
         self.series.update(enumerate(counted, number))
         self._next = max(self._next, number + len(counted))
         return found

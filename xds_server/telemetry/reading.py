@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from xds_server.domain.names import Ref
-from xds_server.domain.statistics import EDGES, TIME, UPTIME, What
-from xds_server.telemetry.names import Names
+from xds_server.domain.statistics import EDGES, UPTIME
+from xds_server.telemetry.names import Kind, Names
 
 MICROSECONDS = 1_000_000
 NANOSECONDS_SINCE = 10**17
@@ -32,52 +32,59 @@ class Flush(NamedTuple):
 class Reading:
     """Takes the metrics of one export, in as many parts as one likes.
 
-    `strange`: histograms that have other edges, of Envoys with another bootstrap.
+    `strange`: its histograms have other edges, as it was started with another bootstrap.
     """
 
     def __init__(self, names: Names) -> None:
-        self.strange = 0
+        self.strange = False
         self._names = names
         self._totals: dict[int, int] = {}
-        self._members: dict[tuple[Ref, str], dict[str, int]] = {}
+        self._members: dict[tuple[Ref, str], list[int]] = {}
+        self._distributions = 0
         self._begun = 0
         self._begun_of_gauges = 0
         self._time = 0
         self._uptime = -1
 
     def take(self, metrics: Iterable[Any]) -> None:
+        find, totals, members = self._names.find, self._totals, self._members
         for metric in metrics:
             name = metric.name
-            stat = self._names.find(name)
+            stat = find(name)
             if stat is None:
                 if name == UPTIME:
-                    self._age(metric)
-            elif stat.is_gauge:
-                key = stat.series.deployment, stat.series.component
-                for point in metric.gauge.data_points:
-                    self._members.setdefault(key, {})[stat.series.what] = point.as_int
-            elif stat.series.what == TIME:
-                self._distribution(stat.first, metric.histogram.data_points)
-            else:
-                for point in metric.sum.data_points:
-                    self._totals[stat.first] = point.as_int
-                    self._begun = point.start_time_unix_nano
-
-    def _age(self, metric: Any) -> None:
-        for point in metric.gauge.data_points:
-            self._uptime = point.as_int
-            self._time = point.time_unix_nano
-            self._begun_of_gauges = point.start_time_unix_nano
-
-    def _distribution(self, first: int, points: Iterable[Any]) -> None:
-        for point in points:
-            if tuple(point.explicit_bounds) != EDGES:
-                self.strange += 1
+                    self._age(metric.gauge.data_points[0])
                 continue
-            for number, count in enumerate(point.bucket_counts, first):
-                if count:
-                    self._totals[number] = count
-            self._totals[first + len(EDGES) + 1] = int(point.sum)
+            first, kind, of = stat
+            if kind is Kind.COUNTER:
+                point = metric.sum.data_points[0]
+                totals[first] = point.as_int
+                self._begun = point.start_time_unix_nano
+            elif kind is Kind.HISTOGRAM:
+                self._distribution(first, metric.histogram.data_points[0])
+            else:
+                said = members.get(of)
+                if said is None:
+                    said = members[of] = [0, 0]
+                said[kind is Kind.MEMBERS] = metric.gauge.data_points[0].as_int
+
+    def _age(self, point: Any) -> None:
+        self._uptime = point.as_int
+        self._time = point.time_unix_nano
+        self._begun_of_gauges = point.start_time_unix_nano
+
+    def _distribution(self, first: int, point: Any) -> None:
+        """All of one export have the same edges."""
+        if not self._distributions:
+            self.strange = tuple(point.explicit_bounds) != EDGES
+        self._distributions += 1
+        if self.strange:
+            return
+        totals = self._totals
+        for number, count in enumerate(point.bucket_counts, first):
+            if count:
+                totals[number] = count
+        totals[first + len(EDGES) + 1] = int(point.sum)
 
     def flush(self) -> Flush | None:
         """None if it is not known which process sent it: it has no uptime."""
@@ -88,5 +95,5 @@ class Reading:
         time = self._time // 1000
         if not exact:
             start = (time // MICROSECONDS - self._uptime) * MICROSECONDS
-        gauges = {key: (said.get(What.HEALTHY, 0), said.get(What.MEMBERS, 0)) for key, said in self._members.items()}
+        gauges = {of: (healthy, members) for of, (healthy, members) in self._members.items()}
         return Flush(start, exact, time, self._totals, gauges)

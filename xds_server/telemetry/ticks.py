@@ -18,6 +18,7 @@ from xds_server.telemetry.totals import Sums
 FAILED = frozenset(f"grpc.{status}" for status in (2, 4, 13, 14, 15))
 """UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE, DATA_LOSS: the server's fault, as a 5xx is."""
 BAD_CLASS = "5xx"
+NUMBERS = {name: number for number, name in enumerate(BUCKETS)}
 
 
 class Guard(NamedTuple):
@@ -45,14 +46,14 @@ class Comparison(NamedTuple):
 
 def ticks_since(flushes: Flushes, number: int, comparison: Comparison) -> list[Tick]:
     """A tick of each flush after that number in which both sides had requests."""
-    found = (tick_of(each.added, comparison) for each in flushes.since(number))
+    found = (tick_of(each, comparison) for each in flushes.since(number))
     return [tick for tick in found if tick is not None]
 
 
-def tick_of(added: Sums, comparison: Comparison) -> Tick | None:
+def tick_of(flush: Numbered, comparison: Comparison) -> Tick | None:
     """None if one side had no request, or nobody knows whose errors they were."""
     canary, stable = (
-        counts_of(added, deployment, comparison.cohort, comparison.guard)
+        counts_of(flush.of(deployment), comparison.cohort, comparison.guard)
         for deployment in (comparison.canary, comparison.stable)
     )
     if canary is None or stable is None or not canary.requests or not stable.requests:
@@ -63,24 +64,24 @@ def tick_of(added: Sums, comparison: Comparison) -> Tick | None:
 def history(flushes: Iterable[Numbered], deployment: Ref, cohort: str, guard: Guard) -> Iterator[Counts]:
     """What each flush says of one deployment: for its dispersion before a rollout."""
     for each in flushes:
-        counts = counts_of(each.added, deployment, cohort, guard)
+        counts = counts_of(each.of(deployment), cohort, guard)
         if counts is not None and counts.requests:
             yield counts
 
 
-def counts_of(sums: Sums, deployment: Ref, cohort: str, guard: Guard = ERRORS) -> Counts | None:
-    """None if nobody knows whose errors they were. Also of sums since the beginning."""
-    own = {series: count for series, count in sums.items() if series.deployment == deployment}
-    if guard.slower_than is not None:
-        buckets = {BUCKETS[number]: number for number in range(len(BUCKETS))}
-        requests = [
-            (buckets[series.what], count)
-            for series, count in own.items()
-            if series.rule == cohort and series.what in buckets
-        ]
-        slower = sum(count for number, count in requests if number > guard.slower_than)
-        return Counts(sum(count for _, count in requests), slower)
-    return _errors(own, cohort)
+def counts_of(own: Sums, cohort: str, guard: Guard = ERRORS) -> Counts | None:
+    """`own`: of one deployment, in one flush or in all. None if nobody knows whose errors they were."""
+    return _errors(own, cohort) if guard.slower_than is None else _slow(own, cohort, guard.slower_than)
+
+
+def _slow(own: Sums, cohort: str, edge: int) -> Counts:
+    requests = slower = 0
+    for series, count in own.items():
+        number = NUMBERS.get(series.what)
+        if number is not None and series.rule == cohort:
+            requests += count
+            slower += count if number > edge else 0
+    return Counts(requests, slower)
 
 
 def _errors(own: Sums, cohort: str) -> Counts | None:

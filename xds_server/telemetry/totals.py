@@ -50,23 +50,27 @@ class Process:
 
 
 class Change(NamedTuple):
-    """What a flush added. `whole`: it is what happened since the flush that was heard before, and no more."""
+    """What a flush added, by number. `whole`: it happened since the flush that was heard before, all of it."""
 
     process: Process
     time: int
-    added: Sums
+    added: Mapping[int, int]
     whole: bool
 
 
 @dataclass(slots=True, eq=False)
 class Totals:
-    """`unsaved`: processes with totals that nobody has written down. `refused`: totals that found no room."""
+    """`retired`: what those counted that have been let go. `unsaved`: processes of which not all is written down.
+
+    `refused`: totals that found no room.
+    """
 
     names: Names
-    sums: defaultdict[Series, int] = field(default_factory=lambda: defaultdict(int))
+    retired: defaultdict[Series, int] = field(default_factory=lambda: defaultdict(int))
     unsaved: dict[Process, None] = field(default_factory=dict)
     refused: int = 0
     kept: int = 0
+    _counts: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
     _of: dict[str, list[Process]] = field(default_factory=dict)
     _ended: dict[tuple[str, int], None] = field(default_factory=dict)
 
@@ -74,19 +78,25 @@ class Totals:
         self, processes: Iterable[Process], retired: Sums, ended: Iterable[tuple[str, int]], now: float = 0.0
     ) -> None:
         """What was written down. A process has from now on the time that one has to be heard of again."""
-        for series, total in retired.items():
-            self.sums[series] += total
+        self.retired.update(retired)
         for each in processes:
             self._of.setdefault(each.node, []).append(each)
             each.heard = now
             self.kept += len(each.last)
             for number in each.last:
-                self.sums[self.names.series[number]] += each.total(number)
+                self._counts[number] += each.total(number)
         self._ended.update(dict.fromkeys(ended))
 
     def __iter__(self) -> Iterator[Process]:
         for each in self._of.values():
             yield from each
+
+    def sums(self) -> dict[Series, int]:
+        """What all processes together have counted. Costs as much as there are numbers."""
+        found = self.names.sums(self._counts)
+        for series, total in self.retired.items():
+            found[series] += total
+        return dict(found)
 
     def fold(self, node: str, flush: Flush, now: float) -> Change:
         """`now`: by the server's clock, in seconds, whatever its zero."""
@@ -115,15 +125,15 @@ class Totals:
         processes.append(made)
         return made, False
 
-    def _take_back(self, process: Process, added: Sums) -> dict[Series, int]:
+    def _take_back(self, process: Process, added: Mapping[int, int]) -> dict[int, int]:
         """It had been let go, and comes back: nobody knows any more how much of this is in the sums already."""
         process.before = {number: -total for number, total in process.last.items()}
-        for series, more in added.items():
-            self.sums[series] -= more
+        for number, more in added.items():
+            self._counts[number] -= more
         return {}
 
-    def _add(self, process: Process, totals: Mapping[int, int], *, anew: bool) -> dict[Series, int]:
-        last, series, added = process.last, self.names.series, dict[Series, int]()
+    def _add(self, process: Process, totals: Mapping[int, int], *, anew: bool) -> dict[int, int]:
+        last, counts, added = process.last, self._counts, dict[int, int]()
         for number, total in totals.items():
             known = last.get(number, 0)
             more = total - known
@@ -133,10 +143,8 @@ class Totals:
                 process.before[number] = process.before.get(number, 0) + known
                 more = total
             last[number] = total
-            what = series[number]
-            added[what] = added.get(what, 0) + more
-        for what, more in added.items():
-            self.sums[what] += more
+            counts[number] += more
+            added[number] = more
         return added
 
     def _room(self) -> bool:
@@ -151,7 +159,7 @@ class Totals:
         return [each for each in self if each.heard < since]
 
     def let_go(self, process: Process) -> dict[Series, int]:
-        """Forget its totals, which are in the sums, and know it if it comes back. What it had counted."""
+        """Forget its totals, which stay in the sums, and know it if it comes back. What it had counted."""
         self._of[process.node].remove(process)
         if not self._of[process.node]:
             del self._of[process.node]
@@ -160,9 +168,12 @@ class Totals:
         self._ended[process.node, process.start] = None
         while len(self._ended) > MOST_ENDED:
             del self._ended[next(iter(self._ended))]
-        counted: defaultdict[Series, int] = defaultdict(int)
-        for number in process.last:
-            counted[self.names.series[number]] += process.total(number)
+        totals = {number: process.total(number) for number in process.last}
+        counted = self.names.sums(totals)
+        for number, total in totals.items():
+            self._counts[number] -= total
+        for series, total in counted.items():
+            self.retired[series] += total
         return dict(counted)
 
     def members(self) -> dict[tuple[Ref, str], list[tuple[int, int]]]:
