@@ -30,7 +30,10 @@ PLAIN = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
 PROGRAMS = {"xdsctl": ctl, "xds-server": server}
 
 COMMANDS = {
-    "xdsctl": ["", "check", "render", "diff", "builds", "explain", "wait", "proxies", "fields", "schema"],
+    "xdsctl": [
+        *("", "check", "render", "diff", "builds", "explain"),
+        *("wait", "proxies", "top", "compare", "fields", "schema"),
+    ],
     "xds-server": ["", "serve", "bootstrap", "bootstrap gateway", "bootstrap sidecar", "run", "demo"],
 }
 

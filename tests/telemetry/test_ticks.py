@@ -19,7 +19,7 @@ def flush(added: dict[Series, int]) -> Numbered:
     """Each series has its own number."""
     names = Names()
     names.series = dict(enumerate(added))
-    return Numbered(1, "edge-1", 1, names, dict(enumerate(added.values())))
+    return Numbered(1, "edge-1", 1, 1.0, names, dict(enumerate(added.values())))
 
 
 HEALTHY = {series(V1, "2xx"): 90, series(V1, "5xx"): 1, series(V2, "2xx"): 8, series(V2, "5xx"): 2}

@@ -368,6 +368,82 @@ def proxies(
 
 
 @app.command()
+def top(
+    of: Annotated[str, typer.Argument(metavar="[APP]", help="Of one app: NAME, or NAMESPACE.NAME.")] = "",
+    last: Annotated[
+        float,
+        typer.Option(parser=parse_seconds, metavar="DURATION", help="How long back it looks.", show_default="10s"),
+    ] = 10.0,
+    server: AdminOption = ADMIN,
+    output: ReportOption = Report.TEXT,
+) -> None:
+    """Show what becomes of requests now, by deployment, component and rule, until Ctrl-C.
+
+    On a terminal it is drawn anew every second; elsewhere, and with -o, it is printed once.
+
+    Exit code 0: it is printed; 1: the server does not answer; 2: wrong use.
+
+    Example: xdsctl top shop
+    """
+    from xds_server.cli import traffic
+    from xds_server.cli.servers import NoAnswer
+
+    try:
+        if output is Report.TEXT:
+            traffic.show_traffic(server, of, last)
+        else:
+            _echo(traffic.data(traffic.traffic(server, of, last)), output.value)
+    except NoAnswer as error:
+        typer.echo(f"xdsctl: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+@app.command()
+def compare(
+    release: Annotated[str, typer.Argument(metavar="RELEASE", help="NAME, or NAMESPACE.NAME.")],
+    deployments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FIRST SECOND]",
+            help="Which two. Absent: what has most of the default, and what rises.",
+            show_default=False,
+        ),
+    ] = None,
+    last: Annotated[
+        float,
+        typer.Option(parser=parse_seconds, metavar="DURATION", help="How long back it looks.", show_default="1h"),
+    ] = 3600.0,
+    server: AdminOption = ADMIN,
+    output: ReportOption = Report.TEXT,
+) -> None:
+    """Compare two deployments of an app, in the same flushes of the same proxies, by component and rule.
+
+    `x` is how many times the first one's rate the second one's is, with bounds that hold however often one looks.
+
+    Exit code 0: it is printed; 1: the server does not answer, or does not know them; 2: wrong use.
+
+    Example: xdsctl compare shop shop-v1 shop-v2 --last 10m
+    """
+    from xds_server.cli import traffic
+    from xds_server.cli.servers import NoAnswer
+
+    if deployments and len(deployments) != 2:
+        raise typer.BadParameter("write both deployments, or none")
+    sides = (deployments[0], deployments[1]) if deployments else None
+    try:
+        found = traffic.compare(server, release, sides, last)
+    except NoAnswer as error:
+        typer.echo(f"xdsctl: {error}", err=True)
+        raise typer.Exit(1) from None
+    if output is Report.TEXT:
+        traffic.print_compared(found)
+    else:
+        _echo(traffic.data(found), output.value)
+
+
+@app.command()
 def fields(
     kind: KindArgument = None,
     output: Annotated[

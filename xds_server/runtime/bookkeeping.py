@@ -98,6 +98,11 @@ class Bookkeeping(Nobody):
         self.save_all()
         return self._store.entries_of(content)
 
+    def live(self, release: Ref) -> datetime | None:
+        """Since when what is in force of a release is live."""
+        found = self.ledger.entry(release)
+        return None if found is None else found.live
+
     @property
     def awaited(self) -> frozenset[Ref | None]:
         """The releases of which somebody waits for news; None: of any."""

@@ -16,6 +16,7 @@ from xds_server.api.problems import Standing
 from xds_server.api.proxies import proxies_api
 from xds_server.api.releases import releases_api
 from xds_server.api.steering import steering_api
+from xds_server.api.traffic import traffic_api
 from xds_server.domain.addresses import Address
 from xds_server.domain.errors import XdsServerError, leaves
 from xds_server.ports import Observer
@@ -31,6 +32,7 @@ from xds_server.runtime.proxies import ConnectedProxies
 from xds_server.runtime.telemetry import Telemetry
 from xds_server.runtime.traffic import Traffic
 from xds_server.runtime.waiting import Waiting
+from xds_server.runtime.watching import Watch
 from xds_server.sources.ahead import Ahead
 from xds_server.sources.files import PATIENCE, FileSource
 from xds_server.state.store import Store
@@ -114,6 +116,7 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
             releases_api(Waiting(control.books, lambda: control.admission, control.waits_for), _turn),
             proxies_api(proxies),
             steering_api(control),
+            traffic_api(Watch(telemetry, lambda: control.admission.world, control.books.live, clock)),
         )
         admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: _standing(control), more))
         log.info(

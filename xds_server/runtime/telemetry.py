@@ -17,6 +17,7 @@ from xds_server.messages.metrics import Malformed, attribute, export, metrics
 from xds_server.resources.telemetry import NODE_ID
 from xds_server.state.counted import Counted
 from xds_server.telemetry import Change, Flush, Flushes, Process, Reading, Totals
+from xds_server.telemetry.flushes import Numbered
 
 log = structlog.get_logger()
 
@@ -54,6 +55,10 @@ class Telemetry:
     def follow(self, hear: Callable[[Change], None]) -> None:
         """`hear` is told what each flush added. Must not raise."""
         self._followers.append(hear)
+
+    def last(self, seconds: float) -> list[Numbered]:
+        """The whole flushes of so many last seconds, the oldest first."""
+        return self.flushes.heard_since(self._now() - seconds)
 
     def take(self, node: str, encoded: bytes) -> bool:
         """An export of a node, or of one that says itself who it is. False: there is no room."""

@@ -22,11 +22,12 @@ NOTHING: Sums = MappingProxyType({})
 
 @dataclass(slots=True, eq=False)
 class Numbered:
-    """What one proxy counted from one flush to the next."""
+    """What one proxy counted from one flush to the next. `time`: by its clock; `heard`: by the server's, in seconds."""
 
     number: int
     node: str
     time: int
+    heard: float
     names: Names
     added: Mapping[int, int]
     _by_deployment: dict[Ref, dict[Series, int]] | None = None
@@ -56,12 +57,19 @@ class Flushes:
         if not change.whole or not change.added:
             return
         self.newest = next(self._numbers)
-        self._kept.append(Numbered(self.newest, change.process.node, change.time, self._names, change.added))
+        self._kept.append(_numbered(self.newest, change, self._names))
         self._size += len(change.added)
         while self._size > self._most or self._kept[0].time < change.time - LONGEST:
             self._size -= len(self._kept.popleft().added)
 
     def since(self, number: int) -> Iterator[Numbered]:
         """Those after this one, the oldest first."""
-        found = takewhile(lambda each: each.number > number, reversed(self._kept))
-        yield from reversed(list(found))
+        yield from reversed(list(takewhile(lambda each: each.number > number, reversed(self._kept))))
+
+    def heard_since(self, when: float) -> list[Numbered]:
+        """Those that came after this time, by the server's clock, the oldest first."""
+        return list(takewhile(lambda each: each.heard > when, reversed(self._kept)))[::-1]
+
+
+def _numbered(number: int, change: Change, names: Names) -> Numbered:
+    return Numbered(number, change.process.node, change.time, change.process.heard, names, change.added)

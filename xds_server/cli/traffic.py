@@ -1,0 +1,135 @@
+"""`xdsctl top` and `xdsctl compare`: what becomes of requests."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from pydantic import TypeAdapter
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from xds_server.api.traffic import Between, CompareReport, ShareReport, SideReport, TrafficReport
+from xds_server.cli.servers import Unreachable, asked
+
+TRAFFIC = TypeAdapter(list[TrafficReport])
+COMPARE = TypeAdapter(CompareReport)
+REDRAWN = 1.0
+"""Seconds between two pictures."""
+UNFOLDED = 10_000
+"""Columns of a pipe: whoever reads it folds lines, or searches them."""
+NO_BOUND = "-"
+
+
+def traffic(server: str, app: str, seconds: float) -> list[TrafficReport]:
+    return asked(server, f"/traffic?{urlencode({'app': app, 'last': seconds})}", TRAFFIC)
+
+
+def compare(server: str, release: str, deployments: tuple[str, str] | None, seconds: float) -> CompareReport:
+    first, second = deployments or ("", "")
+    query = urlencode({"first": first, "second": second, "last": seconds})
+    return asked(server, f"/releases/{quote(release)}/compare?{query}", COMPARE)
+
+
+def data(found: list[TrafficReport] | CompareReport) -> Any:
+    if isinstance(found, CompareReport):
+        return found.model_dump(mode="json", by_alias=True)
+    return [each.model_dump(mode="json", by_alias=True) for each in found]
+
+
+def print_traffic(found: list[TrafficReport]) -> None:
+    _console().print(_traffic(found))
+
+
+def show_traffic(server: str, app: str, seconds: float) -> None:
+    """Drawn anew until it is interrupted; where nobody looks, printed once."""
+    console = _console()
+    if not console.is_terminal:
+        print_traffic(traffic(server, app, seconds))
+        return
+    with Live(console=console, auto_refresh=False, screen=True) as live:
+        for found in _again_and_again(server, app, seconds):
+            live.update("the server does not answer; it is asked again" if found is None else _traffic(found))
+            live.refresh()
+
+
+def _again_and_again(server: str, app: str, seconds: float) -> Iterator[list[TrafficReport] | None]:
+    yield traffic(server, app, seconds)
+    while True:
+        time.sleep(REDRAWN)
+        try:
+            yield traffic(server, app, seconds)
+        except Unreachable:
+            yield None
+
+
+def _traffic(found: list[TrafficReport]) -> Table:
+    table = _table("APP", "DEPLOYMENT", "COMPONENT", "RULE", "REQ/S", "ERRORS", "P50", "P90", "P99")
+    for each in found:
+        words = (each.app, each.deployment, each.component, each.rule, f"{each.per_second:.1f}", _percent(each.errors))
+        table.add_row(*words, *map(_span, (each.p50, each.p90, each.p99)))
+    return table
+
+
+def print_compared(found: CompareReport) -> None:
+    console = _console()
+    console.print(f"{found.release}: {found.second} beside {found.first}, in the last {_time(found.seconds)}")
+    table = _table("COMPONENT", "RULE", "DEPLOYMENT", "REQUESTS", "ERRORS", "P50", "P90", "P99", "ERRORS x", "SLOW x")
+    for row in found.rows:
+        table.add_row(row.component, row.rule, found.first, *_side(row.first), "", "")
+        ratios = (_ratio(row.errors_ratio), f"{_ratio(row.slow_ratio)} (> {row.slower_than:g} ms)")
+        table.add_row("", "", found.second, *_side(row.second), *ratios)
+    console.print(table)
+    for share in found.shares:
+        console.print(_share(share, sticky=found.sticky), style="yellow" if share.unlikely else None)
+    if not found.rows:
+        console.print("neither had a request of which the server was told")
+
+
+def _side(side: SideReport) -> tuple[str, ...]:
+    errors = "not known" if side.errors is None else f"{side.errors:,}"
+    part = "" if side.errors is None or not side.requests else f" ({_percent(side.errors / side.requests)})"
+    return (f"{side.requests:,}", errors + part, *map(_span, (side.p50, side.p90, side.p99)))
+
+
+def _share(share: ShareReport, *, sticky: bool) -> str:
+    said = f"share of {share.deployment}: {_percent(share.actual)} of {share.requests:,}, set {_percent(share.set)}"
+    if share.unlikely:
+        return f"warning: {said}: by chance this happens in one of {1 / max(share.probability, 1e-9):,.0f} cases"
+    return f"{said} (of users: some ask for more than others)" if sticky else said
+
+
+def _span(between: Between) -> str:
+    """`200-250 ms`."""
+    if between.most is None:
+        return f"> {between.least:g} ms"
+    return f"{between.least:g}-{between.most:g} ms" if between.most else NO_BOUND
+
+
+def _ratio(between: Between) -> str:
+    most = NO_BOUND if between.most is None else f"{between.most:.3g}"
+    least = f"{between.least:.3g}" if between.least else NO_BOUND
+    return "not known" if (least, most) == (NO_BOUND, NO_BOUND) else f"{least} to {most}"
+
+
+def _percent(part: float) -> str:
+    return f"{part * 100:.2f} %"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("APP", "DEPLOYMENT", "COMPONENT", "RULE") else "right")
+    return table
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = UNFOLDED
+    return console
