@@ -9,7 +9,7 @@ import typer
 
 from xds_server.cli import releases
 from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, echo
-from xds_server.cli.values import ErrorIsOne, PlainWords, version_of
+from xds_server.cli.values import ErrorIsOne, PlainWords, parse_seconds, version_of
 
 if TYPE_CHECKING:
     from xds_server.domain.problems import Problem
@@ -392,7 +392,7 @@ def top(
         if output is Report.TEXT:
             traffic.show_traffic(server, of, last)
         else:
-            _echo(traffic.data(traffic.traffic(server, of, last)), output.value)
+            echo(traffic.data(traffic.traffic(server, of, last)), output.value)
     except NoAnswer as error:
         typer.echo(f"xdsctl: {error}", err=True)
         raise typer.Exit(1) from None
@@ -440,7 +440,7 @@ def compare(
     if output is Report.TEXT:
         traffic.print_compared(found)
     else:
-        _echo(traffic.data(found), output.value)
+        echo(traffic.data(found), output.value)
 
 
 @app.command()
