@@ -33,7 +33,7 @@ def flush(clusters: int, number: int, unread: int) -> bytes:
     gauge("server.uptime", number)
     for each in range(clusters):
         stat = f"app{each}-v1/web"
-        route = f"vhost.edge/http/app{each}.example.com.route.default/{stat}.upstream_rq_"
+        route = f"vhost.edge/http/app{each}.example.com.route.{stat}.upstream_rq_"
         gauge(f"cluster.{stat}.membership_healthy", 3)
         gauge(f"cluster.{stat}.membership_total", 3)
         for what in ("2xx", "5xx"):

@@ -12,7 +12,7 @@ HOST = st.lists(LABEL, min_size=1, max_size=4).map(".".join)
 REF = st.builds(Ref, st.sampled_from(["default", "prod"]), LABEL)
 
 
-@given(LABEL, REF, LABEL, HOST, st.sampled_from(["2xx", "5xx", "retry", "timeout", "time"]))
+@given(LABEL | st.just("default"), REF, LABEL, HOST, st.sampled_from(["2xx", "5xx", "retry", "timeout", "time"]))
 def test_what_is_counted_under_a_rule_is_found_in_its_name(
     rule: str, deployment: Ref, component: str, host: str, what: str
 ) -> None:
@@ -53,8 +53,9 @@ def test_what_is_counted_of_a_cluster_is_found_in_its_name(
         "cluster.shop/web@9f1c/application.membership_total",
         "cluster.shop-v1/web.grpc.success",
         "vhost.edge/http/a.test.route.no-slash.upstream_rq_2xx",
-        "vhost.edge/http/a.test.route.default/shop-v1/web.upstream_rq_200",
-        "vhost.edge/http/a.test.route.default/shop-v1/web.upstream_rq_total",
+        "vhost.edge/http/a.test.route.a/b/c/d.upstream_rq_2xx",
+        "vhost.edge/http/a.test.route.shop-v1/web.upstream_rq_200",
+        "vhost.edge/http/a.test.route.shop-v1/web.upstream_rq_total",
         "http.edge/http.downstream_rq_2xx",
         "server.live",
     ],
@@ -64,7 +65,7 @@ def test_nothing_else_is_read(stat: str) -> None:
 
 
 def test_a_host_that_looks_like_a_route_deceives_nobody() -> None:
-    stat = "vhost.edge/http/a.route.b.test.route.default/shop-v1/web.upstream_rq_2xx"
+    stat = "vhost.edge/http/a.route.b.test.route.shop-v1/web.upstream_rq_2xx"
 
     assert series_of(stat) == Series(Ref("default", "shop-v1"), "web", "default", "2xx")
 

@@ -24,7 +24,7 @@ def listed(name: str) -> RouteList:
 
 
 def action(name: str) -> MatcherOnMatch:
-    return MatcherOnMatch(action=TypedExtensionConfig(name="routes", typed_config=pack(listed(name))))
+    return MatcherOnMatch(action=TypedExtensionConfig(name="r", typed_config=pack(listed(name))))
 
 
 ONE, TWO, REST = (branches.routes(encode(listed(name))) for name in ("one", "two", "rest"))

@@ -10,7 +10,7 @@ from xds_server.telemetry import Flush, Names, Reading
 
 START = 1_700_000_000
 """Seconds."""
-RULE = "vhost.edge/http/shop.test.route.default/shop-{}/web.upstream_rq_{}"
+RULE = "vhost.edge/http/shop.test.route.shop-{}/web.upstream_rq_{}"
 
 
 def exported(

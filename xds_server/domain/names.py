@@ -69,8 +69,12 @@ def cluster_stat(cluster_name: str) -> str:
 
 
 def route_stat(rule: str, deployment: Ref, component: str) -> str:
-    """Under which Envoy counts the requests that reach a component of a deployment by a rule."""
-    return cluster_stat(f"{rule}/{cluster(deployment, component)}")
+    """Under which Envoy counts the requests that reach a component of a deployment by a rule.
+
+    The default has no word of its own: every release sends it several times.
+    """
+    where = cluster(deployment, component)
+    return cluster_stat(where if rule == DEFAULT_RULE else f"{rule}/{where}")
 
 
 def endpoints(app: Ref, component: str, build: str) -> str:

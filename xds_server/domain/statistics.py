@@ -1,6 +1,7 @@
 """Which of Envoy's statistics are read, and what they count: a stat's name becomes a series. Nowhere else.
 
     vhost.<virtual host>.route.<rule>/<deployment>/<component>.upstream_rq_*    what became of requests under a rule
+    vhost.<virtual host>.route.<deployment>/<component>.upstream_rq_*           under the rule `default`
     cluster.<deployment>/<component>.*                                          what became of tries, and who is there
 
 A virtual host's name ends with a host, which has dots: what it is in front of is found from the right. Deployment and
@@ -12,7 +13,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from xds_server.domain.names import Ref, ref
+from xds_server.domain.names import DEFAULT_RULE, Ref, ref
 
 EDGES = (1, 2.5, 5, 10, 20, 30, 50, 75, 100, 150, 200, 250, 300, 400, 500, 750, 1000, 1500, 2000, 3000, 5000, 10_000)
 """Milliseconds: a request is counted up to which of them it took, or beyond the last. Envoys keep them from when they
@@ -29,7 +30,7 @@ READ = (
     r"|server\.uptime"
 )
 """RE2 of the names of all that is read. The rest need not be sent."""
-_RULE = re.compile(r"vhost\..*\.route\.([^./]+)/([^./]+)/([^./]+)\.upstream_rq_([1-5]xx|retry|timeout|time)")
+_RULE = re.compile(r"vhost\..*\.route\.(?:([^./]+)/)?([^./]+)/([^./]+)\.upstream_rq_([1-5]xx|retry|timeout|time)")
 _CLUSTER = re.compile(
     r"cluster\.([^./]+)/([^./]+)\."
     r"(?:upstream_cx_(connect_fail)|upstream_rq_pending_(overflow)|(grpc\.\d+)|membership_(healthy|total))"
@@ -73,7 +74,7 @@ def series_of(stat: str) -> Series | None:
     found = _RULE.fullmatch(stat)
     if found is not None:
         rule, deployment, component, what = found.groups()
-        return Series(_deployment(deployment), component, rule, what)
+        return Series(_deployment(deployment), component, rule or DEFAULT_RULE, what)
     found = _CLUSTER.fullmatch(stat)
     if found is None:
         return None

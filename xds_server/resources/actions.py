@@ -146,11 +146,9 @@ def _retry_policy(retries: Retries, on: tuple[RetryOn, ...], *, careful: bool = 
 
     The sidecar of an application that does not listen says that it could not connect: so it has failed to connect.
     """
-    other = RetryPolicyRetryHostPredicate(
-        name="envoy.retry_host_predicates.previous_hosts", typed_config=pack(PreviousHostsPredicate())
-    )
+    other = RetryPolicyRetryHostPredicate(name="previous_hosts", typed_config=pack(PreviousHostsPredicate()))
     reserve = RetryPolicyRetryPriority(
-        name="envoy.retry_priorities.previous_priorities",
+        name="previous_priorities",
         typed_config=pack(PreviousPrioritiesConfig(update_frequency=min(retries.attempts, TRIES_OF_A_PRIORITY))),
     )
     connects = RetryOn.CONNECT_FAILURE in on

@@ -24,7 +24,7 @@ ROUTE_LIST = text_field(1, type_url(RouteList))
 def routes(encoded: bytes) -> Branch:
     """The requests see this `RouteList` only."""
     packed = ROUTE_LIST + message_field(2, encoded)
-    return Branch(message_field(2, text_field(1, "routes") + message_field(2, packed)))
+    return Branch(message_field(2, text_field(1, "r") + message_field(2, packed)))
 
 
 def choice(tries: Iterable[Try], otherwise: Branch) -> Branch:

@@ -29,7 +29,7 @@ Predicate = NewType("Predicate", bytes)
 
 @cache
 def header_input(name: str) -> TypedExtensionConfig:
-    return TypedExtensionConfig(name="header", typed_config=pack(HttpRequestHeaderMatchInput(header_name=name)))
+    return TypedExtensionConfig(name="h", typed_config=pack(HttpRequestHeaderMatchInput(header_name=name)))
 
 
 @lru_cache(maxsize=4096)
