@@ -1,23 +1,30 @@
 """What the server counts is what happened: every request, by deployment, rule and class, over the fleet."""
 
+import json
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
+from typing_extensions import override
 
 from e2e.support.applications import Applications
 from e2e.support.client import Client, answers
 from e2e.support.envoy import Envoy, EnvoyVersion
 from e2e.support.mesh import V1, V2, Mesh, mesh
 from e2e.support.processes import free_ports, wait_until
-from e2e.support.server import Mode, Server
+from e2e.support.server import BIN, Mode, Server
 from e2e.support.world import V1 as SHOP_V1
 from e2e.support.world import V2 as SHOP_V2
 from e2e.support.world import App, World, explicit_host
 from e2e.test_grpc import begin
+from xds_server.cli.ctl import app as ctl
 
 pytestmark = pytest.mark.e2e
 
@@ -129,6 +136,61 @@ def test_an_envoy_that_starts_again_goes_on_from_where_it_was(pair_world: World)
             envoy.wait_ready()
             send(app, sent, 5)
             counts_are(world.server, app.name, sent)
+
+
+class QuietEnvoy(Envoy):
+    """One that `xds-server run` has started, and that ends when nobody has come for longer than a flush takes."""
+
+    @override
+    def _command(self, binary: Path, config: Path) -> list[str | Path]:
+        return [BIN / "xds-server", "run", config, "--envoy", binary, "--drain", "20s", "--quiet", "2500ms", "--"]
+
+
+def test_an_envoy_that_is_drained_for_longer_than_a_flush_loses_nothing(pair_world: World) -> None:
+    world = pair_world
+    app = shop(world, "drained")
+    bootstrap = world.server.bootstrap("edge", world.mode, free_ports(1)[0], "edge-drained")
+    with QuietEnvoy(world.version, bootstrap, world.directory) as envoy:
+        envoy.wait_ready()
+        sent = seen(world, app)
+        send(app, sent)
+        envoy.child.signal(signal.SIGTERM)
+        assert envoy.child.ended() == 0
+
+    counts_are(world.server, app.name, sent)
+
+
+def test_two_versions_are_compared(pair_world: World) -> None:
+    world = pair_world
+    app = shop(world, "compared")
+    v1, v2 = f"{app.name}-v1", f"{app.name}-v2"
+    seen(world, app)
+    for _ in range(40):
+        send(app, Counter(), 5)
+
+    def rows() -> dict[tuple[str, str], Any]:
+        reply = answers(world.server.admin, f"/releases/{app.name}/compare")
+        assert reply is not None
+        return {(row["component"], row["rule"]): row for row in reply.json["rows"]}
+
+    def told() -> Any:
+        row = rows().get(("web", "default"))
+        return row if row and row["first"]["requests"] + row["second"]["requests"] >= 400 else None
+
+    row = wait_until(told, "all of it is compared", within=20)
+    assert 0.3 < row["first"]["errors"] / row["first"]["requests"] < 0.7, "half of them were asked to fail"
+    assert row["errorsRatio"]["least"] < 1 < row["errorsRatio"]["most"], "neither is worse"
+    shares = {each["deployment"]: each for each in compare(world, app)["shares"]}
+    assert (shares[v1]["set"], shares[v2]["set"]) == (0.6, 0.4)
+    assert not any(each["unlikely"] for each in shares.values())
+
+
+def compare(world: World, app: App) -> Any:
+    printed = CliRunner().invoke(
+        ctl, ["compare", app.name, "-o", "json", "--server", f"127.0.0.1:{world.server.admin}"]
+    )
+    assert printed.exit_code == 0, printed.output
+    return json.loads(printed.stdout)
 
 
 def test_a_proxy_that_is_named_when_it_is_started_is_known_by_its_stream(pair_world: World) -> None:

@@ -172,6 +172,9 @@ def test_a_sidecars_bootstrap_speaks_tls_too() -> None:
         ("edge", "--xds", "18000"),
         ("edge", "--xds", "a:1", "--mode", "rest"),
         ("edge", "--xds", "a:1", "--admin-port", "70000"),
+        ("edge", "--xds", "a:1", "--stats-interval", "soon"),
+        ("edge", "--xds", "a:1", "--envoy-version", "1.35"),
+        ("edge", "--xds", "a:1", "--envoy-version", "new"),
     ],
     ids=[
         "no-authority",
@@ -182,6 +185,9 @@ def test_a_sidecars_bootstrap_speaks_tls_too() -> None:
         "no-host",
         "no-such-mode",
         "no-such-port",
+        "no-duration",
+        "too-old",
+        "no-version",
     ],
 )
 def test_a_bootstrap_that_cannot_be_printed(wrong: tuple[str, ...]) -> None:
@@ -189,6 +195,15 @@ def test_a_bootstrap_that_cannot_be_printed(wrong: tuple[str, ...]) -> None:
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert "Error" in result.stderr
+
+
+@pytest.mark.parametrize(("version", "chooses"), [("1.36", False), ("1.37", True), ("1.40.0", True)])
+def test_an_envoy_tells_what_is_read_alone_if_it_can(version: str, chooses: bool) -> None:
+    found = bootstrap("edge", "--xds", "a:1", "--envoy-version", version, "--stats-interval", "5s")
+
+    [sink] = found["stats_sinks"]
+    assert ("custom_metric_conversions" in sink["typed_config"]) is chooses
+    assert found["stats_flush_interval"] == "5s"
 
 
 # --- serve: what it is told by flags, environment and file
