@@ -74,8 +74,9 @@ async def test_who_is_known_by_no_stream_may_say_who_it_is(tmp_path: Path) -> No
 async def test_what_is_wrong_with_one_export_does_not_keep_the_next(tmp_path: Path) -> None:
     async with working(tmp_path) as running:
         running.of.take("edge-1", b"\x0a\xffno export")
+        running.of.take("edge-3", exported({}, gauges={WEB: 1}))
         await running.take("edge-2", exported({WEB: 5}, 1, latency={RULE.format("v1", "time"): [1]}, edges=[]))
-        assert (running.of.lost["malformed"], running.of.lost["other edges"]) == (1, 1)
+        assert (running.of.lost["malformed"], running.of.lost["other edges"]) == (2, 1)
         assert running.of.totals.sums() == {V1: 5}
 
 

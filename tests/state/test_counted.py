@@ -51,7 +51,8 @@ def test_who_is_let_go_stays_in_the_sums_and_is_known_if_it_comes_back(tmp_path:
         fold(totals, "edge-1", 1, 5)
         keep(store, totals)
         [process] = totals
-        store.counted.retire(process, totals.let_go(process))
+        totals.let_go(process)
+        store.counted.retire(process)
 
     for _ in range(2):
         with Store.open(tmp_path) as store:
@@ -70,7 +71,8 @@ def test_who_is_let_go_stays_in_the_sums_and_is_known_if_it_comes_back(tmp_path:
         totals = store.counted.load().totals(0)
         assert totals.sums() == {V1: 6}
         [process] = totals
-        store.counted.retire(process, totals.let_go(process))
+        totals.let_go(process)
+        store.counted.retire(process)
     with Store.open(tmp_path) as store:
         assert store.counted.load().totals(0).sums() == {V1: 6}
 
@@ -83,10 +85,29 @@ def test_of_those_that_were_let_go_the_oldest_are_forgotten(tmp_path: Path, monk
             fold(totals, f"edge-{number}", 1, 1)
         keep(store, totals)
         for process in list(totals):
-            store.counted.retire(process, totals.let_go(process))
+            totals.let_go(process)
+            store.counted.retire(process)
         found = store.counted.load()
     assert [node for node, _ in found.ended] == ["edge-2", "edge-3"]
     assert found.retired == {V1: 4}
+
+
+def test_what_a_proxy_tells_no_more_stays_in_the_sums_and_its_name_is_forgotten(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        totals = store.counted.load().totals(0)
+        other = RULE.format("v2", "2xx")
+        totals.fold("edge-1", flush_of(totals.names, exported({WEB: 5, other: 1}, 1)), 1)
+        keep(store, totals)
+        store.counted.forget(totals.sweep())
+        totals.fold("edge-1", flush_of(totals.names, exported({other: 2}, 2)), 1)
+        keep(store, totals)
+        store.counted.forget(totals.sweep())
+        now = totals.sums()
+
+    with Store.open(tmp_path) as store:
+        found = store.counted.load()
+        assert [name for _, name in found.names] == [other]
+        assert found.totals(0).sums() == now == {V1: 5, V1._replace(deployment=Ref("default", "shop-v2")): 2}
 
 
 KILLED = """

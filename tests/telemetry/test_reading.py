@@ -3,7 +3,7 @@ import pytest
 from tests.telemetry.exports import RULE, START, exported, flush_of
 from xds_server.domain.names import Ref
 from xds_server.domain.statistics import EDGES
-from xds_server.messages.metrics import export, metrics
+from xds_server.messages.metrics import Malformed, export, metrics
 from xds_server.telemetry import Names, Reading
 
 WEB = RULE.format("v1", "2xx")
@@ -48,6 +48,30 @@ def test_buckets_are_series_of_their_own() -> None:
 
     found = {names.series[number].what: total for number, total in flush.totals.items()}
     assert found == {"le.1": 4, f"le.{len(EDGES)}": 1, "sum_ms": 1234}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        exported({}, gauges={WEB: 1}),
+        exported({WEB: -1}),
+        exported({WEB: 2**60}),
+        exported({WEB: 1}, uptime=10**10),
+        exported({}, uptime=10, start=-5, oldest=True),
+    ],
+    ids=["another-kind", "negative", "huge", "at-the-end-of-time", "before-all-time"],
+)
+def test_what_no_envoy_sends_is_malformed(wrong: bytes) -> None:
+    with pytest.raises(Malformed):
+        flush_of(Names(), wrong)
+
+
+def test_a_sum_that_is_no_number_is_malformed() -> None:
+    said = export(exported({}, latency={RULE.format("v1", "time"): [1] * (len(EDGES) + 1)}))
+    [found] = (each for each in metrics(said) if each.name == RULE.format("v1", "time"))
+    found.histogram.data_points[0].sum = float("nan")
+    with pytest.raises(Malformed):
+        Reading(Names()).take([found])
 
 
 def test_a_histogram_of_other_edges_is_not_counted() -> None:

@@ -124,7 +124,8 @@ def test_who_is_silent_is_let_go_and_stays_in_the_sums_also_if_it_comes_back() -
     fleet = Fleet()
     fleet.heard("edge-1", 1, 5)
     [process] = fleet.totals.silent(since=2)
-    assert fleet.totals.let_go(process) == {V1: 5}
+    fleet.totals.let_go(process)
+    assert process.retiring == {V1: 5}
     assert list(fleet.totals) == []
     assert fleet.sums() == (5, 0)
 
@@ -133,6 +134,21 @@ def test_who_is_silent_is_let_go_and_stays_in_the_sums_also_if_it_comes_back() -
     assert fleet.sums() == (6, 0)
     [back] = fleet.totals
     assert [back.total(number) for number in back.last] == [1]
+
+
+def test_what_a_process_tells_no_more_is_let_go_and_what_it_tells_is_not() -> None:
+    fleet = Fleet()
+    fleet.heard("edge-1", 1, 5, 7)
+    assert fleet.totals.sweep() == []
+    names = fleet.totals.names
+    fleet.totals.fold("edge-1", flush_of(names, exported({RULE.format("v1", "2xx"): 6}, 2)), 1)
+
+    [process] = fleet.totals
+    assert (list(process.last.values()), fleet.totals.kept, fleet.sums()) == ([6], 1, (6, 7))
+    assert fleet.totals.sweep() == [1]
+    assert names.find(RULE.format("v2", "2xx")) is not None, "it may come back, from nothing"
+    assert fleet.heard("edge-1", 3, 6, 2) == {V2: 2}
+    assert fleet.sums() == (6, 9)
 
 
 def test_totals_are_bounded_and_what_finds_no_room_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ streams have their turn.
 import asyncio
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import count, islice
 from time import monotonic
 from typing import Any
 
@@ -34,6 +34,8 @@ SAVED = 0.5
 are still there."""
 SILENT = 3600.0
 """Seconds after which a process that says nothing is let go."""
+SWEPT = 3600.0
+"""Seconds after which it is looked at what proxies tell of no more."""
 
 
 class Telemetry:
@@ -48,6 +50,8 @@ class Telemetry:
         self._counted = counted
         self._now = now
         self._waiting: dict[str, bytes] = {}
+        self._strangers = count()
+        self._swept = now()
         self._size = 0
         self._some = asyncio.Event()
         self._followers: list[Callable[[Change], None]] = []
@@ -62,7 +66,7 @@ class Telemetry:
 
     def take(self, node: str, encoded: bytes) -> bool:
         """An export of a node, or of one that says itself who it is. False: there is no room."""
-        key = node or f"/{len(self._waiting)}"
+        key = node or f"/{next(self._strangers)}"
         size = self._size - len(self._waiting.get(key, b"")) + len(encoded)
         if len(encoded) > MOST_BYTES or size > MOST_WAITING:
             self._lose("too large" if len(encoded) > MOST_BYTES else "no room", node)
@@ -88,11 +92,11 @@ class Telemetry:
         """Whatever is wrong with an export, the next one is taken."""
         try:
             said = export(encoded)
+            who = node or attribute(said, NODE_ID)
+            flush = await self._read(metrics(said))
         except Malformed:
             self._lose("malformed", node)
             return
-        who = node or attribute(said, NODE_ID)
-        flush = await self._read(metrics(said))
         if not who or flush is None:
             self._lose("unknown", who)
             return
@@ -145,7 +149,11 @@ class Telemetry:
         names.unsaved.clear()
 
     def let_go(self) -> None:
-        """Who has said nothing for long is no more."""
+        """Who has said nothing for long is no more, nor is what nobody tells of any more."""
+        if self._now() - self._swept >= SWEPT:
+            self._swept = self._now()
+            self._counted.forget(self.totals.sweep())
         for process in self.totals.silent(self._now() - SILENT):
-            self._counted.retire(process, self.totals.let_go(process))
+            self.totals.let_go(process)
+            self._counted.retire(process)
             log.info("telemetry of a proxy ended", node=process.node)

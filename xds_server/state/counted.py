@@ -8,7 +8,7 @@ differ from them.
 
 import sqlite3
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from itertools import chain
 from typing import NamedTuple
@@ -83,28 +83,38 @@ class Counted:
         )
 
     def keep(self, names: Sequence[tuple[int, str]], processes: Iterable[Process]) -> None:
-        """Names first met, and processes with totals under them: all or nothing."""
+        """Names first met, and processes with totals under them and what they let go: all or nothing."""
         with self._explained(), self._connection as connection:
             connection.executemany("INSERT OR REPLACE INTO stats VALUES (?, ?)", names)
             for each in processes:
                 row = (each.number or None, each.node, each.start, each.exact, each.time, _packed(each))
                 cursor = connection.execute("INSERT OR REPLACE INTO processes VALUES (?, ?, ?, ?, ?, ?)", row)
                 each.number = cursor.lastrowid or each.number
+                _retire(connection, each)
 
-    def retire(self, process: Process, counted: Mapping[Series, int]) -> None:
-        """Let a process go, and keep what it had counted: all or nothing."""
+    def retire(self, process: Process) -> None:
+        """A process has been let go: keep what it had counted, and that it was there; all or nothing."""
         with self._explained(), self._connection as connection:
-            connection.executemany(
-                "INSERT INTO retired VALUES (?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET total = total + excluded.total",
-                [(*series.deployment, *series[1:], total) for series, total in counted.items()],
-            )
+            _retire(connection, process)
             connection.execute("UPDATE processes SET totals = NULL WHERE number = ?", (process.number,))
             connection.execute(
                 "DELETE FROM processes WHERE totals IS NULL AND number <= (SELECT number FROM processes"
                 " WHERE totals IS NULL ORDER BY number DESC LIMIT 1 OFFSET ?)",
                 (MOST_ENDED,),
             )
+
+    def forget(self, names: Iterable[int]) -> None:
+        """Names of which nobody has a total."""
+        with self._explained(), self._connection as connection:
+            connection.executemany("DELETE FROM stats WHERE number = ?", ((number,) for number in names))
+
+
+def _retire(connection: sqlite3.Connection, process: Process) -> None:
+    connection.executemany(
+        "INSERT INTO retired VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET total = total + excluded.total",
+        [(*series.deployment, *series[1:], total) for series, total in process.retiring.items()],
+    )
+    process.retiring.clear()
 
 
 def _packed(process: Process) -> bytes:

@@ -4,7 +4,7 @@ A histogram's name has several, one after the other: the buckets, and last the s
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -41,6 +41,13 @@ class Stat(NamedTuple):
     of: tuple[Ref, str]
 
 
+def _numbers(stat: Stat) -> range:
+    """Those of a stat; a gauge has none."""
+    if stat.first < 0:
+        return range(0)
+    return range(stat.first, stat.first + (len(IN_HISTOGRAM) if stat.kind is Kind.HISTOGRAM else 1))
+
+
 class Names:
     """`series[number]` is what a number counts; several may count the same, one for each host.
 
@@ -70,8 +77,21 @@ class Names:
         """Counts under numbers, by what they count."""
         found: defaultdict[Series, int] = defaultdict(int)
         for number, count in counts.items():
-            found[self.series[number]] += count
+            series = self.series.get(number)
+            if series is not None:
+                found[series] += count
         return found
+
+    def forget(self, used: Container[int]) -> list[int]:
+        """Let go of names of which no number is used: which they are, by their first numbers."""
+        unused = {name: stat for name, stat in self._stats.items() if not any(map(used.__contains__, _numbers(stat)))}
+        for name, stat in unused.items():
+            del self._stats[name]
+            for number in _numbers(stat):
+                del self.series[number]
+        gone = {stat.first for stat in unused.values()}
+        self.unsaved = [(number, name) for number, name in self.unsaved if number not in gone]
+        return sorted(gone - {-1})
 
     def _learn(self, name: str) -> Stat | None:
         series = series_of(name)

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 from xds_server.domain.names import Ref
 from xds_server.domain.statistics import EDGES, UPTIME
+from xds_server.messages.metrics import Malformed
 from xds_server.telemetry.names import Kind, Names
 
 MICROSECONDS = 1_000_000
 NANOSECONDS_SINCE = 10**17
 """From here on a number is no count of microseconds."""
+LARGEST = 2**53
 Gauges = dict[tuple[Ref, str], tuple[int, int]]
 """Healthy members, and all, of a component in a deployment."""
 
@@ -47,6 +49,13 @@ class Reading:
         self._uptime = -1
 
     def take(self, metrics: Iterable[Any]) -> None:
+        """Raises `Malformed`: a metric has no value, or is of another kind than its name says."""
+        try:
+            self._take(metrics)
+        except (IndexError, OverflowError, ValueError):
+            raise Malformed("a metric has not the value that its name promises") from None
+
+    def _take(self, metrics: Iterable[Any]) -> None:
         find, totals, members = self._names.find, self._totals, self._members
         for metric in metrics:
             name = metric.name
@@ -87,7 +96,7 @@ class Reading:
         totals[first + len(EDGES) + 1] = int(point.sum)
 
     def flush(self) -> Flush | None:
-        """None if it is not known which process sent it: it has no uptime."""
+        """None if it is not known which process sent it: it has no uptime. Raises `Malformed`."""
         if self._uptime < 0:
             return None
         exact = bool(self._begun) and not self._begun_of_gauges
@@ -95,5 +104,8 @@ class Reading:
         time = self._time // 1000
         if not exact:
             start = (time // MICROSECONDS - self._uptime) * MICROSECONDS
+        numbers = start, time, max(self._totals.values(), default=0), min(self._totals.values(), default=0)
+        if min(numbers) < 0 or max(numbers) >= LARGEST:
+            raise Malformed("a number is less or more than anything can be")
         gauges = {of: (healthy, members) for of, (healthy, members) in self._members.items()}
         return Flush(start, exact, time, self._totals, gauges)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from xds_server.domain.names import Ref
 from xds_server.domain.statistics import Series
 from xds_server.telemetry.names import Names
-from xds_server.telemetry.reading import Flush, Gauges
+from xds_server.telemetry.reading import LARGEST, Flush, Gauges
 
 TOLERANCE = 2_000_000
 """Microseconds by which a start may differ that is not exact."""
@@ -31,7 +31,8 @@ Sums = Mapping[Series, int]
 @dataclass(slots=True, eq=False)
 class Process:
     """One run of a proxy. `before`: totals that ended when a stat began anew. `heard`: when, by the server's clock;
-    `steady`: since it began itself. `number`: of its row; 0: it has none yet.
+    `steady`: since it began itself. `retiring`: what was let go of its totals and nobody has written down. `number`: of
+    its row; 0: it has none yet.
     """
 
     node: str
@@ -43,6 +44,7 @@ class Process:
     gauges: Gauges = field(default_factory=dict)
     heard: float = 0.0
     steady: bool = False
+    retiring: dict[Series, int] = field(default_factory=dict)
     number: int = 0
 
     def total(self, number: int) -> int:
@@ -72,6 +74,7 @@ class Totals:
     kept: int = 0
     _counts: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
     _of: dict[str, list[Process]] = field(default_factory=dict)
+    _swept: set[Process] = field(default_factory=set)
     _ended: dict[tuple[str, int], None] = field(default_factory=dict)
 
     def recall(
@@ -107,6 +110,9 @@ class Totals:
         if not known and (node, process.start) in self._ended:
             added = self._take_back(process, added)
         process.time = max(process.time, flush.time)
+        if later and process in self._swept:
+            self._swept.discard(process)
+            self._let_go_absent(process, flush.totals)
         process.heard, process.steady = now, True
         if later:
             process.gauges = flush.gauges
@@ -140,7 +146,7 @@ class Totals:
             if not more or (more < 0 and not anew) or (not known and number not in last and not self._room()):
                 continue
             if more < 0:
-                process.before[number] = process.before.get(number, 0) + known
+                process.before[number] = min(process.before.get(number, 0) + known, LARGEST)
                 more = total
             last[number] = total
             counts[number] += more
@@ -154,12 +160,41 @@ class Totals:
         self.kept += 1
         return True
 
+    def sweep(self) -> list[int]:
+        """What a process does not tell in its next flush it has no more: its deployment, or the host, is gone.
+
+        It stays in the sums. Names of which nobody has a total are forgotten: which, by their first numbers.
+        """
+        used = {number for process in self for number in process.last}
+        self._swept = set(self)
+        return self.names.forget(used)
+
+    def _let_go_absent(self, process: Process, told: Mapping[int, int]) -> None:
+        absent = process.last.keys() - told.keys()
+        if not absent:
+            return
+        self._retire(process, {number: process.total(number) for number in absent})
+        for number in absent:
+            del process.last[number]
+            process.before.pop(number, None)
+        self.kept -= len(absent)
+        self.unsaved[process] = None
+
+    def _retire(self, process: Process, totals: Mapping[int, int]) -> None:
+        for number, total in totals.items():
+            self._counts[number] -= total
+            if not self._counts[number]:
+                del self._counts[number]
+        for series, total in self.names.sums(totals).items():
+            self.retired[series] += total
+            process.retiring[series] = process.retiring.get(series, 0) + total
+
     def silent(self, since: float) -> list[Process]:
         """Those that have not been heard since then."""
         return [each for each in self if each.heard < since]
 
-    def let_go(self, process: Process) -> dict[Series, int]:
-        """Forget its totals, which stay in the sums, and know it if it comes back. What it had counted."""
+    def let_go(self, process: Process) -> None:
+        """Forget its totals, which stay in the sums, and know it if it comes back."""
         self._of[process.node].remove(process)
         if not self._of[process.node]:
             del self._of[process.node]
@@ -168,13 +203,7 @@ class Totals:
         self._ended[process.node, process.start] = None
         while len(self._ended) > MOST_ENDED:
             del self._ended[next(iter(self._ended))]
-        totals = {number: process.total(number) for number in process.last}
-        counted = self.names.sums(totals)
-        for number, total in totals.items():
-            self._counts[number] -= total
-        for series, total in counted.items():
-            self.retired[series] += total
-        return dict(counted)
+        self._retire(process, {number: process.total(number) for number in process.last})
 
     def members(self) -> dict[tuple[Ref, str], list[tuple[int, int]]]:
         """Of each component in a deployment, what every proxy that has it says: healthy members, and all."""
