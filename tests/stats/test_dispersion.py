@@ -19,6 +19,17 @@ def test_clumps_of_five_are_five_times_as_dispersed():
     assert dispersion(ticks(6_000, 5)) == pytest.approx(5.0, rel=0.3)
 
 
+def test_an_outage_that_is_over_is_no_burst():
+    calm = ticks(6_000, 1)
+    assert dispersion(calm[:90] + [Counts(6_000, 1_200)] * 10 + calm[100:]) < 2
+
+
+def test_rare_errors_that_come_together_are_bursts():
+    """One tick in thirteen has ten errors: next to nothing is expected of any."""
+    some = [Counts(100, 10 if tick % 13 == 0 else 0) for tick in range(240)]
+    assert dispersion(some) == pytest.approx(10, rel=0.2)
+
+
 def test_a_drift_is_no_burst():
     dice = random.Random(1)
     drifting = [

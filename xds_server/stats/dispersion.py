@@ -1,37 +1,51 @@
 """How much more the bad requests of stable vary from tick to tick than independent ones would (Pearson): bursts.
 
-Each tick is compared with what the few ticks before it lead one to expect, so that a slow drift is no burst.
+Each tick is compared with what the few ticks before it lead one to expect, so that a slow drift is no burst. A tick has
+to be longer than a burst: of a minute, say.
+
+An outage that is over is no burst either, and would count for hundreds: the history is taken in parts, and the median of
+what they say is believed (of two the higher).
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from statistics import median_high
 
 from xds_server.stats.counts import Counts
 
 BEFORE = 5
 """Ticks that an expectation is made of."""
 FEWEST = 20
-"""Ticks with an expectation, below which nothing is said: 1."""
-LEAST_VARIANCE = 0.2
-"""So that a tick in which next to nothing is expected does not count for much."""
+"""Ticks with an expectation that make a part; with fewer nothing is said: 1."""
+PARTS = 6
 
 
 def dispersion(history: Iterable[Counts]) -> float:
     """At least 1, which is that of independent requests (Poisson)."""
+    found = [*_compared(history)]
+    parts = min(PARTS, len(found) // FEWEST)
+    if not parts:
+        return 1.0
+    edges = [len(found) * each // parts for each in range(parts + 1)]
+    said = [_ratio(found[begin:end]) for begin, end in pairwise(edges)]
+    return max(1.0, median_high(said))
+
+
+def _compared(history: Iterable[Counts]) -> Iterator[tuple[float, float]]:
+    """The square of each tick's deviation, and its variance; the expectation's own is one of two parts of it."""
     recent: deque[Counts] = deque(maxlen=BEFORE)
-    total, found = 0.0, 0
     for tick in history:
         if not tick.requests:
             continue
         if len(recent) == BEFORE:
-            total += _excess(tick, recent)
-            found += 1
+            requests = sum(each.requests for each in recent)
+            expected = tick.requests * sum(each.bad for each in recent) / requests
+            yield (tick.bad - expected) ** 2, expected * (1 + tick.requests / requests)
         recent.append(tick)
-    return max(1.0, total / found) if found >= FEWEST else 1.0
 
 
-def _excess(tick: Counts, recent: Iterable[Counts]) -> float:
-    """The square of the deviation, in variances; the expectation's own variance is one of two parts of it."""
-    requests = sum(each.requests for each in recent)
-    expected = tick.requests * sum(each.bad for each in recent) / requests
-    return (tick.bad - expected) ** 2 / max(expected * (1 + tick.requests / requests), LEAST_VARIANCE)
+def _ratio(found: Sequence[tuple[float, float]]) -> float:
+    """Of the sums, so that ticks in which next to nothing is expected count for little."""
+    variance = sum(each for _, each in found)
+    return sum(square for square, _ in found) / variance if variance else 1.0
