@@ -1,9 +1,11 @@
 """What may be concluded from counts: pure, and at any time as often as one likes."""
 
+from xds_server.stats.bets import RATIOS
 from xds_server.stats.counts import Counts, Tick
 from xds_server.stats.dispersion import dispersion
-from xds_server.stats.evidence import RATIOS, Evidence, Limits
+from xds_server.stats.evidence import Evidence, Limits
 from xds_server.stats.intervals import ratio_interval
+from xds_server.stats.limit import OverLimit
 from xds_server.stats.outset import Outset
 
-__all__ = ["RATIOS", "Counts", "Evidence", "Limits", "Outset", "Tick", "dispersion", "ratio_interval"]
+__all__ = ["RATIOS", "Counts", "Evidence", "Limits", "Outset", "OverLimit", "Tick", "dispersion", "ratio_interval"]

@@ -1,34 +1,39 @@
 """Is the canary worse than stable, is it safe, or can nobody say yet? At any time, and looked at as often as one likes.
 
-Each question is a bet against its null hypothesis. What a bet has won so far, its e-value, is a martingale while the
-null hypothesis is true: it ever reaches 1/alpha with a probability of at most alpha (Ville's inequality), however often
-one looks, and whenever one stops. The bets are on bad requests of both sides in one tick, of which the canary's part,
-given the sum, depends on the ratio of the two rates and on the canary's share of the requests alone. So nothing that
-happens to both sides at once, an outage or a step of the rollout, is evidence of anything (`Tick`).
+Each question is a bet against its null hypothesis (`bets`). Most are on the bad requests of both sides in one tick, of
+which the canary's part depends on the ratio of the two rates and on the canary's share of the requests alone. So what
+happens to both sides at once, an outage or a step of the rollout, is no evidence that they differ (`Tick`).
 
-    worse   null: the canary's rate is not above stable's. A mixture of bets on `RATIOS` times the rate
+    worse   null: the canary's rate is never above stable's, or never above `floor`. Of two mixtures of bets, one
+            against each, the one that has won less: both have to be refuted
     safe    null: the canary's rate is at least `max_ratio` times stable's, and at least `floor`. The mean of a bet
             against the first, that it is as good as stable, and of one against the second, that it has a tenth of the
-            floor; the second decides where nobody has any error
+            floor: it is enough to refute one. The second decides where nobody has any error
 
-Errors that come in bursts are worth less: each is divided by the dispersion of stable's history (`dispersion`).
+A rate is the mean of one tick, whatever each request's own chance is, and the ticks need not be alike. With requests
+that are bad independently of each other the bets win no more than they may, also where there are few or most are bad
+(1 + x <= exp(x)). Errors that come in bursts are worth less: what they win is divided by the dispersion of stable's
+history (`dispersion`), which is an approximation, and no bound.
 """
 
 from dataclasses import dataclass
-from math import ceil, exp, log, log1p
+from math import ceil, log
 
+from xds_server.stats.bets import STAKED, above, log_mean, part, raised, reserve, won
 from xds_server.stats.counts import NONE, Counts, Tick
 
-RATIOS = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 CLEAN = 0.1
-"""What part of the floor a canary is believed to have, that has no errors."""
+"""What part of the floor's odds a canary is believed to have, that has no errors."""
+KEPT = log(100)
+"""Of what a canary has shown to be safe, how much is kept beyond what is needed: merits of yesterday excuse nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one comparison is held to: from when a rollout starts to its end, they stay.
 
-    `max_ratio`: of the canary's rate to stable's. `floor`: a rate that is never too much. `dispersion`: at least 1.
+    `max_ratio`: of the canary's rate to stable's, more than 1. `floor`: a rate that is never too much, more than 0.
+    `dispersion`: at least 1.
     `worse` and `safe`: how often, at most, either is said although it is not true (alpha, divided among comparisons).
     """
 
@@ -43,11 +48,12 @@ class Limits:
 class Evidence:
     """All that has to be remembered of the ticks: whoever keeps it goes on where it was. Logarithms of e-values.
 
-    `worse`: for each of `RATIOS`. `as_good`, `clean`: the two bets that it is safe. `canary`, `stable`: what was
-    counted.
+    `worse`, `above`: bets of a mixture that the canary is above stable's rate, and above the floor. `as_good`, `clean`:
+    the two bets that it is safe. `canary`, `stable`: what was counted.
     """
 
-    worse: tuple[float, ...] = (0.0,) * len(RATIOS)
+    worse: tuple[float, ...] = STAKED
+    above: tuple[float, ...] = STAKED
     as_good: float = 0.0
     clean: float = 0.0
     canary: Counts = NONE
@@ -58,21 +64,25 @@ class Evidence:
         canary, stable = tick
         if not canary.requests or not stable.requests:
             return self
-        share = canary.requests / (canary.requests + stable.requests)
-        worse = zip(self.worse, RATIOS, strict=True)
-        too_bad = part(share, limits.max_ratio)
+        bad, share = canary.bad + stable.bad, _share(canary, stable)
+        counted = self.canary.plus(canary)
+        stake = reserve(self.canary.requests) - reserve(counted.requests)
+        most = _needed(limits) + KEPT
+        as_good = won(canary.bad, bad, part(share, limits.max_ratio), 1 / limits.max_ratio)
+        clean = won(canary.bad, canary.requests, limits.floor, CLEAN)
         return Evidence(
-            tuple(before + won(tick, part(share, ratio), share) / limits.dispersion for before, ratio in worse),
-            self.as_good + won(tick, share, too_bad) / limits.dispersion,
-            self.clean + _won_alone(canary.requests, canary.bad, limits.floor) / limits.dispersion,
-            self.canary.plus(canary),
+            raised(self.worse, (canary.bad, bad, share), stake, limits.dispersion),
+            above(self.above, canary, limits.floor, stake, limits.dispersion),
+            min(most, self.as_good + as_good / limits.dispersion),
+            min(most, self.clean + clean / limits.dispersion),
+            counted,
             self.stable.plus(stable),
         )
 
     @property
     def worse_value(self) -> float:
         """The logarithm of the e-value that the canary is worse."""
-        return log_mean(self.worse)
+        return min(log_mean(self.worse), log_mean(self.above))
 
     @property
     def safe_value(self) -> float:
@@ -80,45 +90,27 @@ class Evidence:
         return log_mean((self.as_good, self.clean))
 
     def is_worse(self, limits: Limits) -> bool:
-        """Also: its rate is above the floor, below which nobody minds."""
-        return self.worse_value >= -log(limits.worse) and self.canary.rate > limits.floor
+        return self.worse_value >= -log(limits.worse)
 
     def is_safe(self, limits: Limits) -> bool:
         return self.safe_value >= -log(limits.safe)
 
     def missing(self, limits: Limits) -> int:
         """About how many requests the canary still needs to be shown safe, if it is as good as stable has been."""
-        needed = log(2 / limits.safe)
         rate = self.stable.rate
-        gains = [(self.clean, _won_alone(1 - rate, 0, limits.floor) + _won_alone(rate, rate, limits.floor))]
+        gains = [(self.clean, won(rate, 1, limits.floor, CLEAN))]
         if self.canary.requests and rate:
-            share = self.canary.requests / (self.canary.requests + self.stable.requests)
-            too_bad = part(share, limits.max_ratio)
-            gains.append((self.as_good, rate * _expected(share, too_bad) / share))
+            share = _share(self.canary, self.stable)
+            of_one = won(share, 1, part(share, limits.max_ratio), 1 / limits.max_ratio)
+            gains.append((self.as_good, of_one * rate / share))
+        needed = _needed(limits)
         return min(ceil(max(0.0, needed - before) * limits.dispersion / gain) for before, gain in gains if gain > 0)
 
 
-def part(share: float, ratio: float) -> float:
-    """The canary's part of all bad requests, if it has this share of the requests, and this ratio of rates."""
-    return share * ratio / (share * ratio + 1 - share)
+def _share(canary: Counts, stable: Counts) -> float:
+    return canary.requests / (canary.requests + stable.requests)
 
 
-def won(tick: Tick, believed: float, null: float) -> float:
-    """What a bet on the canary's part of the bad requests wins in a tick."""
-    return tick.canary.bad * log(believed / null) + tick.stable.bad * log((1 - believed) / (1 - null))
-
-
-def _expected(share: float, null: float) -> float:
-    """What the bet that the canary is as good wins by one bad request, if it is."""
-    return share * log(share / null) + (1 - share) * log((1 - share) / (1 - null))
-
-
-def _won_alone(requests: float, bad: float, floor: float) -> float:
-    """What the bet that the canary has a tenth of the floor wins by its own requests."""
-    return bad * log(CLEAN) + (requests - bad) * (log1p(-floor * CLEAN) - log1p(-floor))
-
-
-def log_mean(logarithms: tuple[float, ...]) -> float:
-    """The logarithm of the mean, of values that may be too large to be written."""
-    largest = max(logarithms)
-    return largest + log(sum(exp(each - largest) for each in logarithms) / len(logarithms))
+def _needed(limits: Limits) -> float:
+    """What one of the two bets has to win so that their mean is enough, if the other has lost all."""
+    return log(2 / limits.safe)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from math import inf, log, sqrt
 
+from xds_server.stats.bets import RATIOS, log_mean, part, won
 from xds_server.stats.counts import Tick
-from xds_server.stats.evidence import RATIOS, log_mean, part, won
 
 FURTHEST = 1e4
 """Beyond this ratio, and below its inverse, no bound is looked for."""
@@ -21,14 +21,16 @@ def ratio_interval(ticks: Sequence[Tick], alpha: float = 0.05, dispersion: float
     telling = [tick for tick in ticks if tick.canary.requests and tick.stable.requests]
 
     def excluded(ratio: float) -> bool:
-        return log_mean(tuple(_against(telling, ratio, ratio * side) / dispersion for side in SIDES)) >= -log(alpha)
+        return log_mean([_against(telling, ratio, side) / dispersion for side in SIDES]) >= -log(alpha)
 
     middle = min(max(_estimate(telling), 1 / FURTHEST), FURTHEST)
     return _bound(excluded, middle, 1 / FURTHEST, 0.0), _bound(excluded, middle, FURTHEST, inf)
 
 
-def _against(ticks: Iterable[Tick], null: float, believed: float) -> float:
-    return sum(won(tick, part(_share(tick), believed), part(_share(tick), null)) for tick in ticks)
+def _against(ticks: Iterable[Tick], null: float, side: float) -> float:
+    return sum(
+        won(tick.canary.bad, tick.canary.bad + tick.stable.bad, part(_share(tick), null), side) for tick in ticks
+    )
 
 
 def _share(tick: Tick) -> float:
