@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from decimal import Decimal, getcontext
 from functools import reduce
 from itertools import product
@@ -66,7 +67,7 @@ def test_all_of_the_money_is_one():
 def test_what_breaks_after_a_long_time_is_noticed_as_soon():
     """After a million requests without an error one in a hundred fails: found within some thousands."""
 
-    def after(bets: tuple[float, ...], tick: int) -> tuple[float, ...]:
+    def after(bets: Sequence[float], tick: int) -> Sequence[float]:
         stake = reserve(tick * 1_000) - reserve(tick * 1_000 + 1_000)
         return above(bets, Counts(1_000, 10 if tick >= 1_000 else 0), 0.001, stake, 1.0)
 

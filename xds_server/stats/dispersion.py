@@ -3,8 +3,8 @@
 Each tick is compared with what the few ticks before it lead one to expect, so that a slow drift is no burst. A tick has
 to be longer than a burst: of a minute, say.
 
-An outage that is over is no burst either, and would count for hundreds: the history is taken in parts, and the median of
-what they say is believed (of two the higher).
+An outage that is over is no burst either, and would count for hundreds: the history is taken in parts, and the median
+of what they say is believed (of two the higher).
 """
 
 from collections import deque
