@@ -23,7 +23,7 @@ def said(*verdicts: Verdict) -> Health:
             Tick(Counts(300, 3), Counts(5_700, 28)),
             12,
             Verdict.WORSE,
-            "errors: 36 of 3,600 (1.00%) at the canary, 336 of 68,400 (0.49%) at stable; e-value 104, limit 20",
+            "errors: 36 of 3,600 (1.00%) at the canary, 336 of 68,400 (0.49%) at stable; e-value 124, limit 20",
             id="worse",
         ),
         pytest.param(
@@ -38,7 +38,7 @@ def said(*verdicts: Verdict) -> Health:
             60,
             Verdict.UNKNOWN,
             "errors: 0 of 120 (0.00%) at the canary, 0 of 2,280 (0.00%) at stable; "
-            "about 3,977 more requests of the canary are needed",
+            "about 3,979 more requests of the canary are needed",
             id="too few",
         ),
     ],

@@ -33,12 +33,12 @@ def test_the_bets_are_those_of_the_formula():
     def won(believed: float, null: float) -> float:
         return 1 * log(th(believed) / th(null)) + 19 * log((1 - th(believed)) / (1 - th(null)))
 
-    found = after([HEALTHY], Limits(dispersion=2.0))
-    staked = 1 - 1 / (2 + log(1.3))
-    assert found.worse == pytest.approx([log(staked) + won(ratio, 1.0) / 2 for ratio in RATIOS])
-    assert found.above == pytest.approx([log(staked) + (log(r) - 300 * log(1 + 0.001 * (r - 1))) / 2 for r in RATIOS])
-    assert found.as_good == pytest.approx(won(1.0, 1.5) / 2)
-    assert found.clean == pytest.approx((log(0.1) - 300 * log(1 - 0.0009)) / 2)
+    found = after([HEALTHY])
+    staked = 1 - 1 / (3 + log(1.3))
+    assert found.worse == pytest.approx([log(staked) + won(ratio, 1.0) for ratio in RATIOS])
+    assert found.above == pytest.approx([log(staked) + log(ratio) - 300 * 0.001 * (ratio - 1) for ratio in RATIOS])
+    assert found.as_good == pytest.approx(won(1.0, 1.5))
+    assert found.clean == pytest.approx(log(0.1) + 300 * 0.001 * 0.9)
 
 
 @given(st.lists(ticks(), max_size=5), ticks())

@@ -11,9 +11,9 @@ def after(ticks: list[Counts], limit: float, dispersion: float = 1.0) -> OverLim
 
 
 def test_the_first_bets_are_those_of_the_formula():
-    """Of seven bets with half of the money, r^bad / (1 + limit (r - 1))^requests each; little is added meanwhile."""
-    of_each = [r**2 / (1 + 0.01 * (r - 1)) ** 3 for r in (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)]
-    assert exp(after([Counts(3, 2)], 0.01).value) == pytest.approx(0.5 * sum(of_each) / 7, rel=0.01)
+    """Seven bets with two thirds of the money, r^bad / exp(limit (r - 1))^requests each; little is added meanwhile."""
+    of_each = [r**2 / exp(0.01 * (r - 1)) ** 3 for r in (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)]
+    assert exp(after([Counts(3, 2)], 0.01).value) == pytest.approx(2 / 3 * sum(of_each) / 7, rel=0.01)
 
 
 @pytest.mark.parametrize(

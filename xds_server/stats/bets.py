@@ -1,36 +1,44 @@
 """Bets against a null hypothesis, and what they have won so far: logarithms of e-values.
 
-All are of one form: under the null each of `total` is one of `mine` with a probability of `part`, and the bet is that
-the odds of that are `ratio` times as large. It multiplies its money by
+One kind is on whose the bad requests are: under the null each is the canary's with a probability of at most `null`. The
+other is on how many there are: under the null each request is bad with a probability of at most `limit`. Both bet that
+the odds, or the rate, are `ratio` times as large, and multiply their money by
 
-    ratio^mine / (1 + part (ratio - 1))^total
+    whose       (ratio / d)^mine (1 / d)^theirs         d = 1 + null (ratio - 1)
+    how many    ratio^bad / exp(limit (ratio - 1))^requests
 
-which is 1 on average while the null is true, and less where the truth is on the other side of `part`. So the money is a
-nonnegative supermartingale, and ever reaches 1/alpha with a probability of at most alpha (Ville's inequality), however
-often one looks.
+which is at most 1 on average while the null is true. So the money is a nonnegative supermartingale, and ever reaches
+1/alpha with a probability of at most alpha (Ville's inequality), however often one looks. With a ratio below 1 the null
+is that it is at least so much.
 
-Of its money a bet that something gets worse stakes half at once and keeps the rest for later (`reserve`): what has been
-well for a day has lost everything that was staked on its first hour, and may still break. A mixture over the hour at
-which it breaks is a bet as good as any other.
+Bad requests that come together, in a burst, are one event, and what one event may multiply by m, b requests together
+have to. Where bursts are geometric in size, and b on average, each request multiplies by 1 / (1 + (1 / m - 1) / b). That
+is m for b = 1; and too little, never too much, where all bursts are of size b. The dispersion, which is at least their
+mean, is taken for b.
+
+Of its money a bet that something gets worse stakes most at once, and keeps the rest for later (`reserve`): what has
+been well for a day has lost all that was staked on its first hour, and may still break. A mixture over the hour at
+which it breaks is as good a bet as any.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import exp, log, log1p
 
 from xds_server.stats.counts import Counts
 
 RATIOS = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
-LOGARITHMS = tuple(map(log, RATIOS))
+Mixture = tuple[float, ...]
+KEPT = 1 / 3
 SCALE = 1_000
-"""Requests within which about half of what is kept at first is staked."""
+"""Requests of about which the first stakes are."""
 
 
 def reserve(requests: int) -> float:
     """What part of the money is not staked yet, after so many requests: ever less, and never nothing."""
-    return 1 / (2 + log1p(requests / SCALE))
+    return 1 / (1 / KEPT + log1p(requests / SCALE))
 
 
-STAKED = (log(1 - reserve(0)),) * len(RATIOS)
+STAKED = (log(1 - KEPT),) * len(RATIOS)
 """A mixture of bets on `RATIOS` before anything happened. Its e-value is the mean of theirs."""
 
 
@@ -39,24 +47,27 @@ def part(share: float, ratio: float) -> float:
     return share * ratio / (share * ratio + 1 - share)
 
 
-def won(mine: float, total: float, null: float, ratio: float) -> float:
-    """What one bet wins."""
-    return mine * log(ratio) - total * log1p(null * (ratio - 1))
+def won_whose(bad: tuple[float, float], null: float, ratio: float, dispersion: float) -> float:
+    """What a bet wins by the canary's bad requests and stable's."""
+    mine, theirs = bad
+    by_one_of_theirs = log1p(null * (ratio - 1) / dispersion)
+    return -mine * log1p((1 - null) * (1 / ratio - 1) / dispersion) - theirs * by_one_of_theirs
 
 
-def raised(bets: Sequence[float], found: tuple[int, int, float], stake: float, dispersion: float) -> tuple[float, ...]:
-    """The mixture after it was given `stake` from the reserve, and `found`: mine, total, and the null's part."""
-    mine, total, null = found
-    fresh = log(stake)
-    return tuple(
-        _sum(before, fresh) + (mine * logarithm - total * log1p(null * (ratio - 1))) / dispersion
-        for before, ratio, logarithm in zip(bets, RATIOS, LOGARITHMS, strict=True)
-    )
+def won_how_many(found: tuple[float, float], limit: float, ratio: float, dispersion: float) -> float:
+    """What a bet wins by requests and the bad ones among them."""
+    requests, bad = found
+    return -bad * log1p((1 / ratio - 1) / dispersion) - requests * limit * (ratio - 1) / dispersion
 
 
-def above(bets: Sequence[float], found: Counts, limit: float, stake: float, dispersion: float) -> tuple[float, ...]:
+def above_share(bets: Sequence[float], bad: tuple[int, int], null: float, stake: float, dispersion: float) -> Mixture:
+    """The mixture against a part of at most `null`."""
+    return _raised(bets, stake, (won_whose(bad, null, ratio, dispersion) for ratio in RATIOS))
+
+
+def above_limit(bets: Sequence[float], found: Counts, limit: float, stake: float, dispersion: float) -> Mixture:
     """The mixture against a rate of at most `limit`."""
-    return raised(bets, (found.bad, found.requests, limit), stake, dispersion)
+    return _raised(bets, stake, (won_how_many(found, limit, ratio, dispersion) for ratio in RATIOS))
 
 
 def log_mean(logarithms: Sequence[float]) -> float:
@@ -65,6 +76,11 @@ def log_mean(logarithms: Sequence[float]) -> float:
     return largest + log(sum(exp(each - largest) for each in logarithms) / len(logarithms))
 
 
-def _sum(one: float, other: float) -> float:
-    """The logarithm of the sum."""
+def _raised(bets: Sequence[float], stake: float, gains: Iterable[float]) -> Mixture:
+    """Each bet is given `stake` from the reserve, and then wins."""
+    fresh = log(stake)
+    return tuple(_log_sum(before, fresh) + gain for before, gain in zip(bets, gains, strict=True))
+
+
+def _log_sum(one: float, other: float) -> float:
     return one + log1p(exp(other - one)) if one > other else other + log1p(exp(one - other))

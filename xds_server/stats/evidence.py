@@ -10,22 +10,29 @@ happens to both sides at once, an outage or a step of the rollout, is no evidenc
             against the first, that it is as good as stable, and of one against the second, that it has a tenth of the
             floor: it is enough to refute one. The second decides where nobody has any error
 
-A rate is the mean of one tick, whatever each request's own chance is, and the ticks need not be alike. With requests
-that are bad independently of each other the bets win no more than they may, also where there are few or most are bad
-(1 + x <= exp(x)). Errors that come in bursts are worth less: what they win is divided by the dispersion of stable's
-history (`dispersion`), which is an approximation, and no bound.
+A rate is the mean of one tick, whatever each request's own chance is, and the ticks need not be alike. Where requests
+are bad independently of each other, or in bursts of which each is of one side (`dispersion`), nothing else is assumed.
 """
 
 from dataclasses import dataclass
 from math import ceil, log
 
-from xds_server.stats.bets import STAKED, above, log_mean, part, raised, reserve, won
+from xds_server.stats.bets import (
+    STAKED,
+    above_limit,
+    above_share,
+    log_mean,
+    part,
+    reserve,
+    won_how_many,
+    won_whose,
+)
 from xds_server.stats.counts import NONE, Counts, Tick
 
 CLEAN = 0.1
-"""What part of the floor's odds a canary is believed to have, that has no errors."""
-KEPT = log(100)
-"""Of what a canary has shown to be safe, how much is kept beyond what is needed: merits of yesterday excuse nothing."""
+"""What part of the floor a canary is believed to have, that has no errors."""
+MERIT = log(100)
+"""How much more than is needed a bet that the canary is safe may have won: merits of yesterday excuse nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +71,15 @@ class Evidence:
         canary, stable = tick
         if not canary.requests or not stable.requests:
             return self
-        bad, share = canary.bad + stable.bad, _share(canary, stable)
+        share, bad = _share(canary, stable), (canary.bad, stable.bad)
         counted = self.canary.plus(canary)
         stake = reserve(self.canary.requests) - reserve(counted.requests)
-        most = _needed(limits) + KEPT
-        as_good = won(canary.bad, bad, part(share, limits.max_ratio), 1 / limits.max_ratio)
-        clean = won(canary.bad, canary.requests, limits.floor, CLEAN)
+        most = _needed(limits) + MERIT
         return Evidence(
-            raised(self.worse, (canary.bad, bad, share), stake, limits.dispersion),
-            above(self.above, canary, limits.floor, stake, limits.dispersion),
-            min(most, self.as_good + as_good / limits.dispersion),
-            min(most, self.clean + clean / limits.dispersion),
+            above_share(self.worse, bad, share, stake, limits.dispersion),
+            above_limit(self.above, canary, limits.floor, stake, limits.dispersion),
+            min(most, self.as_good + _as_good(bad, share, limits)),
+            min(most, self.clean + won_how_many(canary, limits.floor, CLEAN, limits.dispersion)),
             counted,
             self.stable.plus(stable),
         )
@@ -97,14 +102,16 @@ class Evidence:
 
     def missing(self, limits: Limits) -> int:
         """About how many requests the canary still needs to be shown safe, if it is as good as stable has been."""
-        rate = self.stable.rate
-        gains = [(self.clean, won(rate, 1, limits.floor, CLEAN))]
+        rate, needed = self.stable.rate, _needed(limits)
+        gains = [(self.clean, won_how_many((1, rate), limits.floor, CLEAN, limits.dispersion))]
         if self.canary.requests and rate:
             share = _share(self.canary, self.stable)
-            of_one = won(share, 1, part(share, limits.max_ratio), 1 / limits.max_ratio)
-            gains.append((self.as_good, of_one * rate / share))
-        needed = _needed(limits)
-        return min(ceil(max(0.0, needed - before) * limits.dispersion / gain) for before, gain in gains if gain > 0)
+            gains.append((self.as_good, _as_good((rate, rate * (1 - share) / share), share, limits)))
+        return min(ceil(max(0.0, needed - before) / gain) for before, gain in gains if gain > 0)
+
+
+def _as_good(bad: tuple[float, float], share: float, limits: Limits) -> float:
+    return won_whose(bad, part(share, limits.max_ratio), 1 / limits.max_ratio, limits.dispersion)
 
 
 def _share(canary: Counts, stable: Counts) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from math import inf, log, sqrt
 
-from xds_server.stats.bets import RATIOS, log_mean, part, won
+from xds_server.stats.bets import RATIOS, log_mean, part, won_whose
 from xds_server.stats.counts import Tick
 
 FURTHEST = 1e4
@@ -21,15 +21,15 @@ def ratio_interval(ticks: Sequence[Tick], alpha: float = 0.05, dispersion: float
     telling = [tick for tick in ticks if tick.canary.requests and tick.stable.requests]
 
     def excluded(ratio: float) -> bool:
-        return log_mean([_against(telling, ratio, side) / dispersion for side in SIDES]) >= -log(alpha)
+        return log_mean([_against(telling, ratio, side, dispersion) for side in SIDES]) >= -log(alpha)
 
     middle = min(max(_estimate(telling), 1 / FURTHEST), FURTHEST)
     return _bound(excluded, middle, 1 / FURTHEST, 0.0), _bound(excluded, middle, FURTHEST, inf)
 
 
-def _against(ticks: Iterable[Tick], null: float, side: float) -> float:
+def _against(ticks: Iterable[Tick], null: float, side: float, dispersion: float) -> float:
     return sum(
-        won(tick.canary.bad, tick.canary.bad + tick.stable.bad, part(_share(tick), null), side) for tick in ticks
+        won_whose((tick.canary.bad, tick.stable.bad), part(_share(tick), null), side, dispersion) for tick in ticks
     )
 
 

@@ -5,7 +5,7 @@ Worth less than a comparison: what happens to everybody at once is held against 
 
 from dataclasses import dataclass
 
-from xds_server.stats.bets import STAKED, above, log_mean, reserve
+from xds_server.stats.bets import STAKED, above_limit, log_mean, reserve
 from xds_server.stats.counts import NONE, Counts
 
 
@@ -25,7 +25,7 @@ class OverLimit:
             return self
         counted = self.counted.plus(found)
         stake = reserve(self.counted.requests) - reserve(counted.requests)
-        return OverLimit(above(self.bets, found, limit, stake, dispersion), counted)
+        return OverLimit(above_limit(self.bets, found, limit, stake, dispersion), counted)
 
     @property
     def value(self) -> float:
