@@ -12,9 +12,9 @@ which is at most 1 on average while the null is true. So the money is a nonnegat
 is that it is at least so much.
 
 Bad requests that come together, in a burst, are one event, and what one event may multiply by m, b requests together
-have to. Where bursts are geometric in size, and b on average, each request multiplies by 1 / (1 + (1 / m - 1) / b). That
-is m for b = 1; and too little, never too much, where all bursts are of size b. The dispersion, which is at least their
-mean, is taken for b.
+have to. Where bursts are geometric in size, and b on average, each request multiplies by 1 / (1 + (1 / m - 1) / b).
+That is m for b = 1; and too little, never too much, where all bursts are of size b. The dispersion, which is at least
+their mean, is taken for b.
 
 Of its money a bet that something gets worse stakes most at once, and keeps the rest for later (`reserve`): what has
 been well for a day has lost all that was staked on its first hour, and may still break. A mixture over the hour at
