@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import charts
+from bench.judges import table
 from e2e import test_exhaustion, test_hardening
 
 ROOT = Path(__file__).parent.parent
@@ -75,6 +76,12 @@ def test_the_charts_are_those_of_the_figures() -> None:
     page = charts.PAGE.read_text("utf-8")
 
     assert charts.redrawn(page, json.loads(charts.FIGURES.read_text("utf-8"))) == page
+
+
+def test_the_tables_of_judges_are_those_of_the_figures() -> None:
+    page = table.PAGE.read_text("utf-8")
+
+    assert table.redrawn(page, json.loads(charts.FIGURES.read_text("utf-8"))) == page
 
 
 def test_a_chart_has_a_bar_for_each_figure_that_was_measured() -> None:

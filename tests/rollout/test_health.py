@@ -23,7 +23,7 @@ def said(*verdicts: Verdict) -> Health:
             Tick(Counts(300, 3), Counts(5_700, 28)),
             12,
             Verdict.WORSE,
-            "errors: 36 of 3,600 (1.00%) at the canary, 336 of 68,400 (0.49%) at stable; e-value 124, limit 20",
+            "errors: 36 of 3,600 (1.00%) at the canary, 336 of 68,400 (0.49%) at stable; e-value 174, limit 20",
             id="worse",
         ),
         pytest.param(

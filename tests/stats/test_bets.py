@@ -14,6 +14,7 @@ from xds_server.stats.bets import (
     above_limit,
     above_share,
     log_mean,
+    log_sum,
     part,
     reserve,
     won_how_many,
@@ -96,13 +97,13 @@ def test_bursts_above_a_limit_win_no_more(sizes, ratio):
 def test_what_is_kept_for_later_is_nobodys_gift(null, before, requests):
     """Bets and reserve together are worth, on average, what they were."""
     stake = reserve(before) - reserve(before + requests)
-    mine, theirs = (exp(log_mean(above_share(STAKED, bad, null, stake, 1.0))) for bad in ((1, 0), (0, 1)))
+    mine, theirs = (exp(log_sum(above_share(STAKED, bad, null, stake, 1.0))) for bad in ((1, 0), (0, 1)))
     after = null * mine + (1 - null) * theirs + reserve(before + requests)
-    assert after == pytest.approx(exp(log_mean(STAKED)) + reserve(before))
+    assert after == pytest.approx(exp(log_sum(STAKED)) + reserve(before))
 
 
 def test_all_of_the_money_is_one():
-    assert exp(log_mean(STAKED)) + reserve(0) == pytest.approx(1)
+    assert exp(log_sum(STAKED)) + reserve(0) == pytest.approx(1)
     assert reserve(10**15) > 0
 
 
@@ -114,8 +115,9 @@ def test_what_breaks_after_a_long_time_is_noticed_as_soon():
         return above_limit(bets, Counts(1_000, 10 if tick >= 1_000 else 0), 0.001, stake, 1.0)
 
     well = reduce(after, range(1_000), STAKED)
-    assert log_mean(well) < log(0.01)
-    assert log_mean(reduce(after, range(1_000, 1_003), well)) > log(20)
+    assert log_sum(well) < log(0.01)
+    later = reduce(after, range(1_000, 1_003), well)
+    assert log_sum(later) > log(20)
 
 
 @pytest.mark.parametrize("share", [1e-12, 1e-6, 0.5, 1 - 1e-12])
@@ -131,5 +133,6 @@ def test_certainties_do_no_harm():
     assert won_whose((0, 10), 0.0, 2.0, 1.0) == 0
     assert won_whose((10, 0), 1.0, 1 / 1.5, 1.0) == pytest.approx(0)
     assert won_how_many((10, 10), 1.0, 30.0, 1.0) < 0
-    assert log_mean((-1e6, -1e6)) == pytest.approx(-1e6)
+    assert log_sum((-1e6, -1e6)) == pytest.approx(-1e6 + log(2))
+    assert log_sum((1e6, -inf)) == 1e6
     assert log_mean((1e6, -inf)) == pytest.approx(1e6 - log(2))

@@ -12,7 +12,7 @@ def ticks(sizes: int, clump: int, seed: int = 1) -> list[Counts]:
 
 
 def test_independent_errors_have_none():
-    assert dispersion(ticks(6_000, 1)) == pytest.approx(1.0, abs=0.25)
+    assert [dispersion(ticks(2_000, 1, seed)) for seed in range(10)].count(1.0) >= 9
 
 
 def test_clumps_of_five_are_five_times_as_dispersed():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xds_server.stats import RATIOS, Counts, Evidence, Limits, Tick
-from xds_server.stats.bets import log_mean
+from xds_server.stats.bets import log_sum
 
 ALPHA_OF_ONE = Limits()
 NOTHING = Evidence()
@@ -34,9 +34,10 @@ def test_the_bets_are_those_of_the_formula():
         return 1 * log(th(believed) / th(null)) + 19 * log((1 - th(believed)) / (1 - th(null)))
 
     found = after([HEALTHY])
-    staked = 1 - 1 / (3 + log(1.3))
-    assert found.worse == pytest.approx([log(staked) + won(ratio, 1.0) for ratio in RATIOS])
-    assert found.above == pytest.approx([log(staked) + log(ratio) - 300 * 0.001 * (ratio - 1) for ratio in RATIOS])
+    staked = [(1 - 0.6 / (1 + log(1.3) / 16)) * weight / 19 for weight in (1, 2, 8, 4, 2, 1, 1)]
+    bets = [*zip(RATIOS, map(log, staked), strict=True)]
+    assert found.worse == pytest.approx([money + won(ratio, 1.0) for ratio, money in bets])
+    assert found.above == pytest.approx([money + log(ratio) - 300 * 0.001 * (ratio - 1) for ratio, money in bets])
     assert found.as_good == pytest.approx(won(1.0, 1.5))
     assert found.clean == pytest.approx(log(0.1) + 300 * 0.001 * 0.9)
 
@@ -82,7 +83,7 @@ def test_an_outage_of_both_is_no_evidence_against_one():
 
 def test_errors_below_the_floor_make_nobody_worse():
     some = [Tick(Counts(10_000, 5), Counts(90_000, 1))] * 20
-    assert log_mean(after(some).worse) > -log(0.05)
+    assert log_sum(after(some).worse) > -log(0.05)
     assert not after(some).is_worse(ALPHA_OF_ONE)
     rare = Limits(floor=0.0001)
     assert after(some, rare).is_worse(rare)
@@ -91,7 +92,7 @@ def test_errors_below_the_floor_make_nobody_worse():
 def test_a_few_errors_too_many_by_chance_are_not_above_the_floor():
     """Three errors where one or two are allowed: a rate above the floor, and no evidence of it."""
     some = [Tick(Counts(500, 1), Counts(9_500, 0))] * 3
-    assert log_mean(after(some).worse) > -log(0.05)
+    assert log_sum(after(some).worse) > -log(0.05)
     assert not after(some).is_worse(ALPHA_OF_ONE)
     assert after(some * 10).is_worse(ALPHA_OF_ONE)
 

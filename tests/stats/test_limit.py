@@ -11,9 +11,10 @@ def after(ticks: list[Counts], limit: float, dispersion: float = 1.0) -> OverLim
 
 
 def test_the_first_bets_are_those_of_the_formula():
-    """Seven bets with two thirds of the money, r^bad / exp(limit (r - 1))^requests each; little is added meanwhile."""
-    of_each = [r**2 / exp(0.01 * (r - 1)) ** 3 for r in (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)]
-    assert exp(after([Counts(3, 2)], 0.01).value) == pytest.approx(2 / 3 * sum(of_each) / 7, rel=0.01)
+    """Four tenths of the money are on r^bad / exp(limit (r - 1))^requests; little is added meanwhile."""
+    parts = {1.25: 1, 1.5: 2, 2.0: 8, 3.0: 4, 5.0: 2, 10.0: 1, 30.0: 1}
+    of_all = sum(part / 19 * r**2 / exp(0.01 * (r - 1)) ** 3 for r, part in parts.items())
+    assert exp(after([Counts(3, 2)], 0.01).value) == pytest.approx(0.4 * of_all, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -33,4 +34,4 @@ def test_a_rate_above_the_limit_is_found(tick, times, over):
 
 
 def test_bursts_count_for_less():
-    assert 0 < after([Counts(100, 5)] * 6, 0.01, 9.0).value < log(20)
+    assert 0 < after([Counts(100, 5)] * 8, 0.01, 9.0).value < log(20) < after([Counts(100, 5)] * 8, 0.01).value

@@ -16,7 +16,7 @@ have to. Where bursts are geometric in size, and b on average, each request mult
 That is m for b = 1; and too little, never too much, where all bursts are of size b. The dispersion, which is at least
 their mean, is taken for b.
 
-Of its money a bet that something gets worse stakes most at once, and keeps the rest for later (`reserve`): what has
+Of its money a bet that something gets worse stakes a part at once, and keeps the rest for later (`reserve`): what has
 been well for a day has lost all that was staked on its first hour, and may still break. A mixture over the hour at
 which it breaks is as good a bet as any.
 """
@@ -27,19 +27,22 @@ from math import exp, log, log1p
 from xds_server.stats.counts import Counts
 
 RATIOS = (1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+WEIGHTS = tuple(each / 19 for each in (1, 2, 8, 4, 2, 1, 1))
+"""How much of the money is on each of them: most where it decides how soon one knows, little where it takes seconds."""
 Mixture = tuple[float, ...]
-KEPT = 1 / 3
+KEPT = 0.6
 SCALE = 1_000
 """Requests of about which the first stakes are."""
+SLOWNESS = 16
 
 
 def reserve(requests: int) -> float:
     """What part of the money is not staked yet, after so many requests: ever less, and never nothing."""
-    return 1 / (1 / KEPT + log1p(requests / SCALE))
+    return KEPT / (1 + log1p(requests / SCALE) / SLOWNESS)
 
 
-STAKED = (log(1 - KEPT),) * len(RATIOS)
-"""A mixture of bets on `RATIOS` before anything happened. Its e-value is the mean of theirs."""
+STAKED = tuple(log((1 - KEPT) * weight) for weight in WEIGHTS)
+"""A mixture of bets on `RATIOS` before anything happened. Its e-value is the sum of theirs."""
 
 
 def part(share: float, ratio: float) -> float:
@@ -70,17 +73,22 @@ def above_limit(bets: Sequence[float], found: Counts, limit: float, stake: float
     return _raised(bets, stake, (won_how_many(found, limit, ratio, dispersion) for ratio in RATIOS))
 
 
-def log_mean(logarithms: Sequence[float]) -> float:
-    """The logarithm of the mean, of values that may be too large to be written."""
+def log_sum(logarithms: Sequence[float]) -> float:
+    """The logarithm of the sum, of values that may be too large to be written."""
     largest = max(logarithms)
-    return largest + log(sum(exp(each - largest) for each in logarithms) / len(logarithms))
+    return largest + log(sum(exp(each - largest) for each in logarithms))
+
+
+def log_mean(logarithms: Sequence[float]) -> float:
+    return log_sum(logarithms) - log(len(logarithms))
 
 
 def _raised(bets: Sequence[float], stake: float, gains: Iterable[float]) -> Mixture:
-    """Each bet is given `stake` from the reserve, and then wins."""
-    fresh = log(stake)
-    return tuple(_log_sum(before, fresh) + gain for before, gain in zip(bets, gains, strict=True))
+    """Each bet is given its part of `stake`, from the reserve, and then wins."""
+    return tuple(
+        _log_add(before, log(stake * weight)) + gain for before, weight, gain in zip(bets, WEIGHTS, gains, strict=True)
+    )
 
 
-def _log_sum(one: float, other: float) -> float:
+def _log_add(one: float, other: float) -> float:
     return one + log1p(exp(other - one)) if one > other else other + log1p(exp(one - other))

@@ -19,6 +19,8 @@ BEFORE = 5
 FEWEST = 20
 """Ticks with an expectation that make a part; with fewer nothing is said: 1."""
 PARTS = 6
+CHANCE = 1.3
+"""What independent requests seem to have in one of twenty histories of two hours: less is nothing."""
 
 
 def dispersion(history: Iterable[Counts]) -> float:
@@ -29,7 +31,8 @@ def dispersion(history: Iterable[Counts]) -> float:
         return 1.0
     edges = [len(found) * each // parts for each in range(parts + 1)]
     said = [_ratio(found[begin:end]) for begin, end in pairwise(edges)]
-    return max(1.0, median_high(said))
+    said_mostly = median_high(said)
+    return said_mostly if said_mostly > CHANCE else 1.0
 
 
 def _compared(history: Iterable[Counts]) -> Iterator[tuple[float, float]]:

@@ -22,6 +22,7 @@ from xds_server.stats.bets import (
     above_limit,
     above_share,
     log_mean,
+    log_sum,
     part,
     reserve,
     won_how_many,
@@ -87,7 +88,7 @@ class Evidence:
     @property
     def worse_value(self) -> float:
         """The logarithm of the e-value that the canary is worse."""
-        return min(log_mean(self.worse), log_mean(self.above))
+        return min(log_sum(self.worse), log_sum(self.above))
 
     @property
     def safe_value(self) -> float:

@@ -5,7 +5,7 @@ Worth less than a comparison: what happens to everybody at once is held against 
 
 from dataclasses import dataclass
 
-from xds_server.stats.bets import STAKED, above_limit, log_mean, reserve
+from xds_server.stats.bets import STAKED, above_limit, log_sum, reserve
 from xds_server.stats.counts import NONE, Counts
 
 
@@ -30,4 +30,4 @@ class OverLimit:
     @property
     def value(self) -> float:
         """The logarithm of the e-value that the rate is above the limit."""
-        return log_mean(self.bets)
+        return log_sum(self.bets)
