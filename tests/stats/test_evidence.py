@@ -1,5 +1,5 @@
 from functools import reduce
-from math import log
+from math import isnan, log, nextafter
 
 import pytest
 from hypothesis import given
@@ -121,3 +121,17 @@ def test_what_is_missing_is_about_what_it_takes(bad):
     while not begun.is_safe(ALPHA_OF_ONE):
         begun, taken = begun.after(tick, ALPHA_OF_ONE), taken + 500
     assert 0.8 * taken <= missing <= 1.2 * taken + 500
+
+
+@pytest.mark.parametrize("limits", [Limits(max_ratio=nextafter(1, 2)), Limits(max_ratio=1.5, dispersion=1e9)])
+def test_what_cannot_be_known_takes_more_requests_than_there_are(limits):
+    assert after([Tick(Counts(1_000, 5), Counts(1_000, 5))], limits).missing(limits) > 10**12
+
+
+@given(st.lists(ticks(), max_size=3), st.floats(1.0, 1e3, exclude_min=True), st.floats(1e-9, 1.0), st.floats(1.0, 1e4))
+def test_whatever_was_counted_something_can_be_said(some, max_ratio, floor, dispersion):
+    limits = Limits(max_ratio, floor, dispersion)
+    found = after(some, limits)
+    assert not isnan(found.worse_value)
+    assert not isnan(found.safe_value)
+    assert found.missing(limits) >= 0

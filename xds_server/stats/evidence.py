@@ -34,6 +34,8 @@ CLEAN = 0.1
 """What part of the floor a canary is believed to have, that has no errors."""
 MERIT = log(100)
 """How much more than is needed a bet that the canary is safe may have won: merits of yesterday excuse nothing."""
+LEAST_GAIN = 1e-15
+"""Of a request: so little, or a loss, that no number of them is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class Evidence:
         if self.canary.requests and rate:
             share = _share(self.canary, self.stable)
             gains.append((self.as_good, _as_good((rate, rate * (1 - share) / share), share, limits)))
-        return min(ceil(max(0.0, needed - before) / gain) for before, gain in gains if gain > 0)
+        return min(ceil(max(0.0, needed - before) / max(gain, LEAST_GAIN)) for before, gain in gains)
 
 
 def _as_good(bad: tuple[float, float], share: float, limits: Limits) -> float:
