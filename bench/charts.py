@@ -1,4 +1,4 @@
-"""The charts of `docs/performance.md`, from the figures that `make bench` has kept.
+"""The charts of `docs/performance.md` and the tables of `docs/judging.md`, from the figures that `make bench` has kept.
 
 Each is a Mermaid block between two comments, which GitHub draws; what has not been measured is left out.
 """
@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from bench.judges import table
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "bench" / "figures.json"
@@ -111,7 +113,9 @@ def redrawn(page: str, figures: Figures) -> str:
 
 
 def main() -> None:
-    PAGE.write_text(redrawn(PAGE.read_text("utf-8"), json.loads(FIGURES.read_text("utf-8"))), "utf-8")
+    figures = json.loads(FIGURES.read_text("utf-8"))
+    PAGE.write_text(redrawn(PAGE.read_text("utf-8"), figures), "utf-8")
+    table.PAGE.write_text(table.redrawn(table.PAGE.read_text("utf-8"), figures), "utf-8")
 
 
 if __name__ == "__main__":

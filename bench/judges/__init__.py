@@ -1,0 +1,1 @@
+"""Judges of canaries, on hours of which it is known whether the canary is worse."""
