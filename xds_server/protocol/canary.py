@@ -367,8 +367,9 @@ class Canary:
         settled = self._outlook.snapshot
         assert settled is not None
         self._chosen |= member.bit
-        self._leave_alone([trial, *self.trials.together(trial, settled)], settled, member)
-        for each in (trial, *self.trials.together(trial, settled)):
+        along = [trial, *self.trials.together(trial, settled)]
+        self._leave_alone(along, settled, member)
+        for each in along:
             if not member.bit & each.told:
                 each.put_to(member.bit, now)
                 self.trials.stir(each)
