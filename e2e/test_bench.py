@@ -20,4 +20,6 @@ def test_every_benchmark_works(tmp_path: Path):
     proxies = {"clusters", "fanout", "flip", "flood", "sidecars", "telemetry"}
     assert found.keys() == {"encode", "compile", "cold", "judge"} | proxies
     measured = {what: figure["value"] for figures in found.values() for what, figure in figures.items()}
-    assert all(value >= 0 for what, value in measured.items() if "two sidecars add" not in what)
+    differences = ("two sidecars add", "growth", "in use when nobody waits")
+    below = {what for what, value in measured.items() if value < 0}
+    assert {what for what in below if not any(each in what for each in differences)} == set()

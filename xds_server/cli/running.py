@@ -122,16 +122,16 @@ async def _start(what: Command) -> Process:
 
 async def _obey(process: Process, signals: asyncio.Queue[int], what: Command, patience: Patience) -> None:
     async with asyncio.TaskGroup() as tasks:
-        ending = False
+        draining: asyncio.Task[None] | None = None
         while True:
             number = await signals.get()
             if number in PASSED:
                 _signal(process, number)
-            elif ending:
+            elif draining is None:
+                draining = tasks.create_task(_drain(process, what, patience))
+            elif not draining.done() and draining.cancel():
+                # Told once: a second time it would die of it, in the middle of telling what it has counted.
                 _signal(process, signal.SIGTERM)
-            else:
-                ending = True
-                tasks.create_task(_drain(process, what, patience))
 
 
 async def _drain(process: Process, what: Command, patience: Patience) -> None:
