@@ -54,6 +54,12 @@ def test_what_is_left_of_a_step(until: float, passed: float, left: float) -> Non
     assert found[APP].steps[V1].until == 7.0 + left
 
 
+def test_a_phase_that_only_a_newer_server_knows_is_left_out() -> None:
+    rows, _ = Saved().news(APP, unfinished(Progress(Phase.LEAVING, DEPLOYMENT, inf)), BEFORE)
+    newer = [row._replace(document=row.document.replace('"leaving"', '"levitating"')) for row in rows]
+    assert unfinished_in(newer, BEFORE)[APP].steps == {}
+
+
 def test_what_is_the_same_object_is_written_once_and_what_is_gone_is_forgotten() -> None:
     saved, step = Saved(), Progress(Phase.LEAVING, DEPLOYMENT, inf)
     rows, gone = saved.news(APP, unfinished(step), BEFORE)

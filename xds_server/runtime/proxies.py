@@ -1,6 +1,7 @@
 """Who is connected, for those who ask: read from the streams themselves, so that nothing is kept for it meanwhile."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from time import monotonic
@@ -18,10 +19,13 @@ from xds_server.api.proxy_reports import (
     TypeReport,
 )
 from xds_server.domain.names import ref
+from xds_server.domain.sidecars import Sidecar
 from xds_server.domain.versions import written
+from xds_server.graph import builds_of
 from xds_server.protocol.events import Nacked, Node
 from xds_server.protocol.sotw import version_of
 from xds_server.protocol.state import TypeProgress
+from xds_server.records.world import World
 from xds_server.runtime.bookkeeping import Bookkeeping
 from xds_server.runtime.control import clock
 from xds_server.runtime.observers import Nobody
@@ -31,12 +35,17 @@ from xds_server.transport.connections import Connection, Connections
 
 
 class ConnectedProxies(Nobody, Proxies):
-    """`connections` are the open streams, `worlds` what they are told; `books` hears when something happens."""
+    """`connections` are the open streams, `worlds` what they are told; `books` hears when something happens. `world` is
+    what is in force.
+    """
 
-    def __init__(self, connections: Connections, worlds: GatewayWorlds, books: Bookkeeping) -> None:
+    def __init__(
+        self, connections: Connections, worlds: GatewayWorlds, books: Bookkeeping, world: Callable[[], World]
+    ) -> None:
         self._connections = connections
         self._worlds = worlds
         self._books = books
+        self._world = world
         self._refusals: dict[str, RefusalReport] = {}
         # Fixed once, so that a stream has begun at the same time whenever somebody asks.
         self._epoch = clock() - timedelta(seconds=monotonic())
@@ -106,10 +115,16 @@ class ConnectedProxies(Nobody, Proxies):
             "last_refusal": self._refusals.get(node.id),
         }
 
+    def _is_live(self, node: Node) -> bool:
+        """Beside a build that is mistyped, or has left, it serves nothing."""
+        kind = follows(node)
+        deployments = self._world().app(kind.build.app).deployments if isinstance(kind, Sidecar) else {}
+        return isinstance(kind, Sidecar) and any(kind.build in builds_of(each) for each in deployments.values())
+
     def _delivery(self, node: Node, mode: str) -> tuple[str, str]:
         """How it is told, and if that is everything, why."""
         if node.role == SIDECAR:
-            return "full", "a sidecar"
+            return "full", "a sidecar" if self._is_live(node) else "no deployment contains its build"
         snapshot = self._worlds.told(ref(node.cluster), delivery_of(node, mode))
         if snapshot is not None and snapshot.on_demand:
             unasked = node.envoy < snapshot.unasked_before

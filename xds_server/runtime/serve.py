@@ -106,7 +106,7 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
             control = Control(folder, store, metrics, allow_empty=settings.allow_empty, extender=extender)
         stack.callback(control.end)
         control.report_later(_once_proxies_are_told)
-        proxies = ConnectedProxies(control.connections, control.worlds, control.books)
+        proxies = ConnectedProxies(control.connections, control.worlds, control.books, lambda: control.admission.world)
         everyone = Everyone(metrics, *control.observers, proxies, *observers)
         telemetry = Telemetry(store.counted)
         metrics.registry.register(Traffic(telemetry, lambda: control.admission.world))

@@ -124,7 +124,7 @@ def _progress(name: Ref, row: Row, moment: Moment) -> Progress | None:
     said = json.loads(row.document)
     record, former = (restored(Key("AppDeployment", name), said.get(each, "")) for each in ("record", "former"))
     settings = restored(Key("App", name), said.get("settings", ""))
-    if not isinstance(record, AppDeployment):
+    if not isinstance(record, AppDeployment) or said["phase"] not in set(Phase):  # a newer server may know more phases
         return None
     return Progress(
         Phase(said["phase"]),
