@@ -4,13 +4,13 @@ Each is a Mermaid block between two comments, which GitHub draws; what has not b
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.judges import table
+from bench.report import put
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "bench" / "figures.json"
@@ -104,11 +104,7 @@ def drawn(chart: Chart, figures: Figures) -> str:
 def redrawn(page: str, figures: Figures) -> str:
     """The page with every chart as the figures have it."""
     for name, chart in CHARTS.items():
-        begin, end = f"<!-- chart: {name} -->\n", "<!-- end -->\n"
-        found = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-        assert len(found.findall(page)) == 1, f"the page has no place for the chart {name}, or several"
-        block = begin + drawn(chart, figures) + end
-        page = found.sub(lambda _, block=block: block, page)  # type: ignore[misc]
+        page = put(page, "chart", name, drawn(chart, figures))
     return page
 
 

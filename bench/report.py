@@ -37,6 +37,16 @@ def report(bench: str, figures: Iterable[Figure], file: Path | None) -> None:
         file.write_text(json.dumps(known, indent=1))
 
 
+def put(page: str, kind: str, name: str, block: str) -> str:
+    """The page with `block` at the place of the chart, or whatever `kind` it is, of that name."""
+    begin, end = f"<!-- {kind}: {name} -->\n", "<!-- end -->\n"
+    before, _, rest = page.partition(begin)
+    _, found, after = rest.partition(end)
+    assert found, f"the page has no place for the {kind} {name}"
+    assert begin not in rest, f"the page has several places for the {kind} {name}"
+    return f"{before}{begin}{block}{end}{after}"
+
+
 def percentiles(
     what: str, seconds: Sequence[float], bars: tuple[float | None, float | None] = (None, None)
 ) -> list[Figure]:

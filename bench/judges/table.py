@@ -1,6 +1,5 @@
 """The tables of `docs/judging.md`, from the figures that `make bench` has kept."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from bench.judges.others import JUDGES
 from bench.judges.scenarios import BEYOND, HEALTHY, WORSE
 from bench.judges.traffic import Scenario
+from bench.report import put
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "judging.md"
 OURS = "xds-server"
@@ -40,11 +40,7 @@ TABLES = {
 def redrawn(page: str, figures: Mapping[str, Figures]) -> str:
     """The page with every table as the figures have it."""
     for name, table in TABLES.items():
-        begin, end = f"<!-- table: {name} -->\n", "<!-- end -->\n"
-        found = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-        assert len(found.findall(page)) == 1, f"the page has no place for the table {name}, or several"
-        block = begin + table(figures.get("judge", {})) + end
-        page = found.sub(lambda _, block=block: block, page)  # type: ignore[misc]
+        page = put(page, "table", name, table(figures.get("judge", {})))
     return page
 
 

@@ -9,10 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from xds_server.api.errors import UNKNOWN, Wrong, wrong
 from xds_server.api.release_reports import Said
-from xds_server.difference.history import Event, Word
+from xds_server.difference.history import Event, Word, in_percent
 from xds_server.difference.steering import CannotSteer, NoSuchRelease
 from xds_server.domain.names import Ref, ref
-from xds_server.records.releases import Weights
 
 Name = Annotated[str, Path(description="NAME, or NAMESPACE.NAME.")]
 OnlySay = Annotated[bool, Query(alias="onlySay", description="Say what it would do, and do nothing.")]
@@ -71,14 +70,10 @@ def event_report(event: Event, content: str = "") -> EventReport:
         who=event.word.who,
         why=event.word.why,
         what=event.what,
-        before=_percent(event.before),
-        after=_percent(event.after),
+        before=in_percent(event.before),
+        after=in_percent(event.after),
         content=content,
     )
-
-
-def _percent(weights: Weights) -> dict[str, float]:
-    return {deployment.word: weight / 100 for deployment, weight in weights}
 
 
 def steering_api(releases: Steering) -> APIRouter:

@@ -46,6 +46,10 @@ def _words(shift: ReleaseShift) -> Iterator[str]:
             yield f"hosts that {word}: {few(f'{each.host} at {each.gateway.word}' for each in claims)}"
 
 
+def in_percent(weights: Weights) -> dict[str, float]:
+    return {deployment.word: weight / 100 for deployment, weight in weights}
+
+
 def weights_words(weights: Weights) -> str:
     """`shop-v1 95 %, shop-v2 5 %`."""
     return ", ".join(f"{ref.word} {weight / 100:.9g} %" for ref, weight in weights if weight) or "nothing"

@@ -28,7 +28,7 @@ def given_back(admission: Admission, release: Ref, to: Ref | None, history: Sequ
     The deployments that the record lists stay listed, and warm. Raises `CannotSteer`.
     """
     record = in_force(admission, release)
-    weights = tuple((record.refer(word), weight) for word, weight in record.spec.shares)
+    weights = record.weights
     if not weights:
         raise CannotSteer(f"Release {release.word} has audiences only: there is no default to take back")
     wanted = {to: WHOLE} if to is not None else dict(_before(release, weights, history))

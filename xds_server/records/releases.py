@@ -268,3 +268,8 @@ class Release(RecordBase):
             },
         ),
     ]
+
+    @property
+    def weights(self) -> Weights:
+        """What the default gives, as `ReleaseSpec.shares` has it."""
+        return tuple((self.refer(word), weight) for word, weight in self.spec.shares)

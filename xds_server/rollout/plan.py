@@ -45,7 +45,7 @@ def plan_of(release: Release) -> Plan | None:
     rollout = release.spec.rollout
     if rollout is None or not release.spec.default:
         return None
-    weights = tuple((release.refer(word), weight) for word, weight in release.spec.shares)
+    weights = release.weights
     chosen = weights[-1][0] if rollout.deployment is None else release.refer(rollout.deployment)
     return Plan(
         identity=identity_of(release),

@@ -9,7 +9,7 @@ from time import perf_counter
 import structlog
 from typing_extensions import override
 
-from xds_server.difference.history import RECORDS, Event, Word, events
+from xds_server.difference.history import RECORDS, Event, Word, events, in_percent
 from xds_server.difference.releases import ReleaseShift, RuleShift, release_shifts
 from xds_server.difference.steering import check_pinned, given_back
 from xds_server.domain.names import Ref
@@ -27,7 +27,6 @@ from xds_server.records.documents import Key
 from xds_server.records.models import Release
 from xds_server.records.pins import Pin
 from xds_server.records.reading import Batch, Unreadable
-from xds_server.records.releases import Weights
 from xds_server.records.saved import PROXY, UNFINISHED
 from xds_server.records.world import World
 from xds_server.resources.extensions import Call
@@ -184,7 +183,11 @@ class Control(Caller):
         if compile_it:
             compiled = self._compile(after)
         rows, gone = self._ordering.unsaved(clock()) if compile_it else ([], [])
-        history = () if self.waiting_for else _history(before, after, event)
+        shifts = release_shifts(before.world, after.world, after.touched)
+        history: list[Event] = []
+        if self.waiting_for is None:
+            shifts = iter(found := list(shifts))
+            history = _history(found, event)
         if after.rows or after.forgotten or rows or gone or history:
             self._store.save([*after.rows, *rows], [*after.forgotten, *gone], history)
         self._admission = after
@@ -194,7 +197,7 @@ class Control(Caller):
             told = self._publish(compiled, after.touched)
             self._enter(World() if self.waiting_for is not None else before.world)
             self.waiting_for = None
-            self._log(before.world, told)
+            self._log(before.world, told, shifts)
         self._report_soon()
 
     def _count(self, before: Admission) -> None:
@@ -264,11 +267,11 @@ class Control(Caller):
             return frozenset(self._admission.world.app(app).releases)
         return self._ordering.held_back(app)
 
-    def _log(self, before: World, concerned: list[Ref]) -> None:
+    def _log(self, before: World, concerned: list[Ref], shifts: Iterator[ReleaseShift]) -> None:
         touched = self._admission.touched
         for line in _shifts(before, self._admission.world, touched):
             log.info("builds shifted", **line)
-        for shift_ in islice(release_shifts(before, self._admission.world, touched), SHOWN):
+        for shift_ in islice(shifts, SHOWN):
             log.info("release changed", **_release(shift_))
         if touched or concerned:
             log.info("world changed", apps=_few(touched), gateways=_few(frozenset(concerned)))
@@ -365,12 +368,12 @@ class Control(Caller):
         self._problems_changed(before, after)
 
 
-def _history(before: Admission, after: Admission, event: Event | None) -> list[Event]:
+def _history(shifts: Iterable[ReleaseShift], event: Event | None) -> list[Event]:
     """What is saved with a turn, before anyone is told: no traffic moves that the history does not show.
 
     `event`: why it was made, if somebody's word was the reason.
     """
-    found = events(release_shifts(before.world, after.world, after.touched), clock(), RECORDS)
+    found = events(shifts, clock(), RECORDS)
     if event is None:
         return list(found)
     return [event, *(each for each in found if each.release != event.release)]
@@ -429,12 +432,8 @@ def _release(change: ReleaseShift) -> dict[str, object]:
 
 
 def _rule(change: RuleShift) -> dict[str, object]:
-    found = {"before": _weights(change.before), "after": _weights(change.after)}
+    found = {"before": in_percent(change.before), "after": in_percent(change.after)}
     return {**found, "others": True} if change.others else {**found}
-
-
-def _weights(weights: Weights) -> dict[str, float]:
-    return {deployment.word: weight / 100 for deployment, weight in weights}
 
 
 def _few(things: frozenset[Ref] | frozenset[object]) -> list[str]:

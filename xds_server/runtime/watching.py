@@ -82,7 +82,7 @@ def _compared(
 ) -> CompareReport:
     first, second = sides
     rows = compared(flushes, first, second)
-    weights = {record.refer(word): weight for word, weight in record.spec.shares}
+    weights = dict(record.weights)
     entries = {row.component for row in rows if row.rule == DEFAULT_RULE}
     sticky = record.spec.sticky is not None
     return CompareReport(
@@ -100,7 +100,7 @@ def _compared(
 
 def _sides(record: Release) -> tuple[Ref, Ref]:
     """Stable, which has most of the default besides, and what rises."""
-    weights = [(record.refer(word), weight) for word, weight in record.spec.shares]
+    weights = record.weights
     if len(weights) < 2:
         raise CannotCompare(f"release {record.ref.word!r} has one deployment by default: write which two to compare")
     rollout = record.spec.rollout

@@ -30,3 +30,8 @@ class Tick(NamedTuple):
 
     canary: Counts
     stable: Counts
+
+    @property
+    def share(self) -> float:
+        """The canary's part of the requests, of which there must be one."""
+        return self.canary.requests / (self.canary.requests + self.stable.requests)

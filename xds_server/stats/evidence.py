@@ -74,7 +74,7 @@ class Evidence:
         canary, stable = tick
         if not canary.requests or not stable.requests:
             return self
-        share, bad = _share(canary, stable), (canary.bad, stable.bad)
+        share, bad = tick.share, (canary.bad, stable.bad)
         counted = self.canary.plus(canary)
         stake = reserve(self.canary.requests) - reserve(counted.requests)
         most = _needed(limits) + MERIT
@@ -108,17 +108,13 @@ class Evidence:
         rate, needed = self.stable.rate, _needed(limits)
         gains = [(self.clean, won_how_many((1, rate), limits.floor, CLEAN, limits.dispersion))]
         if self.canary.requests and rate:
-            share = _share(self.canary, self.stable)
+            share = Tick(self.canary, self.stable).share
             gains.append((self.as_good, _as_good((rate, rate * (1 - share) / share), share, limits)))
         return min(ceil(max(0.0, needed - before) / max(gain, LEAST_GAIN)) for before, gain in gains)
 
 
 def _as_good(bad: tuple[float, float], share: float, limits: Limits) -> float:
     return won_whose(bad, part(share, limits.max_ratio), 1 / limits.max_ratio, limits.dispersion)
-
-
-def _share(canary: Counts, stable: Counts) -> float:
-    return canary.requests / (canary.requests + stable.requests)
 
 
 def _needed(limits: Limits) -> float:

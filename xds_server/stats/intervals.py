@@ -32,7 +32,7 @@ def ratio_interval(ticks: Sequence[Tick], alpha: float = 0.05, dispersion: float
 
 def _against(ticks: Iterable[Tick], null: float, side: float, dispersion: float) -> float:
     return sum(
-        won_whose((tick.canary.bad, tick.stable.bad), part(_share(tick), null), side, dispersion) for tick in ticks
+        won_whose((tick.canary.bad, tick.stable.bad), part(tick.share, null), side, dispersion) for tick in ticks
     )
 
 
@@ -41,16 +41,12 @@ def _tells(tick: Tick) -> bool:
     return canary.requests > 0 and stable.requests > 0 and canary.bad + stable.bad > 0
 
 
-def _share(tick: Tick) -> float:
-    return tick.canary.requests / (tick.canary.requests + tick.stable.requests)
-
-
 def _estimate(ticks: Iterable[Tick]) -> float:
     """Over ticks with different shares (Mantel and Haenszel); 1 where nothing was bad."""
     above = below = 0.0
     for tick in ticks:
-        above += tick.canary.bad * (1 - _share(tick))
-        below += tick.stable.bad * _share(tick)
+        above += tick.canary.bad * (1 - tick.share)
+        below += tick.stable.bad * tick.share
     return above / below if below else (inf if above else 1.0)
 
 

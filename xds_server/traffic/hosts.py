@@ -32,7 +32,7 @@ def _intents(release: Release, audiences: list[Audience]) -> tuple[AudienceInten
 
 def default_of(app: Ref, release: Release) -> DefaultIntent:
     """Who is in no audience."""
-    shares = tuple((release.refer(deployment), weight) for deployment, weight in release.spec.shares)
+    shares = release.weights
     return DefaultIntent(app, slot_ranges(shares), release.spec.sticky)
 
 
