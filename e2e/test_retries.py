@@ -85,13 +85,15 @@ def test_a_request_is_tried_again_at_another_instance(pair_world: World, balance
     assert {len({seen.instance for seen in two.seen(key)}) for key, _ in keys} == {2}
 
 
-@pytest.mark.parametrize("balancer", ["ring_hash", "maglev"])
-def test_a_hashed_request_is_tried_again_at_another_instance(pair_world: World, balancer: str) -> None:
+@pytest.mark.parametrize(("balancer", "fewest"), [("ring_hash", 100), ("maglev", 75)])
+def test_a_hashed_request_is_tried_again_at_another_instance(pair_world: World, balancer: str, fewest: int) -> None:
+    """Maglev looks for another one in neighbouring places of its table: one of 30 tables has long runs of one."""
     hashed = {"loadBalancer": balancer, "hash": {"header": "x-user"}}
     two = fleet(pair_world, 2, policy={**hashed, "retries": {"attempts": 1, "on": ["5xx"]}})
     keys = [act("503,200") for _ in range(100)]
     assert {two.get([header, ("x-user", key)]).status for key, header in keys} == {200}
-    assert {len({seen.instance for seen in two.seen(key)}) for key, _ in keys} == {2}
+    assert [len(two.seen(key)) for key, _ in keys] == [2] * 100
+    assert sum(len({seen.instance for seen in two.seen(key)}) == 2 for key, _ in keys) >= fewest
 
 
 RESERVED = {"attempts": 2, "on": ["connect-failure"], "budget": {"percent": 100, "minConcurrency": 3}}
