@@ -11,8 +11,9 @@ from xds_server.domain.names import Ref
 from xds_server.domain.problems import Reason
 from xds_server.records.admission import pinned, unpinned
 from xds_server.records.documents import Key
-from xds_server.records.pins import Pin, with_default
+from xds_server.records.pins import Pin
 from xds_server.records.releases import Weights
+from xds_server.records.rewritten import with_default
 
 SHOP_REF, V1, V2 = (Ref("default", name) for name in ("shop", "v1", "v2"))
 ALL_V1: Weights = ((V1, 10_000), (V2, 0))

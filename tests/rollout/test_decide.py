@@ -4,15 +4,15 @@ from typing import Any
 import pytest
 
 from tests.rollout.releases import planned
+from xds_server.records.progress import Ended, Progress
 from xds_server.rollout import (
-    Ended,
     Finish,
     Frozen,
     Health,
+    Held,
     Judgement,
     MoveTo,
     Plan,
-    Progress,
     RollBack,
     Verdict,
     Wait,
@@ -47,22 +47,24 @@ SAFE, UNKNOWN, WORSE = map(health, (Verdict.SAFE, Verdict.UNKNOWN, Verdict.WORSE
         pytest.param(
             at(0, 20),
             UNKNOWN,
-            Wait("not known to be safe: it is unknown", held=True),
+            Wait("not known to be safe: it is unknown", held=Held.EVIDENCE),
             id="its time is over, and no more",
         ),
         pytest.param(
             at(0, 20), SAFE, MoveTo(1, "stayed 20m at 5 %; safe: it is safe"), id="its time is over, and safe"
         ),
-        pytest.param(at(1), UNKNOWN, Wait("not known to be safe: it is unknown", held=True), id="it needs to be safe"),
+        pytest.param(
+            at(1), UNKNOWN, Wait("not known to be safe: it is unknown", held=Held.EVIDENCE), id="it needs to be safe"
+        ),
         pytest.param(at(1, 1), SAFE, MoveTo(2, "stayed 1m at 25 %; safe: it is safe"), id="it is safe"),
-        pytest.param(at(2), SAFE, Wait("waits for the word of release manager", held=True), id="a gate"),
+        pytest.param(at(2), SAFE, Wait("waits for the word of release manager", held=Held.GATE), id="a gate"),
         pytest.param(
             at(2, approved=frozenset({2})), SAFE, MoveTo(3, "release manager has approved"), id="an approved gate"
         ),
         pytest.param(at(3, 1), SAFE, Finish("stayed 1m at 100 %; safe: it is safe"), id="the end"),
         pytest.param(at(0, 5), WORSE, RollBack("it is worse"), id="worse"),
         pytest.param(at(2, paused="lunch"), WORSE, RollBack("it is worse"), id="worse while paused"),
-        pytest.param(at(1, paused="lunch"), SAFE, Wait("paused: lunch", held=True), id="paused"),
+        pytest.param(at(1, paused="lunch"), SAFE, Wait("paused: lunch", held=Held.PAUSED), id="paused"),
         pytest.param(at(0), Health(hopeless="5 of 5"), RollBack("5 of 5"), id="hopeless"),
         pytest.param(
             at(1, ended=Ended.ROLLED_BACK, because="it was worse"), SAFE, Wait("rolled back: it was worse"), id="ended"
@@ -80,7 +82,7 @@ def test_a_rollout(progress, healthy, decision):
             {"guard": {"errors": {"maxRatio": 1.5}, "onWorse": "hold"}},
             at(0, 30),
             WORSE,
-            Wait("worse: it is worse", held=True),
+            Wait("worse: it is worse", held=Held.WORSE),
             id="who is worse is held",
         ),
         pytest.param(
@@ -94,7 +96,7 @@ def test_a_rollout(progress, healthy, decision):
             {"guard": {"errors": {"maxRatio": 1.5}, "onUnknown": "advance"}},
             at(1, 20),
             UNKNOWN,
-            Wait("not known to be safe: it is unknown", held=True),
+            Wait("not known to be safe: it is unknown", held=Held.EVIDENCE),
             id="time is not enough for what needs to be safe",
         ),
         pytest.param({"guard": None}, at(0, 20), Health(), MoveTo(1, "stayed 20m at 5 %"), id="without a guard"),
@@ -102,7 +104,7 @@ def test_a_rollout(progress, healthy, decision):
             {"maxHold": "1h"},
             at(0, 79),
             UNKNOWN,
-            Wait("not known to be safe: it is unknown", NOON + MINUTE, held=True),
+            Wait("not known to be safe: it is unknown", NOON + MINUTE, held=Held.EVIDENCE),
             id="not held for too long yet",
         ),
         pytest.param(
@@ -112,7 +114,7 @@ def test_a_rollout(progress, healthy, decision):
             RollBack("held for 1h, which is maxHold: not known to be safe: it is unknown"),
             id="held for too long",
         ),
-        pytest.param({"freeze": True}, at(0, 20), SAFE, Wait("frozen by its record", held=True), id="frozen"),
+        pytest.param({"freeze": True}, at(0, 20), SAFE, Wait("frozen by its record", held=Held.FROZEN), id="frozen"),
         pytest.param({"freeze": True}, at(0, 20), WORSE, RollBack("it is worse"), id="worse while frozen"),
         pytest.param(
             {"within": "Mon-Thu 14:00-16:00 Europe/Berlin"},
@@ -121,7 +123,7 @@ def test_a_rollout(progress, healthy, decision):
             Wait(
                 "outside its window, which opens at 2026-11-26T13:00:00Z",
                 datetime(2026, 11, 26, 13, tzinfo=UTC),
-                held=True,
+                held=Held.WINDOW,
             ),
             id="outside its window",
         ),
@@ -140,7 +142,7 @@ def test_what_the_record_says(rollout, progress, healthy, decision):
 
 def test_a_freeze_holds_every_rollout_until_it_is_over():
     frozen = Frozen(NOON + MINUTE, "Black Friday")
-    waits = Wait("frozen until 2026-11-26T12:01:00Z: Black Friday", NOON + MINUTE, held=True)
+    waits = Wait("frozen until 2026-11-26T12:01:00Z: Black Friday", NOON + MINUTE, held=Held.FROZEN)
     assert decide(plan(), at(0, 20), SAFE, NOON, frozen) == waits
     assert isinstance(decide(plan(), at(0, 20), SAFE, NOON + MINUTE, frozen), MoveTo)
     assert isinstance(decide(plan(), at(0, 20), WORSE, NOON, frozen), RollBack)

@@ -28,6 +28,7 @@ from xds_server.records.renewal import aged, renewed
 from xds_server.records.saved import PIN, SECRET, Row
 from xds_server.records.secrets import Secret, uses
 from xds_server.records.secrets import restored as restored_secret
+from xds_server.records.steered import Moved, Steered, moved_in, steered_in
 from xds_server.records.turn import Turn
 from xds_server.records.wants import may_be_in
 from xds_server.records.yaml import YamlFault
@@ -42,7 +43,8 @@ PATIENCE = timedelta(seconds=1)
 def restore(rows: Iterable[Row], now: datetime) -> Admission:
     """What was in force when it was last saved. What today's rules refuse is left out, and what needs it."""
     rows = list(rows)
-    turn = Turn(Admission(pins=Map(pins_in(row for row in rows if row.kind == PIN))), now)
+    pins: Map[Ref, Pin] = Map(pins_in(row for row in rows if row.kind == PIN))
+    turn = Turn(Admission(pins=pins, steered=Map(steered_in(rows)), moved=Map(moved_in(rows))), now)
     secrets: dict[str, Secret] = {}
     releases: list[tuple[Key, Entry]] = []
     for row in rows:
@@ -85,12 +87,14 @@ def unreadable(before: Admission, folder: str, why: str) -> Admission:
 
 def _unchanged(after: Admission) -> Admission:
     keeping = replace(after.keeping, upserts=(), deletes=())
-    return replace(after, touched=frozenset(), upserts=(), deletes=(), keeping=keeping, pinned=())
+    return replace(after, touched=frozenset(), upserts=(), deletes=(), keeping=keeping, pinned=frozenset())
 
 
-def pinned(before: Admission, release: Ref, weights: Weights, pin: Pin) -> Admission:
-    """A release that is in force gives these weights from now on, and stays so."""
+def pinned(before: Admission, release: Ref, weights: Weights, pin: Pin, ended: Steered | None = None) -> Admission:
+    """A release that is in force gives these weights from now on, and stays so; its rollout has ended in them."""
     turn = Turn(before, pin.at)
+    if ended is not None:
+        turn.steer(release, ended)
     turn.pin(release, weights, pin)
     return _kept(turn.finish())
 
@@ -99,6 +103,20 @@ def unpinned(before: Admission, release: Ref, now: datetime) -> Admission:
     """A release that is pinned follows its record again."""
     turn = Turn(before, now)
     turn.unpin(release)
+    return _kept(turn.finish())
+
+
+def steered(before: Admission, release: Ref, to: Steered, now: datetime) -> Admission:
+    """A release that is in force gives what its rollout says."""
+    turn = Turn(before, now)
+    turn.steer(release, to)
+    return _kept(turn.finish())
+
+
+def moved(before: Admission, release: Ref, to: Moved) -> Admission:
+    """An audience of a release that is in force gets another deployment from now on, and stays so."""
+    turn = Turn(before, to.pin.at)
+    turn.move(release, to)
     return _kept(turn.finish())
 
 

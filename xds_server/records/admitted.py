@@ -12,9 +12,10 @@ from xds_server.domain.problems import Problem
 from xds_server.records.claims import Claim
 from xds_server.records.documents import Document, Key
 from xds_server.records.models import Record
-from xds_server.records.pins import Pin, pin_key, pin_row
-from xds_server.records.saved import SECRET, Row
+from xds_server.records.pins import Pin, pin_row
+from xds_server.records.saved import PIN, SECRET, STEERED, Row
 from xds_server.records.secrets import Files, Use
+from xds_server.records.steered import Moved, Steered, moved_row, steered_row
 from xds_server.records.world import World
 
 Name = TypeVar("Name", bound=Hashable)
@@ -93,7 +94,8 @@ class Admission:
     wanted content is not in force. `touched` are the apps that differ from the admission before; `upserts` and
     `deletes` are what is to be saved before anyone is told of this one; `due` says when an audience of an app ends
     next. `returning` is how far a source that was not believed has come back. `pins` are the releases that stay as they
-    are whatever is wanted of them; `pinned` those of them that are new or gone since the admission before.
+    are whatever is wanted of them, `steered` those with a rollout, `moved` those with audiences that were moved;
+    `pinned` are those of them that are new, other or gone since the admission before.
     """
 
     world: World = field(default_factory=World)
@@ -116,24 +118,29 @@ class Admission:
     deletes: tuple[Key, ...] = ()
     keeping: Keeping = field(default_factory=Keeping)
     pins: Map[Ref, Pin] = field(default_factory=Map)
-    pinned: tuple[Ref, ...] = ()
+    steered: Map[Ref, Steered] = field(default_factory=Map)
+    moved: Map[Ref, tuple[Moved, ...]] = field(default_factory=Map)
+    pinned: frozenset[Key] = frozenset()
 
     @property
     def rows(self) -> tuple[Row, ...]:
         """What is to be kept in the state directory since the admission before."""
-        pins = (pin_row(ref, self.pins[ref]) for ref in self.pinned if ref in self.pins)
-        return (*self.upserts, *self.keeping.upserts, *pins)
+        held = (row for key in sorted(self.pinned, key=Key.order) if (row := self._row(key)) is not None)
+        return (*self.upserts, *self.keeping.upserts, *held)
+
+    def _row(self, key: Key) -> Row | None:
+        if key.kind == PIN:
+            return pin_row(key.ref, self.pins[key.ref]) if key.ref in self.pins else None
+        if key.kind == STEERED:
+            return steered_row(key.ref, self.steered[key.ref]) if key.ref in self.steered else None
+        return moved_row(key.ref, self.moved[key.ref]) if key.ref in self.moved else None
 
     @property
     def forgotten(self) -> tuple[tuple[str, str, str], ...]:
         """What is to be taken out of the state directory: kind, namespace and name."""
-        records = ((key.kind, *key.ref) for key in self.deletes)
-        unpinned = (pin_key(ref) for ref in self.pinned if ref not in self.pins)
-        return (
-            *records,
-            *((SECRET, "", name) for name in self.keeping.deletes),
-            *((key.kind, *key.ref) for key in unpinned),
-        )
+        gone = (key for key in sorted(self.pinned, key=Key.order) if self._row(key) is None)
+        records = ((key.kind, *key.ref) for key in (*self.deletes, *gone))
+        return (*records, *((SECRET, "", name) for name in self.keeping.deletes))
 
     @property
     def findings(self) -> set[Problem]:

@@ -10,10 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from xds_server.domain.names import Ref
-from xds_server.records.documents import Key, restored
-from xds_server.records.models import Release
-from xds_server.records.plain import CANONICAL
-from xds_server.records.releases import Weights
+from xds_server.records.documents import Key
 from xds_server.records.saved import PIN, Row
 
 
@@ -40,23 +37,3 @@ def pin_row(release: Ref, pin: Pin) -> Row:
 
 def pins_in(rows: Iterable[Row]) -> dict[Ref, Pin]:
     return {Ref(row.namespace, row.name): Pin(row.first_accepted, **json.loads(row.document)) for row in rows}
-
-
-def with_default(key: Key, content: str, weights: Weights) -> tuple[Release, str]:
-    """A release, and its canonical form, that says these weights in place of its own."""
-    said = json.loads(content)
-    said["spec"]["default"] = [{"deployment": _word(key, ref), "weight": _percent(weight)} for ref, weight in weights]
-    text = CANONICAL(said)
-    record = restored(key, text)
-    assert isinstance(record, Release)
-    return record, text
-
-
-def _percent(weight: int) -> float:
-    """Whole where it is whole, as one would write it."""
-    return weight // 100 if weight % 100 == 0 else weight / 100
-
-
-def _word(key: Key, deployment: Ref) -> str:
-    """As a record of the release's namespace would write it."""
-    return deployment.name if deployment.namespace == key.ref.namespace else f"{deployment.namespace}.{deployment.name}"

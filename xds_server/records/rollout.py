@@ -1,4 +1,4 @@
-"""How a release moves by itself. Validated now; it is in force from the version that judges releases."""
+"""How a release moves by itself."""
 
 from enum import StrEnum
 from itertools import pairwise
@@ -48,6 +48,9 @@ class ErrorGuard(Model):
     floor: Annotated[Number, means("The percentage of errors that is never too much.", 0.1)] = Field(
         default=0.1, gt=0, lt=100
     )
+    limit: Annotated[
+        Number, means("The percentage of errors that is too much for an audience with nothing to compare it with.", 5)
+    ] = Field(default=5, gt=0, lt=100)
 
 
 class SlowGuard(Model):
@@ -57,6 +60,10 @@ class SlowGuard(Model):
     max_ratio: Annotated[Number, means("How many times stable's share of slow requests is too much.", 1.3)] = Field(
         alias="maxRatio", gt=1
     )
+    limit: Annotated[
+        Number,
+        means("The percentage of slow ones that is too much for an audience with nothing to compare it with.", 20),
+    ] = Field(default=20, gt=0, lt=100)
 
 
 class OnWorse(StrEnum):

@@ -24,8 +24,11 @@ from xds_server.records.claims import Conflict, conflicts
 from xds_server.records.documents import Document, Key
 from xds_server.records.in_force import InForce
 from xds_server.records.models import AppDeployment, Build, Gateway, Record, Release
-from xds_server.records.pins import Pin, with_default
+from xds_server.records.pins import Pin
 from xds_server.records.releases import Weights
+from xds_server.records.rewritten import with_default
+from xds_server.records.saved import MOVED, PIN, STEERED
+from xds_server.records.steered import Moved, Steered, steered_document
 from xds_server.records.wants import Wants
 from xds_server.records.warnings import app_warnings
 from xds_server.records.world import AppWorld, World, app_of, build_id, expired_at
@@ -48,7 +51,9 @@ class Turn:
         self._held: dict[Key, tuple[Problem, ...]] = dict(before.held)
         self._looked_at: set[Ref] = set()
         self._pins = before.pins
-        self._pinned: list[Ref] = []
+        self._steered = before.steered
+        self._moved = before.moved
+        self._pinned: set[Key] = set()
 
     def want(self) -> None:
         """Take everything of the files that changed that can be taken, and what was held back for want of it."""
@@ -62,20 +67,46 @@ class Turn:
 
     def pin(self, release: Ref, weights: Weights, pin: Pin) -> None:
         """It gives these weights, and everything else that it gives, until it is unpinned."""
+        self._pins = self._pins.set(release, pin)
+        self._pinned.add(Key(PIN, release))
+        self._give(release, weights)
+        self._again(Key("Release", release))
+
+    def unpin(self, release: Ref) -> None:
+        """What is wanted of it comes into force, if it can; audiences that were moved are where its record says."""
+        if release in self._pins:
+            self._pins = self._pins.delete(release)
+            self._pinned.add(Key(PIN, release))
+        self._move_back(release)
+        self._again(Key("Release", release))
+
+    def steer(self, release: Ref, steered: Steered) -> None:
+        """It gives what its rollout says. One that is pinned goes on to give what it is pinned to."""
+        self._steered = self._steered.set(release, steered)
+        self._pinned.add(Key(STEERED, release))
+        self._give(release, None if release in self._pins else steered.weights)
+
+    def move(self, release: Ref, moved: Moved) -> None:
+        """An audience gets another deployment."""
+        others = tuple(each for each in self._moved.get(release, ()) if each.audience != moved.audience)
+        self._moved = self._moved.set(release, (*others, moved))
+        self._pinned.add(Key(MOVED, release))
+        self._give(release, None)
+
+    def _move_back(self, release: Ref) -> None:
+        if release in self._moved:
+            self._moved = self._moved.delete(release)
+            self._pinned.add(Key(MOVED, release))
+
+    def _give(self, release: Ref, weights: Weights | None) -> None:
         key = Key("Release", release)
         entry = self.in_force.get(key)
         assert entry is not None
-        self.in_force.put(key, Entry(*with_default(key, entry.content, weights), entry.first_accepted))
-        self.in_force.settle()
-        self._pins = self._pins.set(release, pin)
-        self._pinned.append(release)
-        self._again(key)
-
-    def unpin(self, release: Ref) -> None:
-        """What is wanted of it comes into force, if it can."""
-        self._pins = self._pins.delete(release)
-        self._pinned.append(release)
-        self._again(Key("Release", release))
+        moved = {each.audience: each.deployment for each in self._moved.get(release, ())}
+        record, content = with_default(key, entry.content, weights, moved)
+        if content != entry.content:
+            self.in_force.put(key, Entry(record, content, entry.first_accepted))
+            self.in_force.settle()
 
     def _again(self, key: Key) -> None:
         """What is wanted of one record, and of those that are held back because of it."""
@@ -194,7 +225,28 @@ class Turn:
         if documents[0].record is None:
             self._held[key] = ()
             return None
-        return None if self.in_force.says(key, documents[0]) else documents[0]
+        wanted = self._steer_document(key, documents[0])
+        if not self.in_force.says(key, wanted):
+            return wanted
+        self._read(key, documents[0])
+        return None
+
+    def _steer_document(self, key: Key, document: Document) -> Document:
+        """What is wanted in place of what a document says."""
+        steered, moved = self._steered.get(key.ref), self._moved.get(key.ref, ())
+        of_release = key.kind == "Release" and (steered is not None or moved)
+        return steered_document(document, steered, moved) if of_release else document
+
+    def _read(self, key: Key, document: Document | None) -> None:
+        """What this document says is in force, as far as nothing steers it: a rollout that it does not ask for ends."""
+        steered = self._steered.get(key.ref) if key.kind == "Release" else None
+        if steered is None or key.ref in self._pins:
+            return
+        record = _as_release(document)
+        left = None if record is None else steered.read(record)
+        if left is not steered:
+            self._steered = self._steered.delete(key.ref) if left is None else self._steered.set(key.ref, left)
+            self._pinned.add(Key(STEERED, key.ref))
 
     def _findings(self, key: Key, record: Record | None) -> Iterator[checks.Finding]:
         match record:
@@ -274,12 +326,22 @@ class Turn:
         return documents[0].place if documents else None
 
     def _decide(self, key: Key, document: Document | None, conflict: Conflict | None) -> None:
+        if conflict is not None and document is not None:
+            self._refused(key, document, [_lost(document, conflict)])
+            return
         if document is None:
             self.in_force.remove(key)
-        elif conflict is not None:
-            self._refused(key, document, [_lost(document, conflict)])
+            self._forget(key.ref)
         else:
             self.in_force.take(key, document, self._now)
+            self._read(key, self._wants.of(key)[0])
+
+    def _forget(self, release: Ref) -> None:
+        """Nothing steers what is gone."""
+        self._move_back(release)
+        if release in self._steered:
+            self._steered = self._steered.delete(release)
+            self._pinned.add(Key(STEERED, release))
 
     def _gone(self, key: Key) -> bool:
         """A record in force that the source certainly has no more."""
@@ -364,7 +426,9 @@ class Turn:
             upserts=upserts,
             deletes=deletes,
             pins=self._pins,
-            pinned=tuple(self._pinned),
+            steered=self._steered,
+            moved=self._moved,
+            pinned=frozenset(self._pinned),
         )
         return self._wants.finish(after)
 
@@ -386,7 +450,7 @@ class Turn:
     def _place(self, key: Key, path: FieldPath) -> Place:
         """The line of a field if what is in force is what is written; else where the record is."""
         documents = self._wants.of(key)
-        if path and len(documents) == 1 and self.in_force.says(key, documents[0]):
+        if path and len(documents) == 1 and self.in_force.says(key, self._steer_document(key, documents[0])):
             return documents[0].locate(path)
         return self._wants.place(key)
 

@@ -12,23 +12,35 @@ Who waits for a gate or for evidence longer than `maxHold` is taken back.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
+from xds_server.records.progress import Progress
 from xds_server.records.rollout import OnUnknown, OnWorse, Step
 from xds_server.rollout.health import Health, Verdict
 from xds_server.rollout.plan import Plan
-from xds_server.rollout.progress import Progress
+
+
+class Held(StrEnum):
+    """What a rollout waits for that could go on otherwise."""
+
+    WORSE = "worse"
+    PAUSED = "paused"
+    GATE = "gate"
+    EVIDENCE = "evidence"
+    FROZEN = "frozen"
+    WINDOW = "window"
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
     """`until`: when to ask again, if nothing happens before; None: nothing but an event can change it.
 
-    `held`: it could go on, were it not for what `because` says.
+    `held`: by what, where it could go on, were it not for what `because` says.
     """
 
     because: str
     until: datetime | None = None
-    held: bool = False
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +95,12 @@ def _worse(plan: Plan, health: Health) -> Decision | None:
     because = health.hopeless or (health.because if health.verdict is Verdict.WORSE else "")
     if not because:
         return None
-    return RollBack(because) if plan.guard.on_worse is OnWorse.ROLLBACK else Wait(f"worse: {because}", held=True)
+    return RollBack(because) if plan.guard.on_worse is OnWorse.ROLLBACK else Wait(f"worse: {because}", held=Held.WORSE)
 
 
 def _awaited(plan: Plan, progress: Progress, health: Health, now: datetime) -> Decision | None:
     if progress.paused:
-        return Wait(f"paused: {progress.paused}", held=True)
+        return Wait(f"paused: {progress.paused}", held=Held.PAUSED)
     if progress.step < 0:
         return None
     step = plan.steps[progress.step]
@@ -112,23 +124,24 @@ def _missing(plan: Plan, progress: Progress, step: Step, health: Health) -> str:
 
 
 def _held(plan: Plan, progress: Progress, missing: str, now: datetime) -> Decision:
+    held = Held.EVIDENCE if plan.steps[progress.step].gate is None else Held.GATE
     if plan.max_hold is None:
-        return Wait(missing, held=True)
+        return Wait(missing, held=held)
     left = plan.max_hold - (progress.stayed - (plan.steps[progress.step].for_ or timedelta()))
     if left <= timedelta():
         return RollBack(f"held for {_words(plan.max_hold)}, which is maxHold: {missing}")
-    return Wait(missing, now + left, held=True)
+    return Wait(missing, now + left, held=held)
 
 
 def _leave(plan: Plan, now: datetime, frozen: Frozen | None) -> Decision | None:
     if plan.freeze:
-        return Wait("frozen by its record", held=True)
+        return Wait("frozen by its record", held=Held.FROZEN)
     if frozen is not None and now < frozen.until:
-        return Wait(f"frozen until {frozen.until:%Y-%m-%dT%H:%M:%SZ}: {frozen.why}", frozen.until, held=True)
+        return Wait(f"frozen until {frozen.until:%Y-%m-%dT%H:%M:%SZ}: {frozen.why}", frozen.until, held=Held.FROZEN)
     if plan.within is None or plan.within.is_open(now):
         return None
     opens = plan.within.opens(now)
-    return Wait(f"outside its window, which opens at {opens:%Y-%m-%dT%H:%M:%SZ}", opens, held=True)
+    return Wait(f"outside its window, which opens at {opens:%Y-%m-%dT%H:%M:%SZ}", opens, held=Held.WINDOW)
 
 
 def _over(plan: Plan, progress: Progress, health: Health) -> str:

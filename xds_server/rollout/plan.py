@@ -1,13 +1,12 @@
 """What a release is to do by itself, and which shares that gives."""
 
-import json
 from dataclasses import dataclass
 from datetime import timedelta
-from hashlib import blake2b
 
 from xds_server.domain.names import Ref
 from xds_server.records.releases import Release, Weights
 from xds_server.records.rollout import Guard, Step
+from xds_server.records.steered import identity_of
 from xds_server.records.values import WHOLE
 from xds_server.records.windows import Window, window
 
@@ -40,15 +39,15 @@ class Plan:
         return moved(self.weights, self.deployment, 0)
 
 
-def plan_of(release: Release) -> Plan | None:
-    """None of a release that does not move by itself."""
+def plan_of(release: Release, said: Weights | None = None) -> Plan | None:
+    """None of a release that does not move by itself. `said`: the weights of its record, if others are in force."""
     rollout = release.spec.rollout
     if rollout is None or not release.spec.default:
         return None
-    weights = release.weights
+    weights = said or release.weights
     chosen = weights[-1][0] if rollout.deployment is None else release.refer(rollout.deployment)
     return Plan(
-        identity=identity_of(release),
+        identity=identity_of(release, weights),
         deployment=chosen,
         weights=weights,
         steps=rollout.steps,
@@ -57,12 +56,6 @@ def plan_of(release: Release) -> Plan | None:
         freeze=rollout.freeze,
         max_hold=rollout.max_hold,
     )
-
-
-def identity_of(release: Release) -> str:
-    """Of what a rollout is about. Everything else in the record may be edited while it runs."""
-    said = release.spec.model_dump(mode="json", by_alias=True, include={"default", "rollout"})
-    return blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def moved(weights: Weights, deployment: Ref, share: int) -> Weights:

@@ -55,6 +55,8 @@ class Telemetry:
         self._size = 0
         self._some = asyncio.Event()
         self._followers: list[Callable[[Change], None]] = []
+        self.settled = 0
+        """The number of the last flush that is written down with all before it: what a restart does not tell again."""
 
     def follow(self, hear: Callable[[Change], None]) -> None:
         """`hear` is told what each flush added. Must not raise."""
@@ -131,6 +133,7 @@ class Telemetry:
                 while self.totals.unsaved:
                     self.keep()
                     await asyncio.sleep(0)
+                self.settled = self.flushes.newest
                 self.let_go()
         finally:
             while self.totals.unsaved:

@@ -1,0 +1,44 @@
+"""How far a rollout has come: all that a restart must find again, but for what the canary is judged by."""
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from enum import StrEnum
+
+
+class Ended(StrEnum):
+    """How a rollout has ended."""
+
+    FINISHED = "finished"
+    ROLLED_BACK = "rolled back"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """`step`: the one that it stays at, -1 before the first. `stayed`: how long a server has watched it there.
+
+    Time in which no server ran, and time that a clock jumped over, was watched by nobody and does not count; it is no
+    part of what makes two equal. `attempt`: how often it has begun; what was learnt in one holds for no other.
+    """
+
+    identity: str
+    step: int = -1
+    stayed: timedelta = field(default=timedelta(), compare=False)
+    approved: frozenset[int] = frozenset()
+    paused: str = ""
+    ended: Ended | None = None
+    because: str = ""
+    attempt: int = 1
+
+    def watched(self, stayed: timedelta) -> "Progress":
+        return replace(self, stayed=stayed)
+
+    def at(self, step: int, because: str) -> "Progress":
+        return replace(self, step=step, stayed=timedelta(), because=because)
+
+    def end(self, how: Ended, because: str) -> "Progress":
+        return replace(self, ended=how, because=because)
+
+    def again(self) -> "Progress":
+        """From before its first step, with nothing learnt."""
+        return Progress(self.identity, attempt=self.attempt + 1)

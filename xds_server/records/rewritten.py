@@ -1,0 +1,44 @@
+"""A release that gives something else than its document says, as if it had been written so."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from xds_server.domain.names import Ref
+from xds_server.records.documents import Key, restored
+from xds_server.records.models import Release
+from xds_server.records.plain import CANONICAL
+from xds_server.records.releases import Weights
+
+NOBODY: Mapping[str, Ref] = {}
+
+
+def with_default(
+    key: Key, content: str, weights: Weights | None, audiences: Mapping[str, Ref] = NOBODY
+) -> tuple[Release, str]:
+    """A release, and its canonical form, that says these weights in place of its own (None: its own).
+
+    `audiences`: by name those that get another deployment than it says.
+    """
+    said = json.loads(content)
+    spec: dict[str, Any] = said["spec"]
+    if weights is not None:
+        spec["default"] = [{"deployment": _word(key, each), "weight": _percent(weight)} for each, weight in weights]
+    for audience in spec.get("audiences") or () if audiences else ():
+        deployment = audiences.get(audience["name"])
+        if deployment is not None:
+            audience["deployment"] = _word(key, deployment)
+    text = CANONICAL(said)
+    record = restored(key, text)
+    assert isinstance(record, Release)
+    return record, text
+
+
+def _percent(weight: int) -> float:
+    """Whole where it is whole, as one would write it."""
+    return weight // 100 if weight % 100 == 0 else weight / 100
+
+
+def _word(key: Key, deployment: Ref) -> str:
+    """As a record of the release's namespace would write it."""
+    return deployment.name if deployment.namespace == key.ref.namespace else f"{deployment.namespace}.{deployment.name}"

@@ -1,0 +1,182 @@
+"""What a rollout is judged by, from its beginning to its end: no step, pause or restart takes anything of it away.
+
+The questions are asked when it begins, and stay what they are: who is compared with whom, within which limits, and how
+much may be said wrongly (alpha is divided among them). The answers grow with every tick.
+
+Users who are drawn by weight are compared with stable's. An audience is never compared with them: its rate is held to a
+limit, which is its own of before, times `maxRatio`, or an absolute one.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import groupby
+from math import log
+
+from xds_server.domain.names import DEFAULT_RULE, Ref
+from xds_server.records.models import Release
+from xds_server.records.progress import Progress
+from xds_server.records.rollout import Guard
+from xds_server.rollout.health import Health, Judgement, Verdict, hopeless, judged
+from xds_server.rollout.plan import Plan
+from xds_server.stats import Counts, Evidence, Limits, Outset, OverLimit, Tick, dispersion
+
+ERRORS, SLOW = "errors", "slow"
+ALPHA = 0.05
+"""How often a rollout, at most, says `worse` or `safe` although it is not so: each, all questions together."""
+SLOW_FLOOR = 0.01
+"""The part of slow requests that is never too much."""
+ENOUGH = 1_000
+"""Requests of an audience's own past from which on its rate is something to compare with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of one cohort by one guard. `over`: milliseconds from which on a request is slow; 0: of errors.
+
+    `limit`: the rate that is too much, of an audience; 0: it is compared with `stable`.
+    """
+
+    cohort: str
+    guard: str
+    limits: Limits
+    over: float = 0.0
+    limit: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is known of one question."""
+
+    evidence: Evidence = Evidence()
+    outset: Outset = Outset()
+    above: OverLimit = OverLimit()
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Of one attempt of a rollout. `stayed`: for how long it was watched at this step. `held`: what it waits for."""
+
+    identity: str
+    attempt: int
+    canary: Ref
+    stable: Ref | None
+    asked: tuple[Question, ...] = ()
+    known: tuple[Answer, ...] = ()
+    step: int = -1
+    stayed: timedelta = timedelta()
+    held: str = ""
+
+    def is_of(self, progress: Progress) -> bool:
+        return (self.identity, self.attempt) == (progress.identity, progress.attempt)
+
+    def at(self, step: int) -> "Watched":
+        return self if step == self.step else replace(self, step=step, stayed=timedelta(), held="")
+
+    def after(self, ticks: Sequence[Iterable[Tick]]) -> "Watched":
+        """`ticks`: of each question. An audience's have nothing on stable's side."""
+        pairs = zip(self.asked, self.known, ticks, strict=True)
+        return replace(self, known=tuple(_after(question, answer, found) for question, answer, found in pairs))
+
+    @property
+    def health(self) -> Health:
+        """Of the users who are drawn by weight."""
+        mine = [(asked, known) for asked, known in zip(self.asked, self.known, strict=True) if not asked.limit]
+        judgements = tuple(judged(asked.guard, asked.cohort, known.evidence, asked.limits) for asked, known in mine)
+        return Health(judgements, hopeless((asked.guard, known.outset) for asked, known in mine))
+
+    @property
+    def audiences(self) -> tuple[Judgement, ...]:
+        """What is said of each audience."""
+        pairs = zip(self.asked, self.known, strict=True)
+        return tuple(_judged_alone(asked, known.above) for asked, known in pairs if asked.limit)
+
+
+def _after(question: Question, answer: Answer, ticks: Iterable[Tick]) -> Answer:
+    for tick in ticks:
+        if question.limit:
+            above = answer.above.after(tick.canary, question.limit, question.limits.dispersion)
+            answer = replace(answer, above=above)
+        else:
+            outset = answer.outset.after(tick) if question.guard == ERRORS else answer.outset
+            answer = replace(answer, evidence=answer.evidence.after(tick, question.limits), outset=outset)
+    return answer
+
+
+def _judged_alone(question: Question, known: OverLimit) -> Judgement:
+    worse = known.value >= -log(question.limits.worse)
+    counted = f"{question.guard}: {known.counted.words} of audience {question.cohort}"
+    because = f"{counted}; limit {question.limit:.2%}"
+    return Judgement(question.guard, question.cohort, Verdict.WORSE if worse else Verdict.UNKNOWN, because)
+
+
+Past = Callable[[str, Ref | None, str, float], Sequence[Counts]]
+"""What was counted before, minute by minute: of a cohort at a deployment (None: at any), by a guard and its `over`."""
+
+
+def nothing_past(_cohort: str, _deployment: Ref | None, _guard: str, _over: float) -> Sequence[Counts]:
+    return ()
+
+
+def watched(release: Release, plan: Plan, progress: Progress, past: Past = nothing_past) -> Watched:
+    """What is asked of a rollout that begins."""
+    stable = stable_of(plan)
+    cohorts = [DEFAULT_RULE] if stable is not None else []
+    cohorts += [each.name for each in release.spec.audiences if release.refer(each.deployment) == plan.deployment]
+    guards = [*_guards(plan.guard)]
+    parts = max(1, len(cohorts) * len(guards))
+    asked = tuple(_question(cohort, guard, stable, parts, past) for cohort in cohorts for guard in guards)
+    return Watched(progress.identity, progress.attempt, plan.deployment, stable, asked, (Answer(),) * len(asked))
+
+
+def stable_of(plan: Plan) -> Ref | None:
+    """The deployment besides the canary that has most of the default; of equals the first."""
+    others = [(ref, weight) for ref, weight in plan.weights if ref != plan.deployment]
+    return max(others, key=lambda each: each[1])[0] if others else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Guarding:
+    name: str
+    max_ratio: float
+    floor: float
+    limit: float
+    over: float = 0.0
+
+
+def _guards(guard: Guard | None) -> Iterator[_Guarding]:
+    if guard is not None and guard.errors is not None:
+        said = guard.errors
+        yield _Guarding(ERRORS, said.max_ratio, said.floor / 100, said.limit / 100)
+    if guard is not None and guard.slow is not None:
+        over = guard.slow.over.total_seconds() * 1000
+        yield _Guarding(SLOW, guard.slow.max_ratio, SLOW_FLOOR, guard.slow.limit / 100, over)
+
+
+def _question(cohort: str, guard: _Guarding, stable: Ref | None, parts: int, past: Past) -> Question:
+    users = cohort == DEFAULT_RULE
+    before = past(cohort, stable if users else None, guard.name, guard.over)
+    limits = Limits(guard.max_ratio, guard.floor, dispersion(before), ALPHA / parts, ALPHA / parts)
+    return Question(cohort, guard.name, limits, guard.over, 0.0 if users else _limit(guard, before))
+
+
+def _limit(guard: _Guarding, before: Iterable[Counts]) -> float:
+    """An audience's own rate of before times `maxRatio`, or what is absolutely too much."""
+    own = Counts()
+    for each in before:
+        own = own.plus(each)
+    return max(guard.max_ratio * own.rate, guard.floor) if own.requests >= ENOUGH else guard.limit
+
+
+MINUTE = timedelta(minutes=1)
+
+
+def minutes(counts: Iterable[tuple[float, Counts]]) -> list[Counts]:
+    """Counts with their time, in seconds and in order, put together by minutes."""
+    found = []
+    for _, those in groupby(counts, lambda each: each[0] // MINUTE.total_seconds()):
+        together = Counts()
+        for _, each in those:
+            together = together.plus(each)
+        found.append(together)
+    return found
