@@ -82,10 +82,11 @@ async def test_the_answers_are_data_too(records: Path) -> None:
     async with house(records) as here:
         await at_v2(here)
         await ran(here, "rollback", "shop", "--timeout", "0s", *WHO)
-        [first, _] = json.loads("".join(lines(await ran(here, "history", "shop", "-o", "json"))))
+        [first, second] = json.loads("".join(lines(await ran(here, "history", "shop", "-o", "json"))))
+        assert (first["kind"], second["kind"]) == ("rolled-back", "changed")
         assert (first["who"], first["before"], first["after"]) == ("ada@desk", {"v2": 100.0}, {"v1": 100.0})
         said = json.loads("".join(lines(await ran(here, "unpin", "shop", "-o", "json", *WHO))))
-        assert said["after"] == {"v2": 100.0}
+        assert (said["kind"], said["after"]) == ("unpinned", {"v2": 100.0})
 
 
 async def test_a_word_needs_somebody_and_a_reason(records: Path) -> None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from xds_server.api.errors import UNKNOWN, Wrong, wrong
 from xds_server.api.release_reports import Said
-from xds_server.difference.history import Event, Word, in_percent
+from xds_server.difference.history import Event, Kind, Word, in_percent
 from xds_server.difference.steering import CannotSteer, NoSuchRelease
 from xds_server.domain.names import Ref, ref
 
@@ -48,6 +48,10 @@ class EventReport(Said):
     what: str
     before: Mapping[str, float]
     after: Mapping[str, float]
+    kind: Kind = Field(
+        default=Kind.CHANGED, description="What kind of thing was done. Stable: scripts may match on it."
+    )
+    numbers: Mapping[str, float] = Field(default_factory=dict, description="By which it was decided, by name.")
     content: str = Field(default="", description="What is in force of the release by that, to wait for.")
 
 
@@ -72,6 +76,8 @@ def event_report(event: Event, content: str = "") -> EventReport:
         what=event.what,
         before=in_percent(event.before),
         after=in_percent(event.after),
+        kind=event.kind,
+        numbers=dict(event.numbers),
         content=content,
     )
 

@@ -1,7 +1,9 @@
 """What was done to releases: since when, by whom and why they give what they give."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 from xds_server.difference.releases import ReleaseShift, RuleShift
@@ -21,8 +23,31 @@ RECORDS = Word("records")
 """Of what a record says, whoever wrote it."""
 
 
+class Kind(StrEnum):
+    """What kind of thing was done to a release, or became of it. Stable: receivers of notices match on it."""
+
+    CHANGED = "changed"
+    STARTED = "started"
+    ADVANCED = "advanced"
+    HELD = "held"
+    GATE = "gate"
+    FINISHED = "finished"
+    ROLLED_BACK = "rolled-back"
+    UNPINNED = "unpinned"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    APPROVED = "approved"
+    PROMOTED = "promoted"
+    LIVE = "live"
+    PENDING = "pending"
+    FAILED = "failed"
+
+
 class Event(NamedTuple):
-    """`what`: the rules that give something else, in words. `before` and `after`: what the default gave and gives."""
+    """`what`: the rules that give something else, in words. `before` and `after`: what the default gave and gives.
+
+    `numbers`: by which it was decided, by name.
+    """
 
     release: Ref
     at: datetime
@@ -30,6 +55,8 @@ class Event(NamedTuple):
     what: str
     before: Weights = ()
     after: Weights = ()
+    kind: Kind = Kind.CHANGED
+    numbers: Mapping[str, float] = MappingProxyType({})
 
 
 def events(shifts: Iterable[ReleaseShift], at: datetime, word: Word) -> Iterator[Event]:

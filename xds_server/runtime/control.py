@@ -9,7 +9,7 @@ from time import perf_counter
 import structlog
 from typing_extensions import override
 
-from xds_server.difference.history import RECORDS, Event, Word, events, in_percent
+from xds_server.difference.history import RECORDS, Event, Kind, Word, events, in_percent
 from xds_server.difference.releases import ReleaseShift, RuleShift, release_shifts
 from xds_server.difference.steering import check_pinned, given_back
 from xds_server.domain.names import Ref
@@ -149,14 +149,15 @@ class Control(Caller):
         self._heard = perf_counter()
         weights = given_back(self._admission, release, to, self._store.events(release))
         after = pinned(self._admission, release, weights, Pin(clock(), *word))
-        return self._steer(after, _event(release, self._admission, after, "pinned", word))
+        event = _event(release, self._admission, after, "pinned", word)
+        return self._steer(after, event._replace(kind=Kind.ROLLED_BACK))
 
     def unpin(self, release: Ref, word: Word, *, only_say: bool = False) -> Event:
         """Let a release follow its record again, or only say what that would do. Raises `CannotSteer`."""
         self._heard = perf_counter()
         check_pinned(self._admission, release)
         after = unpinned(self._admission, release, clock())
-        event = _event(release, self._admission, after, "unpinned", word)
+        event = _event(release, self._admission, after, "unpinned", word)._replace(kind=Kind.UNPINNED)
         return event if only_say else self._steer(after, event)
 
     def history(self, release: Ref) -> list[Event]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from xds_server.difference.history import Event, Word
+from xds_server.difference.history import Event, Kind, Word
 from xds_server.domain.names import Ref, ref
 from xds_server.records.releases import Weights
 
@@ -22,9 +22,15 @@ CREATE TABLE events (
 )
 """
 INDEX = "CREATE INDEX events_by_release ON events (namespace, name, number)"
-KEEP = "INSERT INTO events (namespace, name, at, who, why, what, shares) VALUES (?, ?, ?, ?, ?, ?, ?)"
+KINDS = (
+    "ALTER TABLE events ADD COLUMN kind TEXT NOT NULL DEFAULT 'changed'",
+    "ALTER TABLE events ADD COLUMN numbers TEXT NOT NULL DEFAULT '{}'",
+)
+KEEP = """
+INSERT INTO events (namespace, name, at, who, why, what, shares, kind, numbers) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 FIND = """
-SELECT namespace, name, at, who, why, what, shares FROM events
+SELECT namespace, name, at, who, why, what, shares, kind, numbers FROM events
 WHERE namespace = ? AND name = ? ORDER BY number DESC LIMIT ?
 """
 FORGET_OF_RELEASE = """
@@ -37,13 +43,25 @@ FORGET = "DELETE FROM events WHERE number <= (SELECT max(number) FROM events) - 
 
 def event_row(event: Event) -> tuple[object, ...]:
     shares = json.dumps([_said(event.before), _said(event.after)])
-    return (*event.release, event.at.astimezone(UTC).isoformat(), *event.word, event.what, shares)
+    numbers = json.dumps(dict(event.numbers))
+    at = event.at.astimezone(UTC).isoformat()
+    return (*event.release, at, *event.word, event.what, shares, event.kind.value, numbers)
 
 
 def event_in(row: Sequence[Any]) -> Event:
-    namespace, name, at, who, why, what, shares = row
-    before, after = map(_weights, json.loads(shares))
-    return Event(Ref(namespace, name), datetime.fromisoformat(at), Word(who, why), what, before, after)
+    namespace, name, at, who, why, what, shares, kind, numbers = row
+    event = Event(Ref(namespace, name), datetime.fromisoformat(at), Word(who, why), what, *_shares(shares))
+    return event._replace(kind=_kind(kind), numbers=json.loads(numbers))
+
+
+def _kind(said: str) -> Kind:
+    """A newer server may know more kinds."""
+    return Kind(said) if said in set(Kind) else Kind.CHANGED
+
+
+def _shares(said: str) -> tuple[Weights, Weights]:
+    before, after = map(_weights, json.loads(said))
+    return before, after
 
 
 def _said(weights: Weights) -> list[tuple[str, int]]:

@@ -40,7 +40,7 @@ CREATE TABLE records (
     PRIMARY KEY (kind, namespace, name)
 ) WITHOUT ROWID
 """
-STEPS = ((RECORDS,), (TABLE, *INDEXES), (events.TABLE, events.INDEX), TELEMETRY)
+STEPS = ((RECORDS,), (TABLE, *INDEXES), (events.TABLE, events.INDEX), TELEMETRY, events.KINDS)
 """What each version of the tables has more than the one before."""
 VERSION = len(STEPS)
 """Of the tables, kept as the database's `user_version`. A new database has 0."""
