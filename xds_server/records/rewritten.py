@@ -23,22 +23,26 @@ def with_default(
     said = json.loads(content)
     spec: dict[str, Any] = said["spec"]
     if weights is not None:
-        spec["default"] = [{"deployment": _word(key, each), "weight": _percent(weight)} for each, weight in weights]
+        spec["default"] = default_said(key.ref.namespace, weights)
     for audience in spec.get("audiences") or () if audiences else ():
         deployment = audiences.get(audience["name"])
         if deployment is not None:
-            audience["deployment"] = _word(key, deployment)
+            audience["deployment"] = _word(key.ref.namespace, deployment)
     text = CANONICAL(said)
     record = restored(key, text)
     assert isinstance(record, Release)
     return record, text
 
 
-def _percent(weight: int) -> float:
+def default_said(namespace: str, weights: Weights) -> list[dict[str, Any]]:
+    """As a release of this namespace would write it."""
+    return [{"deployment": _word(namespace, ref), "weight": percent(weight)} for ref, weight in weights]
+
+
+def percent(weight: int) -> float:
     """Whole where it is whole, as one would write it."""
     return weight // 100 if weight % 100 == 0 else weight / 100
 
 
-def _word(key: Key, deployment: Ref) -> str:
-    """As a record of the release's namespace would write it."""
-    return deployment.name if deployment.namespace == key.ref.namespace else f"{deployment.namespace}.{deployment.name}"
+def _word(namespace: str, deployment: Ref) -> str:
+    return deployment.name if deployment.namespace == namespace else f"{deployment.namespace}.{deployment.name}"
