@@ -93,7 +93,7 @@ def steering_api(releases: Steering) -> APIRouter:
         try:
             event = releases.rollback(release, to, asked.word)
         except CannotSteer as error:
-            raise _refused(error) from error
+            raise refused(error) from error
         return event_report(event, releases.content(release))
 
     @api.post("/releases/{name}/unpin", summary="Let a release follow its record again", responses=REFUSED)
@@ -101,7 +101,7 @@ def steering_api(releases: Steering) -> APIRouter:
         try:
             return event_report(releases.unpin(ref(name), asked.word, only_say=only_say))
         except CannotSteer as error:
-            raise _refused(error) from error
+            raise refused(error) from error
 
     @api.get("/releases/{name}/history", summary="Who changed what a release gives, when and why")
     async def history(name: Name) -> list[EventReport]:
@@ -111,5 +111,5 @@ def steering_api(releases: Steering) -> APIRouter:
     return api
 
 
-def _refused(error: CannotSteer) -> Exception:
+def refused(error: CannotSteer) -> Exception:
     return wrong(404 if isinstance(error, NoSuchRelease) else CONFLICT, str(error))

@@ -21,6 +21,8 @@ class Word(NamedTuple):
 
 RECORDS = Word("records")
 """Of what a record says, whoever wrote it."""
+ROLLOUT = "rollout"
+"""Who it is that moves a release by itself."""
 
 
 class Kind(StrEnum):
@@ -32,6 +34,8 @@ class Kind(StrEnum):
     HELD = "held"
     GATE = "gate"
     FINISHED = "finished"
+    STOPPED = "stopped"
+    MOVED = "moved"
     ROLLED_BACK = "rolled-back"
     UNPINNED = "unpinned"
     PAUSED = "paused"
@@ -41,6 +45,15 @@ class Kind(StrEnum):
     LIVE = "live"
     PENDING = "pending"
     FAILED = "failed"
+
+
+class Done(NamedTuple):
+    """What is done to a release, whose word that is, and by which numbers it was decided."""
+
+    what: str
+    word: Word
+    kind: Kind = Kind.CHANGED
+    numbers: Mapping[str, float] = MappingProxyType({})
 
 
 class Event(NamedTuple):

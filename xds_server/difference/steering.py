@@ -2,16 +2,20 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from xds_server.difference.history import Event, weights_words
+from xds_server.difference.history import ROLLOUT, Event, weights_words
 from xds_server.domain.errors import XdsServerError
 from xds_server.domain.names import Ref
 from xds_server.domain.words import few
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
 from xds_server.records.models import Release
+from xds_server.records.progress import Ended
 from xds_server.records.releases import Weights
+from xds_server.records.steered import Steered
 from xds_server.records.values import WHOLE
+from xds_server.rollout import plan_of
 
 
 class CannotSteer(XdsServerError):
@@ -31,7 +35,7 @@ def given_back(admission: Admission, release: Ref, to: Ref | None, history: Sequ
     weights = record.weights
     if not weights:
         raise CannotSteer(f"Release {release.word} has audiences only: there is no default to take back")
-    wanted = {to: WHOLE} if to is not None else dict(_before(release, weights, history))
+    wanted = {to: WHOLE} if to is not None else dict(_without(admission, record) or _before(release, weights, history))
     _check_there(admission, record, wanted)
     listed = dict.fromkeys([*(deployment for deployment, _ in weights), *wanted])
     return tuple((deployment, wanted.get(deployment, 0)) for deployment in listed)
@@ -40,7 +44,7 @@ def given_back(admission: Admission, release: Ref, to: Ref | None, history: Sequ
 def check_pinned(admission: Admission, release: Ref) -> None:
     """Raises `CannotSteer`."""
     in_force(admission, release)
-    if release not in admission.pins:
+    if release not in admission.pins and release not in admission.moved:
         raise CannotSteer(f"Release {release.word} is not pinned: it follows its record")
 
 
@@ -54,11 +58,40 @@ def in_force(admission: Admission, release: Ref) -> Release:
     return entry.record
 
 
+def running(admission: Admission, release: Ref) -> Steered | None:
+    """Its rollout, if it has one that has not ended."""
+    found = admission.steered.get(release)
+    return None if found is None or found.progress.ended is not None else found
+
+
+def rolled_back(admission: Admission, release: Ref, weights: Weights, why: str) -> Steered | None:
+    """Its rollout, ended in these weights; None: there is none that could end."""
+    found = running(admission, release)
+    if found is None:
+        return None
+    return replace(found, progress=found.progress.end(Ended.ROLLED_BACK, why), weights=weights)
+
+
+def _without(admission: Admission, record: Release) -> Weights | None:
+    """What the release gives without the canary of a rollout that runs."""
+    found = running(admission, record.ref)
+    plan = None if found is None else plan_of(record, found.said)
+    return None if plan is None else plan.without
+
+
 def _before(release: Ref, weights: Weights, history: Iterable[Event]) -> Weights:
+    """What was given before the last change. All that a rollout did is one."""
     now = {deployment: weight for deployment, weight in weights if weight}
+    found: Weights = ()
     for event in history:
+        if found and event.word.who != ROLLOUT:
+            break
         if event.before and event.before != event.after and dict(event.before) != now:
-            return event.before
+            found = event.before
+            if event.word.who != ROLLOUT:
+                break
+    if found:
+        return found
     raise CannotSteer(
         f"the history of Release {release.word} does not say what its default gave before {weights_words(weights)}: "
         "name a deployment with --to"

@@ -29,6 +29,8 @@ class Reason(StrEnum):
     IMMUTABLE = "Immutable"
     IN_USE = "InUse"
     PINNED = "Pinned"
+    ROLLOUT_UNKNOWN = "RolloutUnknown"
+    ROLLOUT_NOT_WRITTEN = "RolloutNotWritten"
     NO_ENDPOINTS = "NoEndpoints"
     SOURCE_UNREADABLE = "SourceUnreadable"
     NO_RECORDS = "NoRecords"

@@ -106,9 +106,11 @@ def unpinned(before: Admission, release: Ref, now: datetime) -> Admission:
     return _kept(turn.finish())
 
 
-def steered(before: Admission, release: Ref, to: Steered, now: datetime) -> Admission:
+def steered(before: Admission, release: Ref, to: Steered, now: datetime, *, unpin: bool = False) -> Admission:
     """A release that is in force gives what its rollout says."""
     turn = Turn(before, now)
+    if unpin:
+        turn.unpin(release)
     turn.steer(release, to)
     return _kept(turn.finish())
 

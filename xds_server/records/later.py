@@ -11,7 +11,6 @@ Later = tuple[tuple[str | int, ...], str]
 LATER: Mapping[type[Model], Mapping[str, str]] = {
     Component: {"image": "Place the build with a Build record"},
     ReleaseSpec: {
-        "rollout": "The record's weights are used",
         "policy": "A release is active as soon as it is accepted",
     },
 }

@@ -8,10 +8,10 @@ limit, which is its own of before, times `maxRatio`, or an absolute one.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import groupby
-from math import log
+from math import exp, log
 
 from xds_server.domain.names import DEFAULT_RULE, Ref
 from xds_server.records.models import Release
@@ -26,6 +26,8 @@ ALPHA = 0.05
 """How often a rollout, at most, says `worse` or `safe` although it is not so: each, all questions together."""
 SLOW_FLOOR = 0.01
 """The part of slow requests that is never too much."""
+MOST = 700.0
+"""The largest logarithm of which there is a number."""
 ENOUGH = 1_000
 """Requests of an audience's own past from which on its rate is something to compare with."""
 
@@ -48,9 +50,9 @@ class Question:
 class Answer:
     """What is known of one question."""
 
-    evidence: Evidence = Evidence()
-    outset: Outset = Outset()
-    above: OverLimit = OverLimit()
+    evidence: Evidence = field(default_factory=Evidence)
+    outset: Outset = field(default_factory=Outset)
+    above: OverLimit = field(default_factory=OverLimit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +80,34 @@ class Watched:
         pairs = zip(self.asked, self.known, ticks, strict=True)
         return replace(self, known=tuple(_after(question, answer, found) for question, answer, found in pairs))
 
-    @property
-    def health(self) -> Health:
-        """Of the users who are drawn by weight."""
+    def health(self, dead: str = "") -> Health:
+        """Of the users who are drawn by weight. `dead`: why no request can succeed, where that is so."""
         mine = [(asked, known) for asked, known in zip(self.asked, self.known, strict=True) if not asked.limit]
         judgements = tuple(judged(asked.guard, asked.cohort, known.evidence, asked.limits) for asked, known in mine)
-        return Health(judgements, hopeless((asked.guard, known.outset) for asked, known in mine))
+        return Health(judgements, dead or hopeless((asked.guard, known.outset) for asked, known in mine))
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """What was counted, and what it is worth as evidence that it is worse (an e-value), by name."""
+        found: dict[str, float] = {}
+        for asked, known in zip(self.asked, self.known, strict=True):
+            name = f"{asked.cohort}.{asked.guard}"
+            sides = {"canary": known.above.counted} if asked.limit else _sides(known.evidence)
+            for side, counts in sides.items():
+                found |= {f"{name}.{side}.requests": counts.requests, f"{name}.{side}.bad": counts.bad}
+            value = known.above.value if asked.limit else known.evidence.worse_value
+            found |= {f"{name}.evalue": exp(min(value, MOST)), f"{name}.limit": 1 / asked.limits.worse}
+        return found
 
     @property
     def audiences(self) -> tuple[Judgement, ...]:
         """What is said of each audience."""
         pairs = zip(self.asked, self.known, strict=True)
         return tuple(_judged_alone(asked, known.above) for asked, known in pairs if asked.limit)
+
+
+def _sides(evidence: Evidence) -> dict[str, Counts]:
+    return {"canary": evidence.canary, "stable": evidence.stable}
 
 
 def _after(question: Question, answer: Answer, ticks: Iterable[Tick]) -> Answer:
@@ -110,11 +128,12 @@ def _judged_alone(question: Question, known: OverLimit) -> Judgement:
     return Judgement(question.guard, question.cohort, Verdict.WORSE if worse else Verdict.UNKNOWN, because)
 
 
-Past = Callable[[str, Ref | None, str, float], Sequence[Counts]]
-"""What was counted before, minute by minute: of a cohort at a deployment (None: at any), by a guard and its `over`."""
+Past = Callable[[str, Ref | None, float], Sequence[Counts]]
+"""What was counted before, minute by minute: of a cohort at a deployment (None: at any but the canary), of
+errors or of what took longer than so many milliseconds (0: of errors)."""
 
 
-def nothing_past(_cohort: str, _deployment: Ref | None, _guard: str, _over: float) -> Sequence[Counts]:
+def nothing_past(_cohort: str, _deployment: Ref | None, _over: float) -> Sequence[Counts]:
     return ()
 
 
@@ -155,7 +174,7 @@ def _guards(guard: Guard | None) -> Iterator[_Guarding]:
 
 def _question(cohort: str, guard: _Guarding, stable: Ref | None, parts: int, past: Past) -> Question:
     users = cohort == DEFAULT_RULE
-    before = past(cohort, stable if users else None, guard.name, guard.over)
+    before = past(cohort, stable if users else None, guard.over)
     limits = Limits(guard.max_ratio, guard.floor, dispersion(before), ALPHA / parts, ALPHA / parts)
     return Question(cohort, guard.name, limits, guard.over, 0.0 if users else _limit(guard, before))
 

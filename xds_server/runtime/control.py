@@ -1,17 +1,18 @@
 """From what a source says to what proxies are told: one change at a time, saved before anyone hears of it."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from datetime import UTC, datetime
 from itertools import islice
 from time import perf_counter
+from typing import Protocol
 
 import structlog
 from typing_extensions import override
 
-from xds_server.difference.history import RECORDS, Event, Kind, Word, events, in_percent
+from xds_server.difference.history import RECORDS, Done, Event, Kind, Word, events, in_percent
 from xds_server.difference.releases import ReleaseShift, RuleShift, release_shifts
-from xds_server.difference.steering import check_pinned, given_back
+from xds_server.difference.steering import check_pinned, given_back, rolled_back
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Severity
 from xds_server.graph import distil, shift
@@ -27,8 +28,8 @@ from xds_server.records.documents import Key
 from xds_server.records.models import Release
 from xds_server.records.pins import Pin
 from xds_server.records.reading import Batch, Unreadable
-from xds_server.records.saved import PROXY, UNFINISHED
-from xds_server.records.world import World
+from xds_server.records.saved import PROXY, UNFINISHED, Row
+from xds_server.records.world import World, app_of
 from xds_server.resources.extensions import Call
 from xds_server.resources.gateways import GatewayParts
 from xds_server.runtime.bookkeeping import Bookkeeping
@@ -53,6 +54,12 @@ SHOWN = 20
 def clock() -> datetime:
     """The one place where the server reads what time it is."""
     return datetime.now(UTC)  # noqa: TID251 - the shell's clock
+
+
+class Reporter(Protocol):
+    """Whoever finds something wrong that no record says."""
+
+    def problems(self, admission: Admission) -> Iterable[Problem]: ...
 
 
 Later = Callable[[Callable[[], None]], object]
@@ -92,8 +99,12 @@ class Control(Caller):
         self._late: dict[Ref, frozenset[Ref]] = {}
         self._found: frozenset[Problem] = frozenset()
         self._problems_changed: Callable[[Set[Problem], Set[Problem]], None] = lambda _before, _after: None
+        self._turned: Callable[[frozenset[Ref]], None] = lambda _apps: None
+        self._reporters: tuple[Reporter, ...] = ()
         metrics.trials(lambda: self.worlds.trials)
         rows = store.load()
+        self.began_empty = not rows
+        """Nothing was known of before."""
         self._admission = restore(rows, clock())
         self._unfinished = [row for row in rows if row.kind in (UNFINISHED, PROXY)]
         self._extending.recall(extended_in(rows))
@@ -146,19 +157,17 @@ class Control(Caller):
 
     def rollback(self, release: Ref, to: Ref | None, word: Word) -> Event:
         """Give its users another deployment, or what they had before; and pin that. Raises `CannotSteer`."""
-        self._heard = perf_counter()
         weights = given_back(self._admission, release, to, self._store.events(release))
-        after = pinned(self._admission, release, weights, Pin(clock(), *word))
-        event = _event(release, self._admission, after, "pinned", word)
-        return self._steer(after, event._replace(kind=Kind.ROLLED_BACK))
+        ended = rolled_back(self._admission, release, weights, f"{word.who}: {word.why}")
+        after = pinned(self._admission, release, weights, Pin(clock(), *word), ended)
+        return self.steer(after, release, Done("pinned", word, Kind.ROLLED_BACK))
 
     def unpin(self, release: Ref, word: Word, *, only_say: bool = False) -> Event:
         """Let a release follow its record again, or only say what that would do. Raises `CannotSteer`."""
-        self._heard = perf_counter()
         check_pinned(self._admission, release)
         after = unpinned(self._admission, release, clock())
-        event = _event(release, self._admission, after, "unpinned", word)._replace(kind=Kind.UNPINNED)
-        return event if only_say else self._steer(after, event)
+        done = Done("unpinned", word, Kind.UNPINNED)
+        return _event(release, self._admission, after, done) if only_say else self.steer(after, release, done)
 
     def history(self, release: Ref) -> list[Event]:
         """What was done to a release, newest first."""
@@ -168,29 +177,53 @@ class Control(Caller):
         """Of what is in force of a release; empty if nothing is."""
         return self.books.ledger.content(release) or ""
 
-    def _steer(self, after: Admission, event: Event) -> Event:
-        self._turn(after, event=event)
-        log.info("steered", release=event.release.word, who=event.word.who, why=event.word.why, what=event.what)
+    def steer(self, after: Admission, release: Ref, done: Done, rows: Sequence[Row] = ()) -> Event:
+        """Something was done to a release that the source did not say. `rows` are kept with it, all or nothing."""
+        self._heard = perf_counter()
+        event = _event(release, self._admission, after, done)
+        self._turn(after, event=event, also=rows)
+        word = event.word
+        log.info("steered", release=release.word, kind=event.kind, who=word.who, why=word.why, what=event.what)
         return event
+
+    def keep(self, after: Admission, rows: Sequence[Row]) -> None:
+        """Something is to be remembered of a release, by which nothing moves."""
+        self._heard = perf_counter()
+        self._turn(after, also=rows)
+
+    def follow_turns(self, hear: Callable[[frozenset[Ref]], None]) -> None:
+        """`hear` is told which apps may differ, after each change; of the first complete read, all."""
+        self._turned = hear
+
+    def report_of(self, reporter: Reporter) -> None:
+        """What this one says is wrong is a problem, too."""
+        self._reporters = (*self._reporters, reporter)
+
+    def report_soon(self) -> None:
+        """A reporter has something else to say."""
+        self._report_soon()
 
     def tick(self) -> None:
         """Time has passed: audiences may have ended."""
         self._heard = perf_counter()
         self._turn(tick(self._admission, clock()), compile_it=self.waiting_for is None)
 
-    def _turn(self, after: Admission, *, compile_it: bool = True, event: Event | None = None) -> None:
+    def _turn(
+        self, after: Admission, *, compile_it: bool = True, event: Event | None = None, also: Sequence[Row] = ()
+    ) -> None:
         """Compile, then save, then tell: what cannot be compiled is not saved, and what is not saved is not told."""
-        before, compiled = self._admission, self._compilation
+        before, compiled, first = self._admission, self._compilation, self.waiting_for is not None
         if compile_it:
             compiled = self._compile(after)
         rows, gone = self._ordering.unsaved(clock()) if compile_it else ([], [])
         shifts = release_shifts(before.world, after.world, after.touched)
         history: list[Event] = []
-        if self.waiting_for is None:
+        if self.waiting_for is None or before.in_force:
             shifts = iter(found := list(shifts))
             history = _history(found, event)
-        if after.rows or after.forgotten or rows or gone or history:
-            self._store.save([*after.rows, *rows], [*after.forgotten, *gone], history)
+        kept = [*after.rows, *rows, *also]
+        if kept or after.forgotten or gone or history:
+            self._store.save(kept, [*after.forgotten, *gone], history)
         self._admission = after
         self._count(before)
         if compile_it:
@@ -200,6 +233,13 @@ class Control(Caller):
             self.waiting_for = None
             self._log(before.world, told, shifts)
         self._report_soon()
+        if self.waiting_for is None:
+            apps = after.touched | {self._app_of(key.ref) for key in after.pinned}
+            self._turned(frozenset(after.world.apps) if first else apps)
+
+    def _app_of(self, release: Ref) -> Ref:
+        record = self._admission.in_force.get(Key("Release", release))
+        return release if record is None else app_of(record.record) or release
 
     def _count(self, before: Admission) -> None:
         after = self._admission
@@ -352,7 +392,7 @@ class Control(Caller):
         """Each problem is logged when it comes and when it goes."""
         self._report_is_due = False
         admission = self._admission
-        proxies = (self._refusals, self._connected, self._ordering)
+        proxies: tuple[Reporter, ...] = (self._refusals, self._connected, self._ordering, *self._reporters)
         by_proxies = (problem for each in proxies for problem in each.problems(admission))
         found = self._extending.problems(admission, self._connected.oldest).union(by_proxies)
         if admission.has_problems_of(self._told) and found == self._found:
@@ -380,12 +420,12 @@ def _history(shifts: Iterable[ReleaseShift], event: Event | None) -> list[Event]
     return [event, *(each for each in found if each.release != event.release)]
 
 
-def _event(release: Ref, before: Admission, after: Admission, what: str, word: Word) -> Event:
+def _event(release: Ref, before: Admission, after: Admission, done: Done) -> Event:
     """What was done to a release, with what moves by that."""
     now = clock()
-    found = events(release_shifts(before.world, after.world, after.touched), now, word)
-    moved = next((each for each in found if each.release == release), Event(release, now, word, "nothing moves"))
-    return moved._replace(what=f"{what}; {moved.what}")
+    found = events(release_shifts(before.world, after.world, after.touched), now, done.word)
+    moved = next((each for each in found if each.release == release), Event(release, now, done.word, "nothing moves"))
+    return moved._replace(what=f"{done.what}; {moved.what}", kind=done.kind, numbers=done.numbers)
 
 
 def release_changes(before: World, after: Admission, apps: Iterable[Ref]) -> Iterator[Change]:

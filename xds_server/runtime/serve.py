@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 import structlog
 
@@ -15,6 +16,7 @@ from xds_server.api.admin import Readiness, admin_app
 from xds_server.api.problems import Standing
 from xds_server.api.proxies import proxies_api
 from xds_server.api.releases import releases_api
+from xds_server.api.rollouts import rollouts_api
 from xds_server.api.steering import steering_api
 from xds_server.api.traffic import traffic_api
 from xds_server.domain.addresses import Address
@@ -24,17 +26,22 @@ from xds_server.runtime import logs
 from xds_server.runtime.bookkeeping import Bookkeeping
 from xds_server.runtime.control import Control, clock
 from xds_server.runtime.extensions import extender_of
+from xds_server.runtime.finishing import Finishing
 from xds_server.runtime.garbage import building
 from xds_server.runtime.http import CannotListen, http_server, listen
+from xds_server.runtime.judging import Judging
 from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.observers import Everyone
+from xds_server.runtime.promoting import AskedOfRollouts
 from xds_server.runtime.proxies import ConnectedProxies
+from xds_server.runtime.rollouts import Rollouts, Shell
 from xds_server.runtime.telemetry import Telemetry
 from xds_server.runtime.traffic import Traffic
 from xds_server.runtime.waiting import Waiting
 from xds_server.runtime.watching import Watch
 from xds_server.sources.ahead import Ahead
 from xds_server.sources.files import PATIENCE, FileSource
+from xds_server.sources.writing import Writer
 from xds_server.state.store import Store
 from xds_server.transport.credentials import TlsFiles, server_credentials
 from xds_server.transport.server import XdsServer
@@ -110,12 +117,19 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         everyone = Everyone(metrics, *control.observers, proxies, *observers)
         telemetry = Telemetry(store.counted)
         metrics.registry.register(Traffic(telemetry, lambda: control.admission.world))
+        finishing = Finishing(Writer(settings.records), lambda: control.admission)
+        rollouts = Rollouts(
+            control, store, Judging(telemetry), Shell(control.books.live, finishing.write, clock, monotonic)
+        )
+        control.follow_turns(rollouts.hear)
+        control.report_of(rollouts)
         xds = XdsServer(control.worlds, everyone, control.connections, take=telemetry.take)
         port = await _start(xds, settings)
         more = (
             releases_api(Waiting(control.books, lambda: control.admission, control.waits_for), _turn),
             proxies_api(proxies),
             steering_api(control),
+            rollouts_api(AskedOfRollouts(rollouts)),
             traffic_api(Watch(telemetry, lambda: control.admission.world, control.books.live, clock)),
         )
         admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: _standing(control), more))
@@ -137,6 +151,7 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
                 tasks.create_task(_gather(control.books))
                 tasks.create_task(telemetry.work())
                 tasks.create_task(telemetry.save())
+                tasks.create_task(rollouts.work())
                 yield control
                 raise _Stop
         except* _Stop:

@@ -6,13 +6,14 @@ streams have their turn.
 
 import asyncio
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count, islice
 from time import monotonic
 from typing import Any
 
 import structlog
 
+from xds_server.domain.names import Ref
 from xds_server.messages.metrics import Malformed, attribute, export, metrics
 from xds_server.resources.telemetry import NODE_ID
 from xds_server.state.counted import Counted
@@ -32,6 +33,8 @@ WRITTEN_AT_ONCE = 10_000
 SAVED = 0.5
 """Seconds between two times that totals are written. What a killed server had not written comes again, from those who
 are still there."""
+RECENT = 15.0
+"""Seconds for which what a proxy said of its instances holds."""
 SILENT = 3600.0
 """Seconds after which a process that says nothing is let go."""
 SWEPT = 3600.0
@@ -65,6 +68,12 @@ class Telemetry:
     def last(self, seconds: float) -> list[Numbered]:
         """The whole flushes of so many last seconds, the oldest first."""
         return self.flushes.heard_since(self._now() - seconds)
+
+    def is_dead(self, components: Iterable[tuple[Ref, str]]) -> bool:
+        """One of these components in a deployment has no healthy instance at any proxy that has it."""
+        since = self._now() - RECENT
+        found = (self.totals.members_of(each, since) for each in components)
+        return any(said and not any(healthy for healthy, _ in said) for said in found)
 
     def take(self, node: str, encoded: bytes) -> bool:
         """An export of a node, or of one that says itself who it is. False: there is no room."""

@@ -213,6 +213,10 @@ class Totals:
                 found[key].append(said)
         return found
 
+    def members_of(self, component: tuple[Ref, str], since: float) -> list[tuple[int, int]]:
+        """Of one component in a deployment, what every proxy says that has it and was heard since then."""
+        return [process.gauges[component] for process in self if process.heard >= since and component in process.gauges]
+
 
 def _same(process: Process, flush: Flush) -> bool:
     if process.exact and flush.exact:

@@ -1,0 +1,60 @@
+"""What rollouts are judged by, out of what the fleet says of its requests."""
+
+from collections.abc import Iterable, Sequence
+
+from xds_server.domain.names import Ref
+from xds_server.rollout.watched import Past, Question, Watched, minutes
+from xds_server.runtime.telemetry import Telemetry
+from xds_server.stats import Counts, Tick
+from xds_server.telemetry.flushes import Numbered
+from xds_server.telemetry.ticks import ERRORS, Comparison, Guard, counts_of, slow, tick_of
+
+
+class Judging:
+    """Each flush is told once, after it was written down: a restart tells it neither again nor not at all."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        self._told = 0
+
+    def flushes(self) -> list[Numbered]:
+        """Those that were written down since this was asked last."""
+        since, self._told = self._told, self._telemetry.settled
+        if since == self._told:
+            return []
+        return [each for each in self._telemetry.flushes.since(since) if each.number <= self._told]
+
+    def past(self, canary: Ref, deployments: Iterable[Ref]) -> Past:
+        """Minute by minute, of what is still known."""
+        flushes = list(self._telemetry.flushes.since(0))
+        others = [each for each in deployments if each != canary]
+
+        def past(cohort: str, deployment: Ref | None, over: float) -> Sequence[Counts]:
+            of, guard = others if deployment is None else [deployment], _guard(over)
+            found = (
+                (flush.heard, counts)
+                for flush in flushes
+                for each in of
+                if (counts := counts_of(flush.of(each), cohort, guard)) is not None and counts.requests
+            )
+            return minutes(found)
+
+        return past
+
+    def is_dead(self, components: Iterable[tuple[Ref, str]]) -> bool:
+        """One of these components in a deployment has no healthy instance at any proxy that has it."""
+        return self._telemetry.is_dead(components)
+
+
+def ticks(seen: Watched, question: Question, flushes: Iterable[Numbered]) -> list[Tick]:
+    """What these flushes say to a question. An audience has nothing beside it."""
+    guard = _guard(question.over)
+    if question.limit or seen.stable is None:
+        alone = (counts_of(each.of(seen.canary), question.cohort, guard) for each in flushes)
+        return [Tick(each, Counts()) for each in alone if each is not None and each.requests]
+    comparison = Comparison(seen.canary, seen.stable, question.cohort, guard)
+    return [tick for each in flushes if (tick := tick_of(each, comparison)) is not None]
+
+
+def _guard(over: float) -> Guard:
+    return slow(over) if over else ERRORS

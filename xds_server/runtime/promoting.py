@@ -1,0 +1,157 @@
+"""A person's word about a rollout: on with it, wait, go on, a gate is open, no more; and how it stands."""
+
+from collections.abc import Container, Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from typing_extensions import override
+
+from xds_server.api.rollouts import FreezeReport, Rolling, RolloutReport, VerdictReport
+from xds_server.difference.history import Done, Event, Kind, Word
+from xds_server.difference.steering import CannotSteer
+from xds_server.domain.names import Ref
+from xds_server.records.progress import Ended, Progress
+from xds_server.records.releases import Weights
+from xds_server.records.rollout import Step
+from xds_server.records.steered import identity_of
+from xds_server.records.values import duration_text
+from xds_server.rollout import Frozen, Judgement, Wait
+from xds_server.runtime.rollouts import Rollouts, Standing
+
+
+class AskedOfRollouts(Rolling):
+    """What people ask of rollouts, and tell them."""
+
+    def __init__(self, rollouts: Rollouts) -> None:
+        self._rollouts = rollouts
+
+    @override
+    def report(self, release: Ref) -> RolloutReport | None:
+        found = self._rollouts.standing(release)
+        return None if found is None else _report(found)
+
+    @override
+    def promote(self, release: Ref, from_step: int, word: Word) -> Event:
+        stands = self._stands(release, (Ended.FINISHED, Ended.STOPPED))
+        progress = stands.steered.progress
+        if from_step != progress.step + 1:
+            raise CannotSteer(
+                f"the rollout of Release {release.word} is at step {progress.step + 1}, not at {from_step}: look at it "
+                f"again (xdsctl describe {release.word}), and promote it from there"
+            )
+        if progress.ended is Ended.ROLLED_BACK:
+            return self._rollouts.restart(stands, word)
+        if progress.step + 1 == len(stands.plan.steps):
+            return self._rollouts.finish(stands, word, Kind.PROMOTED)
+        return self._rollouts.move(stands, progress.step + 1, word, Kind.PROMOTED)
+
+    @override
+    def pause(self, release: Ref, word: Word) -> Event:
+        stands = self._stands(release)
+        if stands.steered.progress.paused:
+            raise CannotSteer(
+                f"the rollout of Release {release.word} is paused already: {stands.steered.progress.paused}"
+            )
+        paused = f"by {word.who}: {word.why}"
+        return self._progress(
+            stands, replace(stands.steered.progress, paused=paused), Done("paused", word, Kind.PAUSED)
+        )
+
+    @override
+    def resume(self, release: Ref, word: Word) -> Event:
+        stands = self._stands(release)
+        if not stands.steered.progress.paused:
+            raise CannotSteer(f"the rollout of Release {release.word} is not paused")
+        return self._progress(stands, replace(stands.steered.progress, paused=""), Done("resumed", word, Kind.RESUMED))
+
+    @override
+    def approve(self, release: Ref, gate: str, word: Word) -> Event:
+        stands = self._stands(release)
+        progress, steps = stands.steered.progress, stands.plan.steps
+        at = steps[progress.step].gate if progress.step >= 0 else None
+        if at != gate:
+            gates = [each.gate for each in steps if each.gate is not None]
+            where = f"waits at gate {at!r}" if at is not None else f"is at step {progress.step + 1}, which is no gate"
+            known = f"its gates: {', '.join(gates)}" if gates else "it has no gate"
+            raise CannotSteer(
+                f"the rollout of Release {release.word} {where}: gate {gate!r} cannot be approved; {known}"
+            )
+        approved = replace(progress, approved=progress.approved | {progress.step})
+        return self._progress(stands, approved, Done(f"gate {gate} approved", word, Kind.APPROVED))
+
+    def stop(self, release: Ref, weights: Weights, word: Word) -> Event | None:
+        """It moves no more, though its record will say these weights. None: it had no rollout. Raises `CannotSteer`."""
+        stands = self._rollouts.standing(release)
+        if stands is None:
+            return None
+        progress = stands.steered.progress
+        ended = progress if progress.ended is Ended.STOPPED else progress.end(Ended.STOPPED, f"{word.who}: {word.why}")
+        to = replace(stands.steered, progress=ended, also=identity_of(stands.record, weights))
+        return self._rollouts.steer(stands, to, Done("rollout stopped", word, Kind.STOPPED))
+
+    def _stands(self, release: Ref, over: Container[Ended | None] = tuple(Ended)) -> Standing:
+        """A rollout that has not ended so."""
+        found = self._rollouts.standing(release)
+        if found is None:
+            raise CannotSteer(f"Release {release.word} has no rollout: its record says what it gives")
+        ended = found.steered.progress.ended
+        if ended in over:
+            raise CannotSteer(f"the rollout of Release {release.word} has {ended}: {found.steered.progress.because}")
+        return found
+
+    def _progress(self, stands: Standing, progress: Progress, done: Done) -> Event:
+        return self._rollouts.steer(stands, replace(stands.steered, progress=progress), done)
+
+    @override
+    def freeze(self, until: datetime, word: Word) -> None:
+        self._rollouts.freeze(Frozen(until, f"{word.why} ({word.who})"), word)
+
+    @override
+    def unfreeze(self, word: Word) -> None:
+        self._rollouts.unfreeze(word)
+
+    @override
+    def frozen(self) -> FreezeReport:
+        found = self._rollouts.frozen
+        return FreezeReport(until=found and found.until, why=found and found.why)
+
+
+def _report(found: Standing) -> RolloutReport:
+    plan, progress, decision = found.plan, found.steered.progress, found.decision
+    waits = decision if isinstance(decision, Wait) and progress.ended is None else None
+    share = plan.share(progress.step)
+    verdicts = () if found.watched is None else (*found.watched.health().judgements, *found.watched.audiences)
+    return RolloutReport(
+        release=found.record.ref.word,
+        deployment=plan.deployment.word,
+        step=progress.step + 1,
+        steps=tuple(map(_step, plan.steps)),
+        share=None if share is None else share / 100,
+        stayed=progress.stayed.total_seconds(),
+        ended=progress.ended,
+        held=waits and waits.held,
+        because=waits.because if waits is not None else progress.because,
+        until=waits and waits.until,
+        verdicts=tuple(map(_verdict, verdicts)),
+    )
+
+
+def _step(step: Step) -> str:
+    return " ".join(_words(step))
+
+
+def _words(step: Step) -> Iterator[str]:
+    if step.gate is not None:
+        yield f"gate: {step.gate}"
+    if step.to is not None:
+        yield f"to {step.to / 100:.9g} %"
+    if step.for_ is not None:
+        yield f"for {duration_text(step.for_)}"
+    if step.need is not None:
+        yield f"until {step.need}"
+
+
+def _verdict(said: Judgement) -> VerdictReport:
+    return VerdictReport(
+        cohort=said.cohort, guard=said.guard, verdict=said.verdict, because=said.because, missing=said.missing
+    )

@@ -1,0 +1,425 @@
+"""The releases that move by themselves: watched, judged, and moved one step after the other.
+
+What is decided is pure (`rollout.decide`); here is who asks again and again, and acts. A step, what it gives, the line
+in the history and how far it is are one transaction, before proxies are told: a server that is killed finds all of it
+or nothing. What is judged has been written down before (`Telemetry.settled`), so that nothing is counted twice.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from xds_server.difference.history import ROLLOUT, Done, Event, Kind, Word
+from xds_server.difference.steering import CannotSteer, in_force
+from xds_server.domain.errors import XdsServerError
+from xds_server.domain.names import Ref
+from xds_server.domain.problems import Problem, Reason, Severity
+from xds_server.records.admission import moved, pinned, steered, unpinned
+from xds_server.records.admitted import Admission
+from xds_server.records.documents import Key
+from xds_server.records.models import Release
+from xds_server.records.pins import Pin
+from xds_server.records.progress import Ended, Progress
+from xds_server.records.releases import Weights
+from xds_server.records.saved import WATCHED, Row
+from xds_server.records.steered import Moved, Steered, identity_of
+from xds_server.records.wants import place_in
+from xds_server.rollout import Decision, Finish, Frozen, Held, MoveTo, Plan, RollBack, Verdict, Wait, decide, plan_of
+from xds_server.rollout.watched import Past, Watched, watched
+from xds_server.runtime.judging import Judging, ticks
+from xds_server.state.store import Store
+from xds_server.state.watched import FREEZE, frozen_in, frozen_row, watched_in, watched_row
+from xds_server.telemetry.flushes import Numbered
+
+log = structlog.get_logger()
+
+LOOKED = 0.5
+"""Seconds between two looks at every rollout."""
+LONGEST = timedelta(seconds=5)
+"""More than this between two looks was watched by nobody: the process did not run."""
+SETTLED = timedelta(seconds=5)
+"""How long a share is in force before what proxies say of instances is about it."""
+TRIED_AGAIN = timedelta(minutes=1)
+"""How long after a record could not be written it is tried again."""
+EMPTY_STATE = "the state directory was empty when the server began, so that nobody knows how far it had come"
+
+
+class NotWritten(XdsServerError):
+    """The weights of a finished rollout are not in its record, and why."""
+
+
+class Steers(Protocol):
+    """What is in force, and how that is changed."""
+
+    began_empty: bool
+
+    @property
+    def admission(self) -> Admission: ...
+
+    def steer(self, after: Admission, release: Ref, done: Done, rows: Sequence[Row] = ()) -> Event: ...
+
+    def keep(self, after: Admission, rows: Sequence[Row]) -> None: ...
+
+    def report_soon(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """What rollouts are given of the world outside. `live`: since when what is in force of a release is live.
+
+    `write` puts weights into the record of a release, and raises `NotWritten`.
+    """
+
+    live: Callable[[Ref], datetime | None]
+    write: Callable[[Ref, Weights], None]
+    clock: Callable[[], datetime]
+    monotonic: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a rollout stands. `watched` None: it was not judged by this server since it began."""
+
+    record: Release
+    plan: Plan
+    steered: Steered
+    watched: Watched | None
+    decision: Decision | None
+
+
+class Rollouts:
+    """Belongs to one event loop."""
+
+    def __init__(self, control: Steers, store: Store, judging: Judging, shell: Shell) -> None:
+        self._control = control
+        self._store = store
+        self._judging = judging
+        self._shell = shell
+        rows = store.load()
+        self._watched = watched_in(rows)
+        self._saved = dict(self._watched)
+        self._frozen = frozen_in(rows)
+        self._poked = asyncio.Event()
+        self._concerned: set[Ref] = set()
+        self._firsts: set[Ref] = set()
+        self._began = False
+        self._running: set[Ref] = set()
+        self._unwritten: dict[Ref, tuple[datetime, str]] = {}
+        self._decisions: dict[Ref, Decision] = {}
+        self._looked = shell.monotonic()
+
+    @property
+    def frozen(self) -> Frozen | None:
+        """What keeps every rollout where it is."""
+        found = self._frozen
+        return found if found is not None and self._shell.clock() < found.until else None
+
+    def hear(self, apps: frozenset[Ref]) -> None:
+        """Releases of these apps may be others. The first who are named are all there are."""
+        if not self._began:
+            self._firsts, self._began = set(apps), True
+        self._concerned |= apps
+        self._poked.set()
+
+    async def work(self) -> None:
+        """Look at every rollout again and again, until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(LOOKED):
+                    await self._poked.wait()
+            except TimeoutError:
+                pass
+            self._poked.clear()
+            await self.look()
+
+    async def look(self) -> None:
+        """Once. Others have their turn between two rollouts."""
+        while self._concerned:
+            await self._hear_of(self._concerned.pop())
+        elapsed, flushes = self._elapsed(), self._judging.flushes()
+        for release in sorted(self._running):
+            self._look_at(release, elapsed, flushes)
+            await asyncio.sleep(0)
+        self._write_again()
+        self._keep()
+
+    def standing(self, release: Ref) -> Standing | None:
+        """None of a release that does not move by itself. Raises `CannotSteer`."""
+        record = in_force(self._control.admission, release)
+        found = self._control.admission.steered.get(release)
+        plan = None if found is None else plan_of(record, found.said)
+        if found is None or plan is None:
+            return None
+        seen = self._watched.get(release)
+        if seen is not None and not seen.is_of(found.progress):
+            seen = None
+        progress = (
+            found.progress.watched(seen.stayed)
+            if seen is not None and seen.step == found.progress.step
+            else found.progress
+        )
+        return Standing(record, plan, replace(found, progress=progress), seen, self._decisions.get(release))
+
+    def problems(self, admission: Admission) -> Iterator[Problem]:
+        """What is wrong with rollouts."""
+        for release, found in admission.steered.items() if self._control.began_empty else ():
+            if found.progress.paused == EMPTY_STATE and found.progress.ended is None:
+                what = f"the rollout waits where its record's weights are: {EMPTY_STATE}"
+                fix = f"xdsctl resume {release.word} lets it begin; or write how far it shall be into its weights"
+                yield _problem(admission, release, Reason.ROLLOUT_UNKNOWN, what, fix)
+        for release, (_, why) in self._unwritten.items():
+            ended = admission.steered.get(release)
+            if why and ended is not None:
+                found = ended
+                what = f"the rollout has {found.progress.ended}, and its record does not say so: {why}"
+                words = ", ".join(f"{each.word}: {weight / 100:.9g}" for each, weight in found.weights)
+                fix = f"Write these weights into its default: {words}"
+                yield _problem(admission, release, Reason.ROLLOUT_NOT_WRITTEN, what, fix)
+
+    def restart(self, stands: Standing, word: Word) -> Event:
+        """One that was rolled back and pinned begins again, with nothing learnt. Raises `CannotSteer`."""
+        release, now = stands.record.ref, self._shell.clock()
+        follows = unpinned(self._control.admission, release, now).steered.get(release)
+        if follows is None or follows.progress.identity != stands.steered.progress.identity:
+            raise CannotSteer(
+                f"the record of Release {release.word} says something else by now: xdsctl unpin {release.word} puts "
+                "that into force, and its rollout begins"
+            )
+        progress = stands.steered.progress.again().at(0, word.why)
+        to = replace(stands.steered, progress=progress, weights=stands.plan.weights_at(0), also="")
+        begun = watched(stands.record, stands.plan, progress, self._past(stands.record, stands.plan))
+        self._watched[release] = self._saved[release] = begun
+        done = Done(f"again, step 1 of {len(stands.plan.steps)}", word, Kind.PROMOTED)
+        after = steered(self._control.admission, release, to, now, unpin=True)
+        return self._control.steer(after, release, done, [watched_row(release, begun)])
+
+    def freeze(self, frozen: Frozen, word: Word) -> None:
+        """Every rollout stays where it is. It can be rolled back all the same. Raises `CannotSteer`."""
+        if frozen.until <= self._shell.clock():
+            raise CannotSteer(f"{frozen.until:%Y-%m-%dT%H:%M:%SZ} is over")
+        self._store.save([frozen_row(frozen)], ())
+        self._frozen = frozen
+        log.info("rollouts frozen", until=frozen.until.isoformat(), who=word.who, why=word.why)
+        self._poked.set()
+
+    def unfreeze(self, word: Word) -> None:
+        """Raises `CannotSteer`."""
+        if self.frozen is None:
+            raise CannotSteer("no rollout is frozen")
+        self._store.save((), [FREEZE])
+        self._frozen = None
+        log.info("rollouts may move again", who=word.who, why=word.why)
+        self._poked.set()
+
+    async def _hear_of(self, app: Ref) -> None:
+        admission, first = self._control.admission, app in self._firsts
+        self._firsts.discard(app)
+        for release, record in admission.world.app(app).releases.items():
+            found = admission.steered.get(release)
+            if found is not None:
+                self._settle(release, found)
+            elif release not in admission.pins:
+                await self._begin(record, first=first)
+
+    def _settle(self, release: Ref, found: Steered) -> None:
+        """One that is known runs, or has ended: then its record shall say so."""
+        if found.progress.ended is None:
+            self._running.add(release)
+            return
+        self._running.discard(release)
+        if found.progress.ended is Ended.FINISHED and found.said != found.weights:
+            self._unwritten.setdefault(release, (self._shell.clock(), ""))
+        else:
+            self._unwritten.pop(release, None)
+
+    async def _begin(self, record: Release, *, first: bool) -> None:
+        plan = plan_of(record)
+        if plan is None:
+            return
+        progress = Progress(plan.identity)
+        last = len(plan.steps) - 1
+        if plan.weights_at(last) == plan.weights:
+            progress = progress.at(last, "").end(Ended.FINISHED, "its record gives what the last step would give")
+        elif first and self._control.began_empty:
+            progress = replace(progress, paused=EMPTY_STATE)
+        begun = await asyncio.to_thread(watched, record, plan, progress, self._past(record, plan))
+        if self._in_force(record.ref) is not record:
+            self.hear(frozenset([record.refer(record.spec.app)]))
+            return
+        self._watched[record.ref] = self._saved[record.ref] = begun
+        to, rows = Steered(progress, plan.weights, plan.weights), [watched_row(record.ref, begun)]
+        self._control.keep(steered(self._control.admission, record.ref, to, self._shell.clock()), rows)
+
+    def _in_force(self, release: Ref) -> Release | None:
+        entry = self._control.admission.in_force.get(Key("Release", release))
+        return entry.record if entry is not None and isinstance(entry.record, Release) else None
+
+    def _past(self, record: Release, plan: Plan) -> Past:
+        app = self._control.admission.world.app(record.refer(record.spec.app))
+        return self._judging.past(plan.deployment, app.deployments)
+
+    def _elapsed(self) -> timedelta:
+        now = self._shell.monotonic()
+        elapsed, self._looked = timedelta(seconds=now - self._looked), now
+        return min(elapsed, LONGEST)
+
+    def _look_at(self, release: Ref, elapsed: timedelta, flushes: Sequence[Numbered]) -> None:
+        stands = self._watch(release, elapsed, flushes)
+        if stands is None:
+            self._running.discard(release)
+            self._decisions.pop(release, None)
+            return
+        assert stands.watched is not None
+        for each in stands.watched.audiences:
+            if each.verdict is Verdict.WORSE:
+                self._move_audience(stands, each.cohort, each.because)
+        health, progress = stands.watched.health(self._dead(stands)), stands.steered.progress
+        decision = decide(stands.plan, progress, health, self._shell.clock(), self.frozen)
+        self._decisions[release] = decision
+        self._act(stands, decision)
+
+    def _watch(self, release: Ref, elapsed: timedelta, flushes: Sequence[Numbered]) -> Standing | None:
+        """With what was counted and the time since the last look; None: it does not run any more."""
+        admission, record = self._control.admission, self._in_force(release)
+        found = admission.steered.get(release)
+        plan = None if record is None or found is None else plan_of(record, found.said)
+        if record is None or found is None or plan is None or found.progress.ended is not None:
+            return None
+        seen = self._watched.get(release)
+        if seen is None or not seen.is_of(found.progress):
+            seen = watched(record, plan, found.progress)
+        seen = seen.at(found.progress.step)
+        if flushes:
+            seen = seen.after([ticks(seen, each, flushes) for each in seen.asked])
+        if seen.step >= 0 and self._shell.live(release) is not None:
+            seen = replace(seen, stayed=seen.stayed + elapsed)
+        self._watched[release] = seen
+        return Standing(record, plan, replace(found, progress=found.progress.watched(seen.stayed)), seen, None)
+
+    def _dead(self, stands: Standing) -> str:
+        """Why no request of the canary can succeed."""
+        canary, progress = stands.plan.deployment, stands.steered.progress
+        if not dict(stands.steered.weights).get(canary) or progress.stayed < SETTLED:
+            return ""
+        app = self._control.admission.world.app(stands.record.refer(stands.record.spec.app))
+        entries = app.deployments[canary].spec.entries if canary in app.deployments else {}
+        dead = self._judging.is_dead((canary, component) for component in entries)
+        return f"{canary.word} has no healthy instance at any proxy that has it" if dead else ""
+
+    def _act(self, stands: Standing, decision: Decision) -> None:
+        word = Word(ROLLOUT, decision.because)
+        match decision:
+            case Wait():
+                self._hold(stands, decision)
+            case MoveTo():
+                self.move(stands, decision.step, word)
+            case Finish():
+                self.finish(stands, word)
+            case RollBack():
+                self._roll_back(stands, word)
+
+    def _hold(self, stands: Standing, decision: Wait) -> None:
+        """Whoever waits says so once at each step, for each thing that it waits for."""
+        release, seen, held = stands.record.ref, stands.watched, decision.held or ""
+        if seen is None or held == seen.held:
+            return
+        self._watched[release] = seen = replace(seen, held=held)
+        if held in ("", Held.PAUSED):
+            return
+        kind, where = Kind.GATE if held is Held.GATE else Kind.HELD, _where(stands)
+        event = Event(release, self._shell.clock(), Word(ROLLOUT, decision.because), f"{held} at {where}", kind=kind)
+        self._store.save([watched_row(release, seen)], (), [event._replace(numbers=seen.numbers)])
+        self._saved[release] = seen
+
+    def move(self, stands: Standing, step: int, word: Word, kind: Kind | None = None) -> Event:
+        progress = stands.steered.progress
+        weights = stands.plan.weights_at(step)
+        begins = Kind.STARTED if progress.step < 0 else Kind.ADVANCED
+        to = replace(stands.steered, progress=progress.at(step, word.why), weights=weights)
+        what = f"step {step + 1} of {len(stands.plan.steps)}"
+        return self.steer(stands, to, Done(what, word, kind or begins, _numbers(stands)))
+
+    def finish(self, stands: Standing, word: Word, kind: Kind = Kind.FINISHED) -> Event:
+        weights = stands.plan.weights_at(len(stands.plan.steps) - 1)
+        progress = stands.steered.progress.end(Ended.FINISHED, word.why)
+        to = replace(stands.steered, progress=progress, weights=weights, also=identity_of(stands.record, weights))
+        return self.steer(stands, to, Done("rollout finished", word, kind, _numbers(stands)))
+
+    def _roll_back(self, stands: Standing, word: Word) -> None:
+        release, weights, now = stands.record.ref, stands.plan.without, self._shell.clock()
+        progress = stands.steered.progress.end(Ended.ROLLED_BACK, word.why)
+        to = replace(stands.steered, progress=progress, weights=weights)
+        after = pinned(self._control.admission, release, weights, Pin(now, *word), to)
+        self._control.steer(after, release, Done("rolled back, and pinned", word, Kind.ROLLED_BACK, _numbers(stands)))
+
+    def _move_audience(self, stands: Standing, audience: str, because: str) -> None:
+        admission, release = self._control.admission, stands.record.ref
+        stable = stands.watched.stable if stands.watched is not None else None
+        if stable is None or any(each.audience == audience for each in admission.moved.get(release, ())):
+            return
+        word = Word(ROLLOUT, because)
+        to = Moved(audience, stable, Pin(self._shell.clock(), *word))
+        done = Done(f"audience {audience} moved, and pinned", word, Kind.MOVED, _numbers(stands))
+        self._control.steer(moved(admission, release, to), release, done)
+
+    def steer(self, stands: Standing, to: Steered, done: Done) -> Event:
+        """With what it was judged by until then."""
+        release, seen = stands.record.ref, self._watched.get(stands.record.ref)
+        rows = [] if seen is None else [watched_row(release, seen)]
+        after = steered(self._control.admission, release, to, self._shell.clock())
+        event = self._control.steer(after, release, done, rows)
+        if seen is not None:
+            self._saved[release] = seen
+        return event
+
+    def _write_again(self) -> None:
+        """What is in force shall be in the records, so that nothing but records has to be kept."""
+        now = self._shell.clock()
+        for release, (when, before) in list(self._unwritten.items()):
+            found = self._control.admission.steered.get(release)
+            if found is None or found.said == found.weights or found.progress.ended is not Ended.FINISHED:
+                del self._unwritten[release]
+            elif when <= now:
+                why = self._written(release, found)
+                self._unwritten[release] = (now + TRIED_AGAIN, why)
+                if why != before:
+                    self._control.report_soon()
+
+    def _written(self, release: Ref, found: Steered) -> str:
+        """Why its record does not say how it has ended; empty: it does, and will be read."""
+        try:
+            self._shell.write(release, found.weights)
+        except NotWritten as error:
+            return str(error)
+        return ""
+
+    def _keep(self) -> None:
+        """What rollouts are judged by outlives the server."""
+        admission = self._control.admission
+        gone = [each for each in self._watched if each not in admission.steered]
+        changed = [each for each, seen in self._watched.items() if self._saved.get(each) is not seen]
+        rows = [watched_row(each, self._watched[each]) for each in changed if each not in gone]
+        if rows or gone:
+            self._store.save(rows, [(WATCHED, *each) for each in gone])
+        for each in gone:
+            del self._watched[each]
+            self._saved.pop(each, None)
+        self._saved.update({each: self._watched[each] for each in changed if each in self._watched})
+
+
+def _where(stands: Standing) -> str:
+    return f"step {stands.steered.progress.step + 1} of {len(stands.plan.steps)}"
+
+
+def _numbers(stands: Standing) -> dict[str, float]:
+    return {} if stands.watched is None else stands.watched.numbers
+
+
+def _problem(admission: Admission, release: Ref, reason: Reason, what: str, fix: str) -> Problem:
+    key = Key("Release", release)
+    place = place_in(admission, key, ("spec", "rollout"))
+    return Problem(place, reason, what, fix, str(key), severity=Severity.WARNING)
