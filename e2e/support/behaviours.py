@@ -1,7 +1,7 @@
 """How upstreams behave: as a request asks or as they were told; and what they have seen.
 
 A behaviour is a word: a status (`200`, `503`), a status of gRPC (`unavailable`), or an `Act`. `hold+503` waits until it
-is let go, then answers 503.
+is let go, then answers 503; `503/20` answers that to one of 20 requests, and 200 to the others.
 """
 
 import asyncio
@@ -127,5 +127,12 @@ class Instance:
             if word == HOLD:
                 await self.stage.hold(gate)
             else:
-                last = word
+                last = self._sometimes(word)
         return last
+
+    def _sometimes(self, word: str) -> str:
+        said, _, often = word.partition("/")
+        if not often:
+            return said
+        self.attempts[word] += 1
+        return said if self.attempts[word] % int(often) == 0 else WELL

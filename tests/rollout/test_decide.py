@@ -28,7 +28,7 @@ def plan(**rollout: Any) -> Plan:
     return planned(rollout={"steps": STEPS, "guard": {"errors": {"maxRatio": 1.5}}, **rollout})
 
 
-def at(step: int, minutes: float = 0, **more: Any) -> Progress:
+def at(step: int, minutes: float = 1, **more: Any) -> Progress:
     return Progress(plan().identity, step, minutes * MINUTE, **more)
 
 

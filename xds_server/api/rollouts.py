@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Protocol
+from typing import Protocol
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter
 from pydantic import AwareDatetime, Field
 
 from xds_server.api.errors import UNKNOWN
@@ -133,7 +133,7 @@ def _freeze_api(rollouts: Rolling) -> APIRouter:
     async def frozen() -> FreezeReport:
         return rollouts.frozen()
 
-    @api.put("/freeze", summary="Keep every rollout where it is until then", responses=REFUSED)
+    @api.post("/freeze", summary="Keep every rollout where it is until then", responses=REFUSED)
     async def freeze(asked: Freeze) -> FreezeReport:
         """What is worse is rolled back all the same."""
         try:
@@ -142,8 +142,8 @@ def _freeze_api(rollouts: Rolling) -> APIRouter:
             raise refused(error) from error
         return rollouts.frozen()
 
-    @api.delete("/freeze", summary="Let rollouts move again", responses=REFUSED)
-    async def unfreeze(asked: Annotated[Asked, Body()]) -> FreezeReport:
+    @api.post("/unfreeze", summary="Let rollouts move again", responses=REFUSED)
+    async def unfreeze(asked: Asked) -> FreezeReport:
         try:
             rollouts.unfreeze(asked.word)
         except CannotSteer as error:

@@ -103,6 +103,8 @@ def _awaited(plan: Plan, progress: Progress, health: Health, now: datetime) -> D
         return Wait(f"paused: {progress.paused}", held=Held.PAUSED)
     if progress.step < 0:
         return None
+    if not progress.stayed:
+        return Wait(f"{_percent(plan.share(progress.step))} is not live at every proxy yet")
     step = plan.steps[progress.step]
     left = (step.for_ or timedelta()) - progress.stayed
     if left > timedelta():

@@ -1,0 +1,212 @@
+"""A release moves by itself, is judged by what Envoys count, and is taken back; whatever happens to the server."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import TypeAdapter
+
+from e2e.support.load import Load, Shot, lost
+from e2e.support.processes import wait_until
+from e2e.support.world import V1, V2, App, World
+from xds_server.cli.servers import NoAnswer, asked
+
+pytestmark = pytest.mark.e2e
+
+ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
+WHO = {"who": "ada@desk", "why": "release"}
+GUARD = {"errors": {"maxRatio": 1.5, "floor": 2}}
+EARLY = ("x-early-adopter", "true")
+
+
+def got(world: World, path: str) -> Any:
+    return asked(f"127.0.0.1:{world.server.admin}", path, ANYTHING)
+
+
+def said(world: World, path: str, **more: Any) -> Any:
+    return asked(f"127.0.0.1:{world.server.admin}", path, ANYTHING, json.dumps({**WHO, **more}).encode())
+
+
+def begins(world: World, name: str, steps: list[Any], guard: Any = None, **spec: Any) -> App:
+    """v1 is released, v2 is to follow."""
+    app = world.app(name)
+    v1, v2 = app.deploy("v1", V1), app.deploy("v2", V2)
+    app.released(v1)
+    rollout = {"steps": steps} | ({} if guard is None else {"guard": guard})
+    app.release(weights={v1: 100, v2: 0}, rollout=rollout, **spec)
+    return app
+
+
+def rollout(app: App) -> Any:
+    return got(app.world, f"/releases/{app.name}/rollout")
+
+
+def wait_ended(app: App, how: str, within: float = 90.0) -> Any:
+    wait_until(lambda: (rollout(app) or {}).get("ended") is not None, f"the rollout of {app.name} ends", within)
+    found = rollout(app)
+    assert found["ended"] == how, found
+    return found
+
+
+def wait_held(app: App, by: str, within: float = 30.0) -> Any:
+    wait_until(lambda: (rollout(app) or {}).get("held") == by, f"the rollout of {app.name} is held by {by}", within)
+    return rollout(app)
+
+
+def history(app: App) -> list[Any]:
+    return list(reversed(got(app.world, f"/releases/{app.name}/history")))
+
+
+def kinds(app: App) -> list[str]:
+    return [each["kind"] for each in history(app)]
+
+
+def written(app: App) -> dict[str, float]:
+    """What the default of its record gives."""
+    text = (app.world.folder.root / f"release-{app.name}.yaml").read_text()
+    return {each["deployment"]: each["weight"] for each in yaml.safe_load(text)["spec"]["default"]}
+
+
+def load(app: App, **headers: str) -> Load:
+    return app.world.load([Shot("default", app.host, headers=tuple(headers.items()))])
+
+
+def test_what_is_well_is_promoted_by_itself_and_its_record_says_so(pair_world: World) -> None:
+    world = pair_world
+    app = begins(world, "well", [{"to": 20, "for": "1s"}, {"to": 50, "need": "safe"}, {"to": 100}], GUARD)
+    with load(app) as running:
+        wait_ended(app, "finished")
+        app.wait_served("well-v2")
+        assert lost(running.stop().answers) == []
+    assert kinds(app)[-4:] == ["started", "advanced", "advanced", "finished"]
+    wait_until(lambda: written(app) == {"well-v1": 0, "well-v2": 100}, "the record says so")
+
+
+def test_what_is_worse_is_taken_back_by_itself(pair_world: World) -> None:
+    world = pair_world
+    app = begins(world, "worse", [{"to": 50, "for": "2m"}, {"to": 100}], GUARD)
+    world.upstreams.tell(app.instance("web", "a1"), "503/20")
+    world.upstreams.tell(app.instance("web", "a2"), "503/5")
+    with load(app):
+        found = wait_ended(app, "rolled back")
+        assert "errors" in found["because"]
+        app.wait_served("worse-v1")
+    assert kinds(app)[-2:] == ["started", "rolled-back"]
+    assert got(world, f"/releases/{app.name}/history")[0]["numbers"]["default.errors.canary.requests"] > 0
+
+
+def test_both_failing_together_is_no_reason_to_go_back(pair_world: World) -> None:
+    world = pair_world
+    app = begins(world, "alike", [{"to": 50, "for": "20s"}, {"to": 100}], GUARD | {"onUnknown": "advance"})
+    for build in ("a1", "a2"):
+        world.upstreams.tell(app.instance("web", build), "503/3")
+    with load(app):
+        wait_ended(app, "finished")
+
+
+def test_with_few_requests_it_is_held_and_says_how_many_are_missing(pair_world: World) -> None:
+    app = begins(pair_world, "quiet", [{"to": 50, "need": "safe"}, {"to": 100}], {"errors": {"maxRatio": 1.5}})
+    wait_held(app, "evidence")
+    for _ in range(4):
+        app.get()
+    wait_until(lambda: " of 4 " in summed(app) or "of 3" in summed(app) or "of 2" in summed(app), "they are counted")
+    (verdict,) = rollout(app)["verdicts"]
+    assert verdict["verdict"] == "unknown"
+    assert verdict["missing"] > 1000
+    assert kinds(app)[-2:] == ["started", "held"]
+
+
+def summed(app: App) -> str:
+    return str(rollout(app)["verdicts"][0]["because"])
+
+
+def test_what_is_bad_for_an_audience_alone_moves_that_audience(pair_world: World) -> None:
+    world = pair_world
+    early = {"name": "early", "match": {"headers": [{"name": EARLY[0], "exact": EARLY[1]}]}, "deployment": "early-v2"}
+    app = begins(world, "early", [{"to": 30, "for": "5m"}, {"to": 100}], GUARD, audiences=[early])
+    rule = [EARLY, ("x-test-act", "early/503")]
+    with world.load([Shot("default", app.host), Shot("early", app.host, headers=tuple(rule))]) as running:
+        wait_until(lambda: app.get(headers=[EARLY]).served == "early-v1", "the audience is moved", within=60)
+        answers = running.stop().answers
+    assert lost([each for each in answers if each.shot == "default"]) == []
+    assert kinds(app)[-2:] == ["started", "moved"]
+    assert rollout(app)["ended"] is None
+    assert {app.get().served for _ in range(100)} == {"early-v1", "early-v2"}, "the default is not touched"
+    said(world, f"/releases/{app.name}/unpin")
+    app.wait_served("early-v2", headers=[EARLY])
+
+
+def test_it_waits_for_a_word_and_follows_it(pair_world: World) -> None:
+    world, path = pair_world, "/releases/words"
+    app = begins(world, "words", [{"to": 25}, {"gate": "qa"}, {"to": 50, "for": "1h"}, {"to": 100, "for": "1h"}])
+    assert wait_held(app, "gate")["step"] == 2
+    with pytest.raises(NoAnswer, match="gate 'ops' cannot be approved; its gates: qa"):
+        said(world, f"{path}/approve", gate="ops")
+    said(world, f"{path}/pause")
+    said(world, f"{path}/approve", gate="qa")
+    wait_held(app, "paused")
+    said(world, f"{path}/resume")
+    wait_until(lambda: rollout(app)["step"] == 3, "it goes on")
+    with pytest.raises(NoAnswer, match="is at step 3, not at 2"):
+        said(world, f"{path}/promote", fromStep=2)
+    said(world, f"{path}/promote", fromStep=3)
+    app.wait_served("words-v2")
+    made = said(world, f"{path}/rollback")
+    assert made["after"] == {"words-v1": 100}
+    app.wait_served("words-v1")
+    assert rollout(app)["ended"] == "rolled back"
+    said(world, f"{path}/promote", fromStep=4)
+    assert wait_held(app, "gate")["step"] == 2
+    assert (
+        kinds(app)[-11:]
+        == [
+            "started",
+            "advanced",
+            "gate",
+            "paused",
+            "approved",
+            "resumed",
+            "advanced",
+            "promoted",
+            "rolled-back",
+            "promoted",
+            "advanced",
+        ]
+        or kinds(app)[-1] == "gate"
+    )
+
+
+def test_a_freeze_and_a_closed_window_keep_it_and_a_rollback_is_possible_all_the_same(pair_world: World) -> None:
+    world = pair_world
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    said(world, "/freeze", until=tomorrow)
+    app = begins(world, "frozen", [{"to": 25}, {"to": 100, "for": "1h"}])
+    assert wait_held(app, "frozen")["step"] == 0
+    said(world, "/unfreeze")
+    wait_until(lambda: rollout(app)["step"] == 2, "it begins")
+    closed = (datetime.now(UTC) + timedelta(days=2)).strftime("%a")
+    late = begins(world, "late", [{"to": 25}, {"to": 100}])
+    late.release(
+        weights={"late-v1": 100, "late-v2": 0}, rollout={"steps": [{"to": 50}], "within": f"{closed} 09:00-10:00 UTC"}
+    )
+    assert wait_held(late, "window")["step"] == 0
+    late.wait_served("late-v1")
+
+
+def test_a_killed_server_goes_on_where_it_was(pair_world: World) -> None:
+    world = pair_world
+    app = begins(world, "killed", [{"to": 30}, {"to": 60, "for": "8s"}, {"to": 100, "for": "1h"}], GUARD)
+    with load(app) as running:
+        for step in (1, 2, 2, 3):
+            wait_until(lambda step=step: (rollout(app) or {}).get("step", 0) >= step, f"step {step}")
+            world.server.child.kill()
+            world.server.start()
+        wait_until(lambda: (rollout(app) or {}).get("step") == 3, "the last step")
+        app.wait_served("killed-v2")
+        assert lost(running.stop().answers) == []
+    steps = [each["what"].partition(";")[0] for each in history(app) if each["kind"] in ("started", "advanced")]
+    assert steps == ["step 1 of 3", "step 2 of 3", "step 3 of 3"]
+    shares = [each["after"] for each in history(app) if each["after"]]
+    assert shares[-3:] == [{"killed-v1": 70, "killed-v2": 30}, {"killed-v1": 40, "killed-v2": 60}, {"killed-v2": 100}]
