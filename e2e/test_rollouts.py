@@ -1,7 +1,8 @@
 """A release moves by itself, is judged by what Envoys count, and is taken back; whatever happens to the server."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from e2e.support.load import Load, Shot, lost
 from e2e.support.processes import wait_until
 from e2e.support.world import V1, V2, App, World
 from xds_server.cli.servers import NoAnswer, asked
+from xds_server.runtime.control import clock
 
 pytestmark = pytest.mark.e2e
 
@@ -80,7 +82,7 @@ def test_what_is_well_is_promoted_by_itself_and_its_record_says_so(pair_world: W
         wait_ended(app, "finished")
         app.wait_served("well-v2")
         assert lost(running.stop().answers) == []
-    assert kinds(app)[-4:] == ["started", "advanced", "advanced", "finished"]
+    assert [each for each in kinds(app) if each != "held"][-4:] == ["started", "advanced", "advanced", "finished"]
     wait_until(lambda: written(app) == {"well-v1": 0, "well-v2": 100}, "the record says so")
 
 
@@ -159,40 +161,28 @@ def test_it_waits_for_a_word_and_follows_it(pair_world: World) -> None:
     assert rollout(app)["ended"] == "rolled back"
     said(world, f"{path}/promote", fromStep=4)
     assert wait_held(app, "gate")["step"] == 2
-    assert (
-        kinds(app)[-11:]
-        == [
-            "started",
-            "advanced",
-            "gate",
-            "paused",
-            "approved",
-            "resumed",
-            "advanced",
-            "promoted",
-            "rolled-back",
-            "promoted",
-            "advanced",
-        ]
-        or kinds(app)[-1] == "gate"
-    )
+    words = ["started", "paused", "approved", "resumed", "promoted", "rolled-back", "promoted"]
+    assert [each for each in kinds(app) if each in words][-7:] == words
 
 
 def test_a_freeze_and_a_closed_window_keep_it_and_a_rollback_is_possible_all_the_same(pair_world: World) -> None:
     world = pair_world
-    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    tomorrow = (clock() + timedelta(days=1)).isoformat()
     said(world, "/freeze", until=tomorrow)
     app = begins(world, "frozen", [{"to": 25}, {"to": 100, "for": "1h"}])
     assert wait_held(app, "frozen")["step"] == 0
     said(world, "/unfreeze")
     wait_until(lambda: rollout(app)["step"] == 2, "it begins")
-    closed = (datetime.now(UTC) + timedelta(days=2)).strftime("%a")
+    closed = (clock() + timedelta(days=2)).strftime("%a")
     late = begins(world, "late", [{"to": 25}, {"to": 100}])
-    late.release(
-        weights={"late-v1": 100, "late-v2": 0}, rollout={"steps": [{"to": 50}], "within": f"{closed} 09:00-10:00 UTC"}
-    )
+    window = {"steps": [{"to": 50}], "within": f"{closed} 09:00-10:00 UTC"}
+    late.release(weights={"late-v1": 100, "late-v2": 0}, rollout=window)
     assert wait_held(late, "window")["step"] == 0
     late.wait_served("late-v1")
+
+
+def has_come_to(app: App, step: int) -> bool:
+    return bool((rollout(app) or {}).get("step", 0) >= step)
 
 
 def test_a_killed_server_goes_on_where_it_was(pair_world: World) -> None:
@@ -200,7 +190,7 @@ def test_a_killed_server_goes_on_where_it_was(pair_world: World) -> None:
     app = begins(world, "killed", [{"to": 30}, {"to": 60, "for": "8s"}, {"to": 100, "for": "1h"}], GUARD)
     with load(app) as running:
         for step in (1, 2, 2, 3):
-            wait_until(lambda step=step: (rollout(app) or {}).get("step", 0) >= step, f"step {step}")
+            wait_until(partial(has_come_to, app, step), f"step {step}")
             world.server.child.kill()
             world.server.start()
         wait_until(lambda: (rollout(app) or {}).get("step") == 3, "the last step")

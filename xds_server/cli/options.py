@@ -1,8 +1,9 @@
 """What several commands of `xdsctl` have in common: how things are printed, and which server is asked."""
 
 import json
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -28,3 +29,17 @@ def echo(data: Any, style: str) -> None:
         typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
     else:
         typer.echo(yaml.safe_dump(data, sort_keys=False, width=120, allow_unicode=True).rstrip())
+
+
+Answered = TypeVar("Answered")
+
+
+def answered(ask: Callable[[], Answered]) -> Answered:
+    """What a server says; or why it does not, and exit code 1."""
+    from xds_server.cli.servers import NoAnswer
+
+    try:
+        return ask()
+    except NoAnswer as error:
+        typer.echo(f"xdsctl: {error}", err=True)
+        raise typer.Exit(1) from None

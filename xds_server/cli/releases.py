@@ -1,19 +1,16 @@
 """`xdsctl`'s commands about a release: wait until it is live, take it back, and say who did what to it."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, echo
+from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, answered, echo
 from xds_server.cli.values import parse_seconds
 
 if TYPE_CHECKING:
     from xds_server.cli.waiting import Awaited
-
-Answered = TypeVar("Answered")
 
 app = typer.Typer()
 
@@ -121,7 +118,7 @@ def rollback(
     from xds_server.cli import steering
 
     said = {"who": who or steering.who(), "why": why} | ({"to": to} if to else {})
-    made = _steered(lambda: steering.rolled_back(server, release, said))
+    made = answered(lambda: steering.rolled_back(server, release, said))
     typer.echo(f"{made.release}: {made.what}", err=output is not Report.TEXT)
     wait(release, None, made.content, timeout, server, output)
 
@@ -142,7 +139,7 @@ def unpin(
     from xds_server.cli import steering
 
     said = {"who": who or steering.who(), "why": why}
-    made = _steered(lambda: steering.unpinned(server, release, said, only_say=not yes))
+    made = answered(lambda: steering.unpinned(server, release, said, only_say=not yes))
     if output is not Report.TEXT:
         echo(made.model_dump(mode="json", by_alias=True), output.value)
     elif yes:
@@ -159,19 +156,9 @@ def history(release: Release, server: AdminOption = ADMIN, output: ReportOption 
     """
     from xds_server.cli import steering
 
-    found = _steered(lambda: steering.history(server, release))
+    found = answered(lambda: steering.history(server, release))
     if output is not Report.TEXT:
         echo([each.model_dump(mode="json", by_alias=True) for each in found], output.value)
         return
     for line in steering.lines(found):
         typer.echo(line)
-
-
-def _steered(ask: "Callable[[], Answered]") -> "Answered":
-    from xds_server.cli.servers import NoAnswer
-
-    try:
-        return ask()
-    except NoAnswer as error:
-        typer.echo(f"xdsctl: {error}", err=True)
-        raise typer.Exit(1) from None

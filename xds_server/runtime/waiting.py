@@ -143,7 +143,20 @@ class Waiting(Books):
         else:
             is_it = (ledger.content(question.release) or "").startswith(question.content)
             found = [question.release] if is_it else []
+        found = found or self._steered_with(question)
         return next((entry for each in found if (entry := ledger.entry(each)) is not None), None)
+
+    def _steered_with(self, question: Question) -> list[Ref]:
+        """The releases whose records say what is asked for, and which give something else by their rollouts."""
+        admission = self._admission()
+        known = (*admission.steered, *admission.moved) if question.release is None else (question.release,)
+        return [
+            release
+            for release in known
+            if (release in admission.steered or release in admission.moved) and not self._held(release)
+            for document in admission.wanted.get(Key("Release", release), ())
+            if (document_content(document) or "").startswith(question.content)
+        ]
 
     def _entries(self, question: Question) -> list[Entry]:
         """All that are kept of what is asked for, the newest first."""

@@ -1,0 +1,46 @@
+"""What a server says of rollouts, and is told of them."""
+
+import json
+from collections.abc import Iterator, Mapping
+from urllib.parse import quote
+
+from pydantic import TypeAdapter
+
+from xds_server.api.rollouts import FreezeReport, RolloutReport
+from xds_server.api.steering import EventReport
+from xds_server.cli.servers import asked
+from xds_server.cli.steering import EVENT
+from xds_server.cli.steering import who as myself
+
+ROLLOUT = TypeAdapter(RolloutReport | None)
+FREEZE = TypeAdapter(FreezeReport)
+
+
+def word(said: Mapping[str, object], who: str, why: str) -> bytes:
+    return json.dumps({**said, "who": who or myself(), "why": why}).encode()
+
+
+def rollout(server: str, release: str) -> RolloutReport | None:
+    return asked(server, f"/releases/{quote(release)}/rollout", ROLLOUT)
+
+
+def said(server: str, path: str, body: bytes) -> EventReport:
+    return asked(server, quote(path), EVENT, body)
+
+
+def frozen(server: str, path: str, body: bytes) -> FreezeReport:
+    return asked(server, path, FREEZE, body)
+
+
+def lines(found: RolloutReport) -> Iterator[str]:
+    """Every step, marked where it is; what it waits for; what is said of each cohort."""
+    share = "its record's weights" if found.share is None else f"{found.share:.9g} %"
+    state = found.ended or (f"held ({found.held})" if found.held else "moves")
+    yield f"{found.release}: {found.deployment} at {share}, {state}"
+    for number, step in enumerate(found.steps, 1):
+        mark = "->" if number == found.step and found.ended is None else "  "
+        yield f"  {mark} {number}. {step}"
+    until = f", until {found.until:%Y-%m-%d %H:%M:%SZ}" if found.until else ""
+    yield f"  {found.because}{until}"
+    for each in found.verdicts:
+        yield f"  {each.cohort}, {each.verdict}: {each.because}"

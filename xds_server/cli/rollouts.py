@@ -1,0 +1,177 @@
+"""`xdsctl`'s commands about releases that move by themselves: look, go on, wait, and say that a gate is open."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, answered, echo
+from xds_server.cli.values import parse_seconds
+
+if TYPE_CHECKING:
+    from xds_server.api.steering import EventReport
+
+app = typer.Typer()
+
+Release = Annotated[str, typer.Argument(metavar="RELEASE", help="NAME, or NAMESPACE.NAME.", show_default=False)]
+WhyOption = Annotated[str, typer.Option("--why", help="Why, for those who read the history.", show_default=False)]
+WhoOption = Annotated[str, typer.Option("--who", help="Whose word it is.", show_default="user@host")]
+
+
+@app.command()
+def rollout(release: Release, server: AdminOption = ADMIN, output: ReportOption = Report.TEXT) -> None:
+    """Say how a release moves by itself: at which step it is, what it waits for, and what its guard says.
+
+    Exit code 0: said; 1: the server does not answer, or there is no such release; 3: it has no rollout.
+    """
+    from xds_server.cli import rolling
+
+    found = answered(lambda: rolling.rollout(server, release))
+    if output is not Report.TEXT:
+        echo(found and found.model_dump(mode="json", by_alias=True), output.value)
+    elif found is not None:
+        for line in rolling.lines(found):
+            typer.echo(line)
+    if found is None:
+        typer.echo(f"{release} has no rollout: its record says what it gives", err=True)
+        raise typer.Exit(3)
+
+
+@app.command()
+def promote(
+    release: Release,
+    from_step: Annotated[
+        int,
+        typer.Option(min=0, help="The step that it is at, counted from 1; 0: before the first.", show_default=False),
+    ],
+    why: WhyOption,
+    who: WhoOption = "",
+    server: AdminOption = ADMIN,
+    output: ReportOption = Report.TEXT,
+) -> None:
+    """Let a rollout go to its next step now, whatever it waits for. One that was rolled back begins again.
+
+    Refused if it has left --from-step meanwhile: xdsctl rollout says where it is.
+
+    Exit code 0: done; 1: it is not done, and why; 2: wrong use.
+
+    Example: xdsctl promote shop --from-step 2 --why "load test passed"
+    """
+    _say(server, f"/releases/{release}/promote", {"fromStep": from_step}, who, why, output)
+
+
+@app.command()
+def pause(
+    release: Release,
+    why: WhyOption,
+    who: WhoOption = "",
+    server: AdminOption = ADMIN,
+    output: ReportOption = Report.TEXT,
+) -> None:
+    """Keep a rollout at the step where it is. It is judged on, and rolled back if it is worse.
+
+    Exit code 0: done; 1: it is not done, and why; 2: wrong use.
+    """
+    _say(server, f"/releases/{release}/pause", {}, who, why, output)
+
+
+@app.command()
+def resume(
+    release: Release,
+    why: WhyOption,
+    who: WhoOption = "",
+    server: AdminOption = ADMIN,
+    output: ReportOption = Report.TEXT,
+) -> None:
+    """Let a rollout go on after a pause.
+
+    Exit code 0: done; 1: it is not done, and why; 2: wrong use.
+    """
+    _say(server, f"/releases/{release}/resume", {}, who, why, output)
+
+
+@app.command()
+def approve(
+    release: Release,
+    gate: Annotated[str, typer.Argument(metavar="GATE", help="What the step calls it.", show_default=False)],
+    why: WhyOption,
+    who: WhoOption = "",
+    server: AdminOption = ADMIN,
+    output: ReportOption = Report.TEXT,
+) -> None:
+    """Open the gate that a rollout waits at.
+
+    Exit code 0: done; 1: it is not done, and why; 2: wrong use.
+
+    Example: xdsctl approve shop "release manager" --why "signed off"
+    """
+    _say(server, f"/releases/{release}/approve", {"gate": gate}, who, why, output)
+
+
+def _until(text: str) -> datetime:
+    """An instant with its zone, or so long from now."""
+    from datetime import timedelta
+
+    from xds_server.runtime.control import clock
+
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return clock() + timedelta(seconds=parse_seconds(text))
+    if found.tzinfo is None:
+        raise typer.BadParameter(f"{text!r} has no time zone: write {text}Z, or a duration such as 12h")
+    return found
+
+
+@app.command()
+def freeze(
+    until: Annotated[
+        datetime,
+        typer.Option(
+            parser=_until, metavar="INSTANT|DURATION", help="2026-12-01T09:00:00Z, or 12h from now.", show_default=False
+        ),
+    ],
+    why: WhyOption,
+    who: WhoOption = "",
+    server: AdminOption = ADMIN,
+    output: ReportOption = Report.TEXT,
+) -> None:
+    """Keep every rollout where it is until then. What is worse is rolled back all the same.
+
+    Exit code 0: done; 1: it is not done, and why; 2: wrong use.
+
+    Example: xdsctl freeze --until 2026-11-30T08:00:00Z --why "Black Friday"
+    """
+    _frozen(server, "/freeze", {"until": until.isoformat()}, who, why, output)
+
+
+@app.command()
+def unfreeze(
+    why: WhyOption, who: WhoOption = "", server: AdminOption = ADMIN, output: ReportOption = Report.TEXT
+) -> None:
+    """Let rollouts move again.
+
+    Exit code 0: done; 1: it is not done, and why; 2: wrong use.
+    """
+    _frozen(server, "/unfreeze", {}, who, why, output)
+
+
+def _frozen(server: str, path: str, said: dict[str, object], who: str, why: str, output: Report) -> None:
+    from xds_server.cli import rolling
+
+    found = answered(lambda: rolling.frozen(server, path, rolling.word(said, who, why)))
+    if output is not Report.TEXT:
+        echo(found.model_dump(mode="json", by_alias=True), output.value)
+    else:
+        until = f"until {found.until:%Y-%m-%dT%H:%M:%SZ}: {found.why}" if found.until else "may move again"
+        typer.echo(f"rollouts {'stay where they are ' if found.until else ''}{until}")
+
+
+def _say(server: str, path: str, said: dict[str, object], who: str, why: str, output: Report) -> None:
+    from xds_server.cli import rolling
+
+    made: EventReport = answered(lambda: rolling.said(server, path, rolling.word(said, who, why)))
+    if output is not Report.TEXT:
+        echo(made.model_dump(mode="json", by_alias=True), output.value)
+    else:
+        typer.echo(f"{made.release}: {made.what}")
