@@ -37,9 +37,6 @@ class Steered:
     weights: Weights
     also: str = ""
 
-    def holds_for(self, identity: str) -> bool:
-        return identity in (self.progress.identity, self.also)
-
     def read(self, record: Release) -> "Steered | None":
         """After this record was read; None if the rollout is not what it asks for any more."""
         identity = identity_of(record)
@@ -77,7 +74,7 @@ def steered_document(document: Document, steered: Steered | None, moved: Iterabl
     record, key = document.record, document.key
     if key is None or not isinstance(record, Release):
         return document
-    holds = steered is not None and steered.holds_for(identity_of(record))
+    holds = steered is not None and steered.progress.identity == identity_of(record)
     weights = steered.weights if steered is not None and holds and steered.weights != record.weights else None
     to = {each.audience: each.deployment for each in moved}
     moves = {each.name: to[each.name] for each in record.spec.audiences if each.name in to}

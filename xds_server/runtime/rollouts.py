@@ -105,7 +105,7 @@ class Rollouts:
         self._frozen = frozen_in(rows)
         self._poked = asyncio.Event()
         self._concerned: set[Ref] = set()
-        self._firsts: set[Ref] = set()
+        self._firsts: dict[Ref, Release] = {}
         self._began = False
         self._running: set[Ref] = set()
         self._unwritten: dict[Ref, tuple[datetime, str]] = {}
@@ -121,7 +121,12 @@ class Rollouts:
     def hear(self, apps: frozenset[Ref]) -> None:
         """Releases of these apps may be others. The first who are named are all there are."""
         if not self._began:
-            self._firsts, self._began = set(apps), True
+            self._began = True
+            world = self._control.admission.world
+            known = (
+                [each for app in apps for each in world.app(app).releases.values()] if self._control.began_empty else []
+            )
+            self._firsts = {each.ref: each for each in known if each.spec.rollout is not None}
         self._concerned |= apps
         self._poked.set()
 
@@ -216,14 +221,13 @@ class Rollouts:
         self._poked.set()
 
     async def _hear_of(self, app: Ref) -> None:
-        admission, first = self._control.admission, app in self._firsts
-        self._firsts.discard(app)
+        admission = self._control.admission
         for release, record in admission.world.app(app).releases.items():
             found = admission.steered.get(release)
             if found is not None:
                 self._settle(release, found)
             elif release not in admission.pins:
-                await self._begin(record, first=first)
+                await self._begin(record)
 
     def _settle(self, release: Ref, found: Steered) -> None:
         """One that is known runs, or has ended: then its record shall say so."""
@@ -236,7 +240,7 @@ class Rollouts:
         else:
             self._unwritten.pop(release, None)
 
-    async def _begin(self, record: Release, *, first: bool) -> None:
+    async def _begin(self, record: Release) -> None:
         plan = plan_of(record)
         if plan is None:
             return
@@ -244,7 +248,7 @@ class Rollouts:
         last = len(plan.steps) - 1
         if plan.weights_at(last) == plan.weights:
             progress = progress.at(last, "").end(Ended.FINISHED, "its record gives what the last step would give")
-        elif first and self._control.began_empty:
+        elif self._firsts.pop(record.ref, None) is record:
             progress = replace(progress, paused=EMPTY_STATE)
         begun = await asyncio.to_thread(watched, record, plan, progress, self._past(record, plan))
         if self._in_force(record.ref) is not record:

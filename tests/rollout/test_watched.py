@@ -1,0 +1,107 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from tests.rollout.releases import release
+from xds_server.domain.names import Ref
+from xds_server.records.progress import Progress
+from xds_server.rollout import Verdict, plan_of
+from xds_server.rollout.watched import ALPHA, Past, Watched, minutes, nothing_past, stable_of, watched
+from xds_server.stats import Counts, Tick
+
+BOTH = {"errors": {"maxRatio": 1.5}, "slow": {"over": "250ms", "maxRatio": 1.3}}
+EARLY = {"name": "early", "match": {"headers": [{"name": "x-early", "exact": "1"}]}, "deployment": "shop-v2"}
+V1, V2 = Ref("default", "shop-v1"), Ref("default", "shop-v2")
+
+
+def begun(past: Past = nothing_past, guard: Any = BOTH, **spec: Any) -> Watched:
+    made = release(rollout={"steps": [{"to": 5}], "guard": guard}, **spec)
+    plan = plan_of(made)
+    assert plan is not None
+    return watched(made, plan, Progress(plan.identity), past)
+
+
+def test_alpha_is_divided_among_guards_and_cohorts() -> None:
+    asked = begun(audiences=[EARLY]).asked
+    assert [(each.cohort, each.guard, each.over) for each in asked] == [
+        ("default", "errors", 0),
+        ("default", "slow", 250),
+        ("early", "errors", 0),
+        ("early", "slow", 250),
+    ]
+    assert {each.limits.worse for each in asked} == {each.limits.safe for each in asked} == {ALPHA / 4}
+
+
+def test_only_the_canarys_audiences_are_judged() -> None:
+    acme = {"name": "acme", "hosts": ["acme.example.com"], "deployment": "shop-v1"}
+    assert {each.cohort for each in begun(audiences=[acme]).asked} == {"default"}
+
+
+def test_without_a_guard_nobody_can_object() -> None:
+    assert begun(guard=None).health().verdict is Verdict.SAFE
+
+
+def test_an_audience_is_held_to_its_own_past_or_to_an_absolute_limit() -> None:
+    asked: list[tuple[str, Ref | None, float]] = []
+
+    def past(cohort: str, deployment: Ref | None, over: float) -> Sequence[Counts]:
+        asked.append((cohort, deployment, over))
+        return [Counts(800, 16), Counts(800, 16)] if not over else [Counts(10, 1)]
+
+    found = begun(past, audiences=[EARLY])
+    assert asked[0] == ("default", V1, 0)
+    assert asked[2] == ("early", None, 0)
+    assert [each.limit for each in found.asked] == [0, 0, 0.03, 0.2]
+
+
+def test_bursts_of_the_past_are_no_evidence() -> None:
+    quiet = [Counts(1000, 10)] * 100
+    bursts = [Counts(1000, 100 * (number % 10 == 0)) for number in range(100)]
+    assert begun(lambda *_: quiet).asked[0].limits.dispersion == 1
+    assert begun(lambda *_: bursts).asked[0].limits.dispersion > 10
+
+
+def test_what_is_worse_is_said_with_numbers() -> None:
+    found = begun()
+    for _ in range(60):
+        found = found.after([[Tick(Counts(100, 10), Counts(100, 1))], []])
+    assert found.health().verdict is Verdict.WORSE
+    assert found.numbers["default.errors.canary.bad"] == 600
+    assert found.numbers["default.errors.evalue"] > found.numbers["default.errors.limit"] == 40
+    assert "600 of 6,000" in found.health().because
+
+
+def test_an_audience_that_is_bad_says_nothing_of_the_others() -> None:
+    found = begun(guard={"errors": {"maxRatio": 1.5}}, audiences=[EARLY])
+    found = found.after([[], [Tick(Counts(100, 60), Counts())] * 3])
+    assert [each.verdict for each in found.audiences] == [Verdict.WORSE]
+    assert found.health().verdict is Verdict.UNKNOWN
+    assert found.numbers["early.errors.canary.bad"] == 180
+
+
+def test_what_fails_at_once_is_hopeless() -> None:
+    found = begun(guard={"errors": {"maxRatio": 1.5}}).after([[Tick(Counts(10, 6), Counts(100, 1))]])
+    assert "6 of 10" in found.health().hopeless
+    assert found.health("nobody is there").hopeless == "nobody is there"
+
+
+def test_a_step_takes_away_nothing_but_the_time() -> None:
+    found = replace(begun().after([[Tick(Counts(10, 1), Counts(10, 1))], []]), stayed=timedelta(minutes=1), held="gate")
+    moved = found.at(1)
+    assert (moved.known, moved.stayed, moved.held) == (found.known, timedelta(), "")
+    assert moved.at(1) is moved
+
+
+def test_stable_is_the_largest_other_one() -> None:
+    plan = plan_of(release({"shop-v0": 30, "shop-v1": 60, "shop-v2": 10}))
+    assert plan is not None
+    assert stable_of(plan) == V1
+    alone = plan_of(release({"shop-v2": 100}))
+    assert alone is not None
+    assert stable_of(alone) is None
+
+
+def test_counts_are_put_together_by_minutes() -> None:
+    found = [(59.0, Counts(1, 1)), (61.0, Counts(2, 0)), (62.0, Counts(3, 1)), (500.0, Counts(1, 0))]
+    assert minutes(found) == [Counts(1, 1), Counts(5, 1), Counts(1, 0)]

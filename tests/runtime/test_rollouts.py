@@ -1,0 +1,496 @@
+"""Rollouts with a real store and control, a clock that is told, and flushes that are made up."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typing_extensions import override
+
+from tests.records.folder import SHOP, release
+from xds_server.difference.history import Event, Kind, Word
+from xds_server.difference.steering import CannotSteer
+from xds_server.domain.names import Ref
+from xds_server.domain.problems import Reason
+from xds_server.domain.statistics import Series
+from xds_server.ledger.entry import Entry
+from xds_server.records.documents import Key
+from xds_server.records.models import Release
+from xds_server.records.progress import Ended
+from xds_server.records.reading import Batch, Readable
+from xds_server.records.releases import Weights
+from xds_server.records.saved import Row
+from xds_server.rollout import Frozen
+from xds_server.rollout.watched import Past, nothing_past
+from xds_server.runtime.control import Control, clock
+from xds_server.runtime.judging import Judging
+from xds_server.runtime.metrics import Metrics
+from xds_server.runtime.promoting import AskedOfRollouts
+from xds_server.runtime.rollouts import NotWritten, Rollouts, Shell
+from xds_server.state.store import Store
+from xds_server.telemetry.totals import Sums
+
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+SHOP_REF, V1, V2 = (Ref("default", name) for name in ("shop", "v1", "v2"))
+ADA = Word("ada", "why not")
+STEPS: list[Any] = [{"to": 10, "for": "4s"}, {"to": 50, "for": "4s"}, {"to": 100, "for": "4s"}]
+GUARD = {"errors": {"maxRatio": 1.5, "floor": 2}, "onUnknown": "advance"}
+
+
+class Flush:
+    """Requests of each deployment under each rule, and how many of them failed."""
+
+    number = 1
+    heard = 0.0
+
+    def __init__(self, **counts: tuple[int, int]) -> None:
+        self._counts = counts
+
+    def of(self, deployment: Ref) -> Sums:
+        found: dict[Series, int] = {}
+        for name, (requests, bad) in self._counts.items():
+            version, _, rule = name.partition("_")
+            if version == deployment.name:
+                found[Series(deployment, "web", rule or "default", "2xx")] = requests - bad
+                found[Series(deployment, "web", rule or "default", "5xx")] = bad
+        return found
+
+
+class MadeUp(Judging):
+    """What the fleet says is what a test says."""
+
+    def __init__(self) -> None:
+        self.said: list[Any] = []
+        self.dead = False
+
+    @override
+    def flushes(self) -> list[Any]:
+        said, self.said = self.said, []
+        return said
+
+    @override
+    def past(self, canary: Ref, deployments: Iterable[Ref]) -> Past:
+        return nothing_past
+
+    @override
+    def is_dead(self, components: Iterable[tuple[Ref, str]]) -> bool:
+        return self.dead
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class Mortal(Store):
+    """Dies before or after one of the times that it writes."""
+
+    writes: int
+    dies_at: int
+
+    def arm(self, dies_at: int) -> None:
+        self.writes, self.dies_at = 0, dies_at
+
+    @override
+    def save(
+        self, upserts: Iterable[Row], deletes: Iterable[tuple[str, str, str]], history: Sequence[Event] = ()
+    ) -> None:
+        self.writes += 1
+        if self.writes * 2 == self.dies_at:
+            raise Killed
+        super().save(upserts, deletes, history)
+        if self.writes * 2 + 1 == self.dies_at:
+            raise Killed
+
+    @override
+    def keep(self, entries: Iterable[Entry]) -> None:
+        """The ledger is another matter."""
+
+
+class Server:
+    """One run of a server, on a folder of records and a state directory that outlive it."""
+
+    def __init__(self, store: Store, files: dict[str, str], now: float = 0.0) -> None:
+        self.files = files
+        self.store = store
+        self.now = now
+        self.live = True
+        self.refuses = ""
+        self.judging = MadeUp()
+        self.control = Control("records", store, Metrics(), allow_empty=False)
+        shell = Shell(lambda _: NOON if self.live else None, self.write, self.clock, lambda: self.now)
+        self.rollouts = Rollouts(self.control, store, self.judging, shell)
+        self.asked = AskedOfRollouts(self.rollouts)
+        self.control.follow_turns(self.rollouts.hear)
+        self.control.report_of(self.rollouts)
+        self.hears(files, complete=True)
+
+    def clock(self) -> datetime:
+        return NOON + timedelta(seconds=self.now)
+
+    def write(self, ref: Ref, weights: Weights) -> None:
+        if self.refuses:
+            raise NotWritten(self.refuses)
+        said = json.loads(self.files["shop.yaml"])
+        said["spec"]["default"] = [{"deployment": each.name, "weight": weight / 100} for each, weight in weights]
+        self.files["shop.yaml"] = json.dumps(said)
+        self.hears({"shop.yaml": self.files["shop.yaml"]})
+
+    def hears(self, files: Mapping[str, str], *, complete: bool = False) -> None:
+        self.files |= files
+        self.control.hear(Batch({name: Readable(text) for name, text in files.items()}, complete))
+
+    def looks(self, seconds: float = 0.5, *flushes: Any) -> None:
+        self.now += seconds
+        self.judging.said = list(flushes)
+        asyncio.run(self.rollouts.look())
+
+    def until(self, told: Callable[[], bool], *flushes: Any, most: int = 100) -> None:
+        for _ in range(most):
+            if told():
+                return
+            self.looks(0.5, *flushes)
+        raise AssertionError(self.asked.report(SHOP_REF))
+
+    @property
+    def step(self) -> int:
+        found = self.asked.report(SHOP_REF)
+        return -1 if found is None else found.step
+
+    @property
+    def ended(self) -> str | None:
+        found = self.asked.report(SHOP_REF)
+        return None if found is None else found.ended
+
+    @property
+    def because(self) -> str:
+        found = self.asked.report(SHOP_REF)
+        assert found is not None
+        return found.because
+
+    @property
+    def gives(self) -> dict[str, float]:
+        entry = self.control.admission.in_force[Key("Release", SHOP_REF)]
+        assert isinstance(entry.record, Release)
+        return {deployment.name: weight / 100 for deployment, weight in entry.record.weights}
+
+    @property
+    def history(self) -> list[Event]:
+        return self.control.history(SHOP_REF)[::-1]
+
+    @property
+    def kinds(self) -> list[Kind]:
+        return [each.kind for each in self.history]
+
+    def problems(self, reason: Reason) -> list[str]:
+        return [each.what for each in self.control.problems if each.reason is reason]
+
+
+def shop(steps: list[Any] | None = None, guard: Any = None, v1: float = 100, **spec: Any) -> dict[str, str]:
+    rollout = {"steps": steps or STEPS, **({"guard": guard} if guard else {}), **spec.pop("rollout", {})}
+    shares = [{"deployment": "v1", "weight": v1}, {"deployment": "v2", "weight": 100 - v1}]
+    return {"shop.yaml": release("shop", "shop.test", default=shares, rollout=rollout, **spec)}
+
+
+@contextmanager
+def opened(folder: Path, kind: type[Store] = Store) -> Iterator[Store]:
+    with kind.open(folder) as store:
+        yield store
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """v1 is released, and a rollout of v2 has just been written."""
+    with opened(tmp_path) as store:
+        yield began(store)
+
+
+def began(store: Store, **spec: Any) -> Server:
+    made = Server(store, dict(SHOP))
+    made.hears(shop(**spec))
+    return made
+
+
+def test_it_goes_from_step_to_step_and_writes_how_it_has_ended(server: Server) -> None:
+    server.until(lambda: server.ended is not None)
+    assert server.gives == {"v1": 0, "v2": 100}
+    assert server.kinds[-4:] == [Kind.STARTED, Kind.ADVANCED, Kind.ADVANCED, Kind.FINISHED]
+    server.looks()
+    assert json.loads(server.files["shop.yaml"])["spec"]["default"][1]["weight"] == 100
+    server.looks(100)
+    assert (server.gives, server.ended) == ({"v1": 0, "v2": 100}, Ended.FINISHED)
+    assert len(server.kinds) == 4
+
+
+def test_time_counts_only_while_it_is_live_and_somebody_looks(server: Server) -> None:
+    server.until(lambda: server.step == 1)
+    server.live = False
+    for _ in range(20):
+        server.looks()
+    assert server.step == 1
+    assert "not live" in server.because
+    server.live = True
+    server.looks(3600)
+    assert server.step == 2
+    server.looks(0.5)
+    assert server.step == 2, "an hour in which nobody looked is five seconds, of one step"
+
+
+def test_what_is_worse_is_rolled_back_pinned_and_stays_so(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        server = began(store, guard=GUARD)
+        server.until(lambda: server.step == 1)
+        server.until(lambda: server.ended is not None, Flush(v1=(900, 9), v2=(100, 30)))
+        assert (server.ended, server.gives) == (Ended.ROLLED_BACK, {"v1": 100, "v2": 0})
+        last = server.history[-1]
+        assert (last.kind, last.word.who) == (Kind.ROLLED_BACK, "rollout")
+        assert last.numbers["default.errors.canary.bad"] >= 30
+        server.control.unpin(SHOP_REF, ADA)
+        server.looks(100)
+        assert server.gives == {"v1": 100, "v2": 0}
+        with pytest.raises(CannotSteer, match="is at step"):
+            server.asked.promote(SHOP_REF, 0, ADA)
+        server.asked.promote(SHOP_REF, server.step, ADA)
+        assert (server.step, server.ended, server.gives) == (1, None, {"v1": 90, "v2": 10})
+        server.until(lambda: server.ended is not None, Flush(v1=(900, 9), v2=(100, 1)))
+        assert server.ended == Ended.FINISHED, "what was learnt in the first attempt holds no more"
+
+
+def test_a_pinned_one_begins_again_if_it_is_promoted_unless_its_record_has_changed(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        server = began(store)
+        server.until(lambda: server.step == 2)
+        server.control.rollback(SHOP_REF, None, ADA)
+        assert (server.gives, server.ended) == ({"v1": 100, "v2": 0}, Ended.ROLLED_BACK)
+        server.asked.promote(SHOP_REF, 2, ADA)
+        assert server.gives == {"v1": 90, "v2": 10}
+        assert not server.control.admission.pins
+        server.control.rollback(SHOP_REF, None, ADA)
+        server.hears(shop(v1=80))
+        with pytest.raises(CannotSteer, match="says something else by now"):
+            server.asked.promote(SHOP_REF, 1, ADA)
+        assert server.control.admission.pins
+
+
+def test_a_rollback_after_it_has_ended_takes_back_all_of_it(server: Server) -> None:
+    server.until(lambda: server.ended is not None)
+    server.looks()
+    server.control.rollback(SHOP_REF, None, ADA)
+    assert server.gives == {"v1": 100, "v2": 0}
+
+
+def test_a_canary_without_a_healthy_instance_is_hopeless(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        server = began(store, steps=[{"to": 10, "for": "1h"}], guard=GUARD)
+        server.judging.dead = True
+        server.until(lambda: server.ended is not None)
+        assert "v2 has no healthy instance" in server.history[-1].word.why
+
+
+def test_an_audience_that_is_worse_is_moved_and_the_default_goes_on(tmp_path: Path) -> None:
+    early = {"name": "early", "hosts": ["early.test"], "deployment": "v2"}
+    with opened(tmp_path) as store:
+        server = began(store, guard=GUARD, audiences=[early])
+        bad = Flush(v1=(900, 9), v2=(100, 1), v2_early=(20, 15))
+        server.until(lambda: Kind.MOVED in server.kinds, bad)
+        assert [each.audience for each in server.control.admission.moved[SHOP_REF]] == ["early"]
+        server.until(lambda: server.ended is not None, Flush(v1=(900, 9), v2=(100, 1)))
+        assert server.kinds.count(Kind.MOVED) == 1
+        server.control.unpin(SHOP_REF, ADA)
+        assert not server.control.admission.moved
+
+
+def test_who_waits_says_so_once(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        server = began(store, steps=[{"to": 10}, {"gate": "qa"}, {"to": 100}])
+        for _ in range(20):
+            server.looks()
+        assert server.kinds[-3:] == [Kind.STARTED, Kind.ADVANCED, Kind.GATE]
+        with pytest.raises(CannotSteer, match="its gates: qa"):
+            server.asked.approve(SHOP_REF, "ops", ADA)
+        server.asked.approve(SHOP_REF, "qa", ADA)
+        server.until(lambda: server.ended is not None)
+
+
+def test_a_pause_keeps_it_and_a_promotion_does_not_wait(server: Server) -> None:
+    server.until(lambda: server.step == 1)
+    server.asked.pause(SHOP_REF, ADA)
+    with pytest.raises(CannotSteer, match="paused already"):
+        server.asked.pause(SHOP_REF, ADA)
+    for _ in range(30):
+        server.looks()
+    assert server.step == 1
+    server.asked.promote(SHOP_REF, 1, ADA)
+    assert server.step == 2
+    server.asked.resume(SHOP_REF, ADA)
+    with pytest.raises(CannotSteer, match="not paused"):
+        server.asked.resume(SHOP_REF, ADA)
+    server.asked.promote(SHOP_REF, 2, ADA)
+    server.asked.promote(SHOP_REF, 3, ADA)
+    assert server.ended == Ended.FINISHED
+    with pytest.raises(CannotSteer, match="has finished"):
+        server.asked.promote(SHOP_REF, 3, ADA)
+
+
+def test_a_freeze_outlives_the_server_and_ends_by_itself(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        server = began(store)
+        with pytest.raises(CannotSteer, match="is over"):
+            server.asked.freeze(NOON - timedelta(days=1), ADA)
+        server.asked.freeze(NOON + timedelta(seconds=10), ADA)
+        server.looks()
+        assert server.step == 0
+    with opened(tmp_path) as store:
+        server = Server(store, {**SHOP, **shop()}, now=1)
+        assert server.asked.frozen().why == "why not (ada)"
+        server.looks()
+        assert server.step == 0
+        server.looks(20)
+        assert server.step == 1
+        with pytest.raises(CannotSteer, match="no rollout is frozen"):
+            server.asked.unfreeze(ADA)
+        assert server.rollouts.frozen is None
+        assert Frozen(NOON, "") != server.rollouts.frozen
+
+
+def test_with_an_empty_state_the_records_weights_serve_until_somebody_says_so(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        server = Server(store, {**SHOP, **shop(v1=70)})
+        for _ in range(10):
+            server.looks()
+        assert (server.step, server.gives) == (0, {"v1": 70, "v2": 30})
+        assert len(server.problems(Reason.ROLLOUT_UNKNOWN)) == 1
+        server.asked.resume(SHOP_REF, ADA)
+        assert not server.problems(Reason.ROLLOUT_UNKNOWN)
+        server.looks()
+        assert server.step == 1
+
+
+def test_a_lost_state_does_not_undo_what_has_finished(tmp_path: Path) -> None:
+    with opened(tmp_path / "one") as store:
+        server = began(store)
+        server.until(lambda: server.ended is not None)
+        server.looks()
+        files = server.files
+    with opened(tmp_path / "two") as store:
+        server = Server(store, files)
+        for _ in range(10):
+            server.looks()
+        assert (server.ended, server.gives) == (Ended.FINISHED, {"v1": 0, "v2": 100})
+        assert not server.problems(Reason.ROLLOUT_UNKNOWN)
+
+
+def test_a_record_that_cannot_be_written_is_said_until_it_can(server: Server) -> None:
+    server.refuses = "the folder is mounted"
+    server.until(lambda: server.ended is not None)
+    server.looks()
+    assert server.problems(Reason.ROLLOUT_NOT_WRITTEN) == [
+        "the rollout has finished, and its record does not say so: the folder is mounted"
+    ]
+    assert server.gives == {"v1": 0, "v2": 100}
+    server.refuses = ""
+    server.looks(61)
+    server.looks()
+    assert not server.problems(Reason.ROLLOUT_NOT_WRITTEN)
+    assert json.loads(server.files["shop.yaml"])["spec"]["default"][1]["weight"] == 100
+
+
+def test_what_is_stopped_stays_where_its_record_says(server: Server) -> None:
+    server.until(lambda: server.step == 1)
+    to: Weights = ((V1, 4_000), (V2, 6_000))
+    server.rollouts.standing(SHOP_REF)
+    server.asked.stop(SHOP_REF, to, ADA)
+    server.write(SHOP_REF, to)
+    for _ in range(30):
+        server.looks()
+    assert (server.ended, server.gives) == (Ended.STOPPED, {"v1": 40, "v2": 60})
+
+
+def test_a_change_of_what_it_is_about_begins_anew(server: Server) -> None:
+    server.until(lambda: server.step == 2)
+    server.hears(shop(steps=[{"to": 20, "for": "1h"}, {"to": 100}]))
+    assert server.gives == {"v1": 100, "v2": 0}
+    server.until(lambda: server.step == 1)
+    assert server.gives == {"v1": 80, "v2": 20}
+
+
+def test_a_release_without_one_says_so(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        server = Server(store, dict(SHOP))
+        server.looks()
+        assert server.asked.report(SHOP_REF) is None
+        with pytest.raises(CannotSteer, match="has no rollout"):
+            server.asked.pause(SHOP_REF, ADA)
+        with pytest.raises(CannotSteer, match="no Release nobody is in force"):
+            server.asked.report(Ref("default", "nobody"))
+        assert server.asked.stop(SHOP_REF, ((V1, 10_000),), ADA) is None
+
+
+WELL = Flush(v1=(90, 1), v2=(10, 0))
+
+
+def test_whenever_it_is_killed_no_step_is_taken_twice_and_history_shows_every_change(tmp_path: Path) -> None:
+    """Before and after every write, and between the record and the state."""
+    died = 0
+    for dies_at in range(2, 400):
+        folder = tmp_path / str(dies_at)
+        with opened(folder) as store:
+            files = began(store, guard=GUARD).files
+        killed = _runs(folder, files, dies_at)
+        _runs(folder, files, 0)
+        with opened(folder) as store:
+            server = Server(store, files)
+            assert (server.ended, server.gives) == (Ended.FINISHED, {"v1": 0, "v2": 100}), dies_at
+            moves = [each for each in server.history if each.before != each.after]
+            steps = [
+                each.what.partition(";")[0] for each in server.history if each.kind in (Kind.STARTED, Kind.ADVANCED)
+            ]
+            assert steps == ["step 1 of 3", "step 2 of 3", "step 3 of 3"], dies_at
+            assert [dict(each.after).get(V2) for each in moves][-3:] == [1_000, 5_000, 10_000], dies_at
+            assert json.loads(files["shop.yaml"])["spec"]["default"][1]["weight"] == 100
+        died += killed
+        if not killed:
+            break
+    assert died > 20, "it was killed at many points"
+
+
+def _runs(folder: Path, files: dict[str, str], dies_at: int) -> bool:
+    """Until it has ended, or is killed: then what is in force is what the history says last."""
+    with opened(folder, Mortal) as store:
+        assert isinstance(store, Mortal)
+        store.arm(dies_at)
+        try:
+            server = Server(store, files)
+            server.until(lambda: server.ended is not None, WELL)
+            server.looks()
+            server.looks()
+        except* Killed:
+            killed = True
+        else:
+            killed = False
+    with opened(folder) as store:
+        again = Server(store, dict(files))
+        moves = [((V1, 10_000),), *(each.after for each in again.history if each.after)]
+        assert {each.name: weight / 100 for each, weight in moves[-1]} == {
+            name: weight for name, weight in again.gives.items() if weight
+        }
+    return killed
+
+
+def test_evidence_and_time_outlive_the_server(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        server = began(store, steps=[{"to": 10, "for": "1h"}], guard=GUARD)
+        for _ in range(9):
+            server.looks(0.5, WELL)
+        before = server.rollouts.standing(SHOP_REF)
+    with opened(tmp_path) as store:
+        server = Server(store, {**SHOP, **shop(steps=[{"to": 10, "for": "1h"}], guard=GUARD)}, now=clock().timestamp())
+        server.judging.said = []
+        after = server.rollouts.standing(SHOP_REF)
+    assert before is not None
+    assert after is not None
+    assert after.watched == before.watched
+    assert after.steered.progress.stayed == before.steered.progress.stayed > timedelta(seconds=3)
