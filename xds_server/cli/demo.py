@@ -126,7 +126,7 @@ async def _demo(console: Console, port: int, envoy: str, mode: str) -> None:
         gateway_node = ProxyNode.of_gateway("edge", settings.xds)
         node = replace(gateway_node, mode=mode, id="demo", admin_port=envoy_admin)
         process = await stack.enter_async_context(envoy_process(envoy, node, home))
-        await _first_routes(live, process, home)
+        await first_routes(live, process, home)
         _say(console, Running(gateway, folder, admin, envoy_admin), beside("xdsctl"))
         control.follow_problems(lambda before, after: tell_change(console, sorted(before), sorted(after)))
         await ended(asked, process)
@@ -148,7 +148,7 @@ def _what(problem: Problem) -> tuple[str, str, str]:
     return problem.where.file, problem.record, problem.what
 
 
-async def _first_routes(live: Live, process: Process, home: Path) -> None:
+async def first_routes(live: Live, process: Process, home: Path) -> None:
     if not await ended(live.first, process, START_LIMIT):
         said = (home / "envoy.log").read_text("utf-8")[-2000:]
         raise NoDemo(f"Envoy did not start serving. It said:\n{said}")

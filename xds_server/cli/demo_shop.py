@@ -18,11 +18,14 @@ class Instance:
         self._build = build
 
     async def __call__(self, scope: Scope, _receive: Any, send: Any) -> None:
+        await self.answer(scope, send, 200)
+
+    async def answer(self, scope: Scope, send: Any, status: int) -> None:
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
         said = {"build": self._build, "path": scope["path"], "x-deployment": headers.get("x-deployment", "")}
         body = json.dumps(said).encode() + b"\n"
         head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": head})
+        await send({"type": "http.response.start", "status": status, "headers": head})
         await send({"type": "http.response.body", "body": body})
 
 

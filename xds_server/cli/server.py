@@ -438,15 +438,25 @@ def demo(
         bool,
         typer.Option("--mesh", help="An order app in three versions with sidecars, and each request's way drawn."),
     ] = False,
+    canary: Annotated[
+        bool,
+        typer.Option("--canary", help="Users on a shop: v2 is promoted by itself, v3 fails and is rolled back."),
+    ] = False,
 ) -> None:
     """Run two versions of a small shop behind a real Envoy, with lines to try. Ctrl-C ends all of it.
+
+    With --canary it is a story of a minute or two, and ends by itself.
 
     Exit code 0: it was told to end; 1: it cannot run here, and why is printed; 2: wrong use.
     """
     from xds_server.cli.demo import run_demo
+    from xds_server.cli.demo_canary import run_canary_demo
     from xds_server.cli.demo_mesh import run_mesh_demo
 
-    sys.exit((run_mesh_demo if mesh else run_demo)(port, envoy, mode.value))
+    if mesh and canary:
+        raise typer.BadParameter("write --mesh or --canary, not both")
+    run = run_canary_demo if canary else run_mesh_demo if mesh else run_demo
+    sys.exit(run(port, envoy, mode.value))
 
 
 def main() -> None:
