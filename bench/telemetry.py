@@ -33,12 +33,12 @@ def flush(clusters: int, number: int, unread: int) -> bytes:
     gauge("server.uptime", number)
     for each in range(clusters):
         stat = f"app{each}-v1/web"
-        route = f"vhost.edge/http/app{each}.example.com.route.{stat}.upstream_rq_"
+        rule = f"cluster.{stat}.rule/default.upstream_rq_"
         gauge(f"cluster.{stat}.membership_healthy", 3)
         gauge(f"cluster.{stat}.membership_total", 3)
         for what in ("2xx", "5xx"):
-            sent.add(name=route + what).sum.data_points.add(as_int=100 * number, **at)
-        latency = sent.add(name=f"{route}time").histogram.data_points.add(count=200 * number, sum=5.0 * number, **at)
+            sent.add(name=rule + what).sum.data_points.add(as_int=100 * number, **at)
+        latency = sent.add(name=f"{rule}time").histogram.data_points.add(count=200 * number, sum=5.0 * number, **at)
         latency.bucket_counts.extend([0, 50 * number, 100 * number, 50 * number] + [0] * (len(EDGES) - 3))
         latency.explicit_bounds.extend(EDGES)
         for other in range(unread):

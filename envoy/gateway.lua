@@ -55,7 +55,8 @@ local function chosen(handle)
   return handle:streamInfo():routeName():match("^([^/]+)/([^/]+)/(.*)$")
 end
 
--- Tells the access log and the local replies what was chosen; says which deployment the request is bound to, if any.
+-- Tells the access log and the local replies what was chosen; says which deployment the request is bound to, if any,
+-- and under which rule.
 local function tell(handle)
   local rule, deployment, route = chosen(handle)
   if not rule then return nil end
@@ -65,7 +66,7 @@ local function tell(handle)
   if not route:find(".", 1, true) then said:set("xds-server", "reason", route) end
   if deployment == "-" then return nil end
   said:set("xds-server", "deployment", deployment)
-  return deployment
+  return deployment, rule
 end
 
 -- Runs on every request that has a route, before the router filter, at a gateway.
@@ -73,7 +74,8 @@ end
 -- 1. Takes the selector's parameter out of the query. Every other byte of the path stays as it came.
 -- 2. Stamps the context into baggage, and into the context header, in place of any that came.
 -- 3. Tells the access log which rule and deployment it was, and the listener why nobody's application answers.
--- 4. Tells the client where the answer came from, where the gateway's record says so (`reveal`).
+-- 4. Tells the router under which rule the request is counted, within the cluster (`names.rule_stat`).
+-- 5. Tells the client where the answer came from, where the gateway's record says so (`reveal`).
 
 local QUERY = "explicit-deployment"
 local REVEAL_DEPLOYMENT = true
@@ -96,10 +98,11 @@ local function without_selector(path)
 end
 
 function envoy_on_request(handle)
-  local deployment = tell(handle)
+  local deployment, rule = tell(handle)
   if not deployment then return end
   local headers = handle:headers()
   headers:replace(CONTEXT, deployment)
+  headers:replace("x-envoy-upstream-alt-stat-name", "rule/" .. rule)
   if QUERY ~= "" then
     local path = headers:get(":path")
     local shorter = without_selector(path)

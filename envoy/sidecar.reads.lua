@@ -55,7 +55,8 @@ local function chosen(handle)
   return handle:streamInfo():routeName():match("^([^/]+)/([^/]+)/(.*)$")
 end
 
--- Tells the access log and the local replies what was chosen; says which deployment the request is bound to, if any.
+-- Tells the access log and the local replies what was chosen; says which deployment the request is bound to, if any,
+-- and under which rule.
 local function tell(handle)
   local rule, deployment, route = chosen(handle)
   if not rule then return nil end
@@ -65,7 +66,7 @@ local function tell(handle)
   if not route:find(".", 1, true) then said:set("xds-server", "reason", route) end
   if deployment == "-" then return nil end
   said:set("xds-server", "deployment", deployment)
-  return deployment
+  return deployment, rule
 end
 
 -- Runs first at a sidecar. Who carries its context in baggage alone is given the header, by which it is routed.

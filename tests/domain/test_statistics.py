@@ -12,11 +12,25 @@ HOST = st.lists(LABEL, min_size=1, max_size=4).map(".".join)
 REF = st.builds(Ref, st.sampled_from(["default", "prod"]), LABEL)
 
 
-@given(LABEL | st.just("default"), REF, LABEL, HOST, st.sampled_from(["2xx", "5xx", "retry", "timeout", "time"]))
-def test_what_is_counted_under_a_rule_is_found_in_its_name(
+WHAT = st.sampled_from(["2xx", "5xx", "time"])
+
+
+@given(LABEL | st.just("internal"), REF, LABEL, WHAT)
+def test_what_a_gateway_counts_under_a_rule_is_found_in_its_name(
+    rule: str, deployment: Ref, component: str, what: str
+) -> None:
+    cluster = names.cluster_stat(names.cluster(deployment, component))
+    stat = f"cluster.{cluster}.{names.rule_stat(rule)}.upstream_rq_{what}"
+
+    assert series_of(stat) == Series(deployment, component, rule, what)
+    assert re2.fullmatch(READ, stat)
+
+
+@given(LABEL, REF, LABEL, HOST, WHAT)
+def test_what_a_sidecar_counts_under_a_rule_is_found_in_its_name(
     rule: str, deployment: Ref, component: str, host: str, what: str
 ) -> None:
-    stat = f"vhost.edge/http/{host}.route.{names.route_stat(rule, deployment, component)}.upstream_rq_{what}"
+    stat = f"vhost.outbound/{host}.route.{names.route_stat(rule, deployment, component)}.upstream_rq_{what}"
 
     assert series_of(stat) == Series(deployment, component, rule, what)
     assert re2.fullmatch(READ, stat)
@@ -27,6 +41,8 @@ def test_what_is_counted_under_a_rule_is_found_in_its_name(
     LABEL,
     st.sampled_from(
         [
+            ("upstream_rq_retry", "retry"),
+            ("upstream_rq_timeout", "timeout"),
             ("upstream_cx_connect_fail", "connect_fail"),
             ("upstream_rq_pending_overflow", "overflow"),
             ("grpc.14", "grpc.14"),
@@ -50,12 +66,17 @@ def test_what_is_counted_of_a_cluster_is_found_in_its_name(
     [
         "cluster.xds-server.membership_healthy",
         "cluster.shop-v1/web.external.upstream_rq_2xx",
+        "cluster.shop-v1/web.upstream_rq_2xx",
+        "cluster.shop-v1/web.upstream_rq_time",
+        "cluster.shop-v1/web.retry.upstream_rq_5xx",
+        "cluster.shop-v1/web.rule/internal.external.upstream_rq_2xx",
+        "cluster.shop-v1/web.rule/internal.upstream_rq_completed",
         "cluster.shop/web@9f1c/application.membership_total",
         "cluster.shop-v1/web.grpc.success",
         "vhost.edge/http/a.test.route.no-slash.upstream_rq_2xx",
         "vhost.edge/http/a.test.route.a/b/c/d.upstream_rq_2xx",
-        "vhost.edge/http/a.test.route.shop-v1/web.upstream_rq_200",
-        "vhost.edge/http/a.test.route.shop-v1/web.upstream_rq_total",
+        "vhost.edge/http/a.test.route.context/shop-v1/web.upstream_rq_200",
+        "vhost.edge/http/a.test.route.context/shop-v1/web.upstream_rq_total",
         "http.edge/http.downstream_rq_2xx",
         "server.live",
     ],
@@ -65,9 +86,9 @@ def test_nothing_else_is_read(stat: str) -> None:
 
 
 def test_a_host_that_looks_like_a_route_deceives_nobody() -> None:
-    stat = "vhost.edge/http/a.route.b.test.route.shop-v1/web.upstream_rq_2xx"
+    stat = "vhost.edge/http/a.route.b.test.route.context/shop-v1/web.upstream_rq_2xx"
 
-    assert series_of(stat) == Series(Ref("default", "shop-v1"), "web", "default", "2xx")
+    assert series_of(stat) == Series(Ref("default", "shop-v1"), "web", "context", "2xx")
 
 
 @pytest.mark.parametrize(("milliseconds", "edge"), [(250, 250), (251, 300), (0, 1), (20_000, 10_000)])

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests.resources.edge import gateway, unpacked
 from tests.resources.lua import Filter, Line
+from xds_server.domain.names import rule_stat
 from xds_server.records.models import Gateway
 from xds_server.resources.selectors import READS, STAMPS, lua_source, selector_first
 
@@ -173,6 +174,18 @@ def test_what_a_gateway_does_not_reveal_is_not_said() -> None:
 )
 def test_the_access_log_is_told_which_rule_and_deployment_it_was(route: str, said: dict[str, str]) -> None:
     assert QUIET.request(route, (":path", "/"), ("x-deployment", "forged")).said == said
+
+
+COUNTED = "x-envoy-upstream-alt-stat-name"
+
+
+@pytest.mark.parametrize(
+    ("route", "rule"), [(ROUTE, "default"), ("acme/prod.shop-v2/web.0", "acme"), ("explicit/-/DeploymentUnknown", None)]
+)
+def test_a_request_is_counted_under_its_rule_whatever_the_client_says(route: str, rule: str | None) -> None:
+    counted = LUA.request(route, (":path", "/"), (COUNTED, "forged")).of(COUNTED)
+
+    assert counted == ([rule_stat(rule)] if rule else ["forged"]), "a refusal is nobody's"
 
 
 # --- the selector by query, before routing

@@ -10,7 +10,7 @@ from xds_server.telemetry import Flush, Names, Reading
 
 START = 1_700_000_000
 """Seconds."""
-RULE = "vhost.edge/http/shop.test.route.shop-{}/web.upstream_rq_{}"
+RULE = "cluster.shop-{}/web.rule/default.upstream_rq_{}"
 
 
 def exported(

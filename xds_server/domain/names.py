@@ -69,12 +69,15 @@ def cluster_stat(cluster_name: str) -> str:
 
 
 def route_stat(rule: str, deployment: Ref, component: str) -> str:
-    """Under which Envoy counts the requests that reach a component of a deployment by a rule.
+    """Under which a sidecar's Envoy counts the requests that reach a component of a deployment by a rule."""
+    return cluster_stat(f"{rule}/{cluster(deployment, component)}")
 
-    The default has no word of its own: every release sends it several times.
+
+def rule_stat(rule: str) -> str:
+    """Under which a gateway's Envoy counts them, within the cluster. `gateway.lua` says it of each request; the slash
+    keeps it apart from Envoy's own `internal`, `canary` and so on, which an audience may be called too.
     """
-    where = cluster(deployment, component)
-    return cluster_stat(where if rule == DEFAULT_RULE else f"{rule}/{where}")
+    return f"rule/{rule}"
 
 
 def endpoints(app: Ref, component: str, build: str) -> str:

@@ -1,11 +1,11 @@
 """Which of Envoy's statistics are read, and what they count: a stat's name becomes a series. Nowhere else.
 
-    vhost.<virtual host>.route.<rule>/<deployment>/<component>.upstream_rq_*    what became of requests under a rule
-    vhost.<virtual host>.route.<deployment>/<component>.upstream_rq_*           under the rule `default`
+    cluster.<deployment>/<component>.rule/<rule>.upstream_rq_*                  of requests under a rule, at a gateway
+    vhost.<virtual host>.route.<rule>/<deployment>/<component>.upstream_rq_*    at a sidecar
     cluster.<deployment>/<component>.*                                          what became of tries, and who is there
 
-A virtual host's name ends with a host, which has dots: what it is in front of is found from the right. Deployment and
-component have none (`names.cluster_stat`).
+A virtual host's name may have dots: what it is in front of is found from the right. Deployment and component have none
+(`names.cluster_stat`).
 """
 
 import re
@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from xds_server.domain.names import DEFAULT_RULE, Ref, ref
+from xds_server.domain.names import Ref, ref
 
 EDGES = (1, 2.5, 5, 10, 20, 30, 50, 75, 100, 150, 200, 250, 300, 400, 500, 750, 1000, 1500, 2000, 3000, 5000, 10_000)
 """Milliseconds: a request is counted up to which of them it took, or beyond the last. Envoys keep them from when they
@@ -23,17 +23,20 @@ LATENCY = "upstream_rq_time"
 """The histogram of which these are the edges."""
 UPTIME = "server.uptime"
 """Whole seconds since a process began, at the time of a flush."""
+CLUSTERS = "cluster."
+"""How the names of all begin that Envoy counts anew when it is told of a cluster again that has changed."""
 READ = (
-    r"vhost\..*\.route\.[^.]+\.upstream_rq_(?:[1-5]xx|retry|timeout|time)"
-    r"|cluster\.[^./]+/[^./]+\.(?:upstream_cx_connect_fail|upstream_rq_pending_overflow|grpc\.\d+"
-    r"|membership_healthy|membership_total)"
+    r"cluster\.[^./]+/[^./]+\.(?:rule/[^./]+\.upstream_rq_(?:[1-5]xx|time)|upstream_rq_retry|upstream_rq_timeout"
+    r"|upstream_cx_connect_fail|upstream_rq_pending_overflow|grpc\.\d+|membership_healthy|membership_total)"
+    r"|vhost\..*\.route\.[^.]+\.upstream_rq_(?:[1-5]xx|time)"
     r"|server\.uptime"
 )
 """RE2 of the names of all that is read. The rest need not be sent."""
-_RULE = re.compile(r"vhost\..*\.route\.(?:([^./]+)/)?([^./]+)/([^./]+)\.upstream_rq_([1-5]xx|retry|timeout|time)")
+_CALLS = re.compile(r"vhost\..*\.route\.([^./]+)/([^./]+)/([^./]+)\.upstream_rq_([1-5]xx|time)")
 _CLUSTER = re.compile(
     r"cluster\.([^./]+)/([^./]+)\."
-    r"(?:upstream_cx_(connect_fail)|upstream_rq_pending_(overflow)|(grpc\.\d+)|membership_(healthy|total))"
+    r"(?:rule/([^./]+)\.upstream_rq_([1-5]xx|time)|upstream_rq_(retry|timeout)"
+    r"|upstream_cx_(connect_fail)|upstream_rq_pending_(overflow)|(grpc\.\d+)|membership_(healthy|total))"
 )
 
 
@@ -71,15 +74,15 @@ BUCKETS = tuple(f"le.{number}" for number in range(len(EDGES) + 1))
 @lru_cache(maxsize=1 << 12)
 def series_of(stat: str) -> Series | None:
     """None of what is not read."""
-    found = _RULE.fullmatch(stat)
+    found = _CALLS.fullmatch(stat)
     if found is not None:
-        rule, deployment, component, what = found.groups()
-        return Series(_deployment(deployment), component, rule or DEFAULT_RULE, what)
+        rule, deployment, component, called = found.groups()
+        return Series(_deployment(deployment), component, rule, called)
     found = _CLUSTER.fullmatch(stat)
     if found is None:
         return None
-    deployment, component, *what = found.groups()
-    return Series(_deployment(deployment), component, "", next(filter(None, what)))
+    deployment, component, rule, *what = found.groups()
+    return Series(_deployment(deployment), component, rule or "", next(filter(None, what)))
 
 
 def edge_above(milliseconds: float) -> int:

@@ -55,7 +55,8 @@ local function chosen(handle)
   return handle:streamInfo():routeName():match("^([^/]+)/([^/]+)/(.*)$")
 end
 
--- Tells the access log and the local replies what was chosen; says which deployment the request is bound to, if any.
+-- Tells the access log and the local replies what was chosen; says which deployment the request is bound to, if any,
+-- and under which rule.
 local function tell(handle)
   local rule, deployment, route = chosen(handle)
   if not rule then return nil end
@@ -65,5 +66,5 @@ local function tell(handle)
   if not route:find(".", 1, true) then said:set("xds-server", "reason", route) end
   if deployment == "-" then return nil end
   said:set("xds-server", "deployment", deployment)
-  return deployment
+  return deployment, rule
 end

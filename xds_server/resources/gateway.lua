@@ -3,7 +3,8 @@
 -- 1. Takes the selector's parameter out of the query. Every other byte of the path stays as it came.
 -- 2. Stamps the context into baggage, and into the context header, in place of any that came.
 -- 3. Tells the access log which rule and deployment it was, and the listener why nobody's application answers.
--- 4. Tells the client where the answer came from, where the gateway's record says so (`reveal`).
+-- 4. Tells the router under which rule the request is counted, within the cluster (`names.rule_stat`).
+-- 5. Tells the client where the answer came from, where the gateway's record says so (`reveal`).
 
 local QUERY = "{{query}}"
 local REVEAL_DEPLOYMENT = {{reveal_deployment}}
@@ -26,10 +27,11 @@ local function without_selector(path)
 end
 
 function envoy_on_request(handle)
-  local deployment = tell(handle)
+  local deployment, rule = tell(handle)
   if not deployment then return end
   local headers = handle:headers()
   headers:replace(CONTEXT, deployment)
+  headers:replace("x-envoy-upstream-alt-stat-name", "rule/" .. rule)
   if QUERY ~= "" then
     local path = headers:get(":path")
     local shorter = without_selector(path)

@@ -106,7 +106,7 @@ def call_list(rule: str, listed: EncodedRoutes, *, counted: bool = True) -> byte
     return _under(rule, listed, counted=counted)
 
 
-def _under(rule: str, listed: EncodedRoutes, *, before: bytes = b"", counted: bool = True) -> bytes:
+def _under(rule: str, listed: EncodedRoutes, *, before: bytes = b"", counted: bool = False) -> bytes:
     """The routes with their names under this rule, and the fields `before` that."""
     return b"".join(
         message_field(ROUTES, fields + before + _named(rule, listed.deployment, route_id, counted=counted))

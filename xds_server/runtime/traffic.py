@@ -20,10 +20,10 @@ from xds_server.telemetry.names import SUM
 WHERE = ("app", "deployment", "component")
 RULED = (*WHERE, "rule")
 COUNTERS = {
-    What.TIMEOUTS.value: ("xds_request_timeouts", "Requests that were not answered in time.", RULED),
-    What.RETRIES.value: ("xds_request_retries", "Requests that were tried again.", RULED),
-    What.CONNECT_FAILURES.value: ("xds_connect_failures", "Connections to instances that failed.", WHERE),
-    What.OVERFLOW.value: ("xds_overflows", "Requests refused because too many waited for a connection.", WHERE),
+    What.TIMEOUTS.value: ("xds_request_timeouts", "Requests that were not answered in time."),
+    What.RETRIES.value: ("xds_request_retries", "Requests that were tried again."),
+    What.CONNECT_FAILURES.value: ("xds_connect_failures", "Connections to instances that failed."),
+    What.OVERFLOW.value: ("xds_overflows", "Requests refused because too many waited for a connection."),
 }
 GRPC = "grpc."
 
@@ -102,11 +102,11 @@ def _calls(counted: Counted) -> Metric:
 
 
 def _counters(counted: Counted) -> Iterator[Metric]:
-    for what, (name, documentation, labels) in COUNTERS.items():
-        family = CounterMetricFamily(name, documentation, labels=labels)
+    for what, (name, documentation) in COUNTERS.items():
+        family = CounterMetricFamily(name, documentation, labels=WHERE)
         for where, series, total in counted:
             if series.what == what:
-                family.add_metric([*where, series.rule] if labels is RULED else where, total)
+                family.add_metric(where, total)
         yield family
 
 
