@@ -33,6 +33,7 @@ COMMANDS = {
     "xdsctl": [
         *("", "check", "render", "diff", "builds", "explain"),
         *("wait", "proxies", "top", "compare", "fields", "schema"),
+        *("notifications", "notifications test"),
     ],
     "xds-server": ["", "serve", "bootstrap", "bootstrap gateway", "bootstrap sidecar", "run", "demo"],
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xds_server.cli import releases, rollouts
+from xds_server.cli import notifications, releases, rollouts
 from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, echo
 from xds_server.cli.values import ErrorIsOne, PlainWords, parse_seconds, version_of
 
@@ -328,6 +328,7 @@ def _folder(word: str) -> Path:
 
 app.add_typer(releases.app)
 app.add_typer(rollouts.app)
+app.add_typer(notifications.app, name="notifications")
 
 
 @app.command()

@@ -115,8 +115,8 @@ def serve(
             envvar="XDS_SERVER_ADMIN",
             show_envvar=False,
             show_default=str(ADMIN),
-            help="Where /readyz, /healthz, /metrics, /problems, /explain, /releases and /proxies are;"
-            " /openapi.json describes them.",
+            help="Where /readyz, /healthz, /metrics, /problems, /explain, /releases, /proxies and"
+            " /notifications are; /openapi.json describes them.",
         ),
     ] = ADMIN,
     allow_empty: Annotated[
@@ -166,6 +166,15 @@ def serve(
             help="Seconds that an extension has for one resource.",
         ),
     ] = 1.0,
+    webhooks: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="XDS_SERVER_WEBHOOKS",
+            show_envvar=False,
+            help="YAML file: who is told what happens to releases (docs/notifications.md).",
+        ),
+    ] = None,
     log_format: Annotated[
         LogFormat,
         typer.Option(
@@ -210,7 +219,7 @@ def serve(
         tls = TlsFiles(xds_cert, xds_key, xds_client_ca) if xds_cert and xds_key else None
         extensions = tuple(extension or ())
         settings = Settings(records, state, xds, admin, allow_empty, log_format.value, tls, extensions)
-        code = run(replace(settings, extension_timeout=extension_timeout, ahead=ahead))
+        code = run(replace(settings, extension_timeout=extension_timeout, ahead=ahead, webhooks=webhooks))
     sys.exit(code)
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from xds_server.difference.releases import ReleaseShift, RuleShift
 from xds_server.domain.names import DEFAULT_RULE, Ref
 from xds_server.domain.words import few
+from xds_server.ledger.entry import Entry
 from xds_server.records.releases import Weights
 
 
@@ -23,10 +24,12 @@ RECORDS = Word("records")
 """Of what a record says, whoever wrote it."""
 ROLLOUT = "rollout"
 """Who it is that moves a release by itself."""
+LEDGER = Word("ledger")
+"""Of what proxies have accepted."""
 
 
 class Kind(StrEnum):
-    """What kind of thing was done to a release, or became of it. Stable: receivers of notices match on it."""
+    """What kind of thing was done to a release, or became of it. Stable: receivers of notifications match on it."""
 
     CHANGED = "changed"
     STARTED = "started"
@@ -84,6 +87,14 @@ def _words(shift: ReleaseShift) -> Iterator[str]:
     for word, claims in (("came", shift.came), ("went", shift.went)):
         if claims:
             yield f"hosts that {word}: {few(f'{each.host} at {each.gateway.word}' for each in claims)}"
+
+
+def live_event(entry: Entry) -> Event:
+    """A content became live. It is no part of the history: the ledger has it."""
+    assert entry.live is not None
+    summary = entry.summary
+    numbers = {"accepted": summary.accepted, "notLoaded": summary.not_loaded}
+    return Event(entry.release, entry.live, LEDGER, f"live: {summary.counted}", kind=Kind.LIVE, numbers=numbers)
 
 
 def in_percent(weights: Weights) -> dict[str, float]:

@@ -54,6 +54,7 @@ class Reason(StrEnum):
     SELECTOR_WINS = "SelectorWins"
     STRIPPED_HEADER = "StrippedHeader"
     AUDIENCE_ENDED = "AudienceEnded"
+    UNDELIVERED = "Undelivered"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -95,6 +95,11 @@ class Ledger:
         taken = [self._unsaved.popitem(last=False)[1] for _ in range(min(most, len(self._unsaved)))]
         return [each if isinstance(each, Entry) else self._looked(each) for each in taken]
 
+    def take_unsaved_of(self, releases: Iterable[Ref]) -> list[Entry]:
+        """Those in force of these releases that differ from what was kept last."""
+        current = (found for each in releases if (found := self._current.get(each)) is not None)
+        return [self._looked(each) for each in current if self._unsaved.pop(each.entry.number, None) is not None]
+
     @property
     def has_unsaved(self) -> bool:
         return bool(self._unsaved)

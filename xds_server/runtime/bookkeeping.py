@@ -83,6 +83,12 @@ class Bookkeeping(Nobody):
         if not self.ledger.has_unsaved:
             self.unsaved.clear()
 
+    def save_of(self, releases: Iterable[Ref]) -> None:
+        """Write what is new of these before something is done to them: who is told of both is told in that order."""
+        entries = self.ledger.take_unsaved_of(releases)
+        if entries:
+            self._store.keep(entries)
+
     def save_all(self) -> None:
         """Write all that is new."""
         while self.ledger.has_unsaved:

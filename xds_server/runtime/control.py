@@ -20,6 +20,7 @@ from xds_server.ledger.carrier import versions_of
 from xds_server.ledger.content import content_of
 from xds_server.ledger.ledger import Change, Published
 from xds_server.mesh import NO_MESH, compile_mesh
+from xds_server.notifications.message import About
 from xds_server.pipeline import EMPTY, Compilation, compile_world
 from xds_server.ports import Observer
 from xds_server.records.admission import admit, pinned, restore, tick, unpinned, unreadable
@@ -98,6 +99,7 @@ class Control(Caller):
         self.worlds.follow_sidecars(self._tell_sidecars)
         self._late: dict[Ref, frozenset[Ref]] = {}
         self._found: frozenset[Problem] = frozenset()
+        self._elsewhere: Callable[[], Iterable[Problem]] = tuple
         self._problems_changed: Callable[[Set[Problem], Set[Problem]], None] = lambda _before, _after: None
         self._turned: Callable[[frozenset[Ref]], None] = lambda _apps: None
         self._reporters: tuple[Reporter, ...] = ()
@@ -105,7 +107,7 @@ class Control(Caller):
         rows = store.load()
         self.began_empty = not rows
         """Nothing was known of before."""
-        self._admission = restore(rows, clock())
+        self._admission = self._saved = restore(rows, clock())
         self._unfinished = [row for row in rows if row.kind in (UNFINISHED, PROXY)]
         self._extending.recall(extended_in(rows))
         metrics.records(Counter(key.kind for key in self._admission.in_force).items())
@@ -122,6 +124,11 @@ class Control(Caller):
     def report_later(self, later: Later) -> None:
         """Problems are in no hurry, and may be many: `later` is given what tells of them, once proxies are told."""
         self._later = later
+
+    def also_report(self, problems: Callable[[], Iterable[Problem]]) -> Callable[[], None]:
+        """What else is wrong. What is given back says that it may have changed."""
+        self._elsewhere = problems
+        return self._report_soon
 
     def follow_problems(self, hear: Callable[[Set[Problem], Set[Problem]], None]) -> None:
         """`hear` is told what was wrong before and is now: at once, and with every change."""
@@ -177,6 +184,16 @@ class Control(Caller):
         """Of what is in force of a release; empty if nothing is."""
         return self.books.ledger.content(release) or ""
 
+    def about(self, release: Ref) -> About:
+        """What is in force of a release as it was last saved, which may be before anyone is told; and of which app."""
+        key = Key("Release", release)
+        entry = self._saved.in_force.get(key)
+        content = content_of(key, entry.content) if entry is not None else ""
+        found = entry or self._admission.in_force.get(key)
+        if found is None or not isinstance(found.record, Release):
+            return About("", content)
+        return About(found.record.refer(found.record.spec.app).word, content)
+
     def steer(self, after: Admission, release: Ref, done: Done, rows: Sequence[Row] = ()) -> Event:
         """Something was done to a release that the source did not say. `rows` are kept with it, all or nothing."""
         self._heard = perf_counter()
@@ -221,6 +238,8 @@ class Control(Caller):
         if self.waiting_for is None or before.in_force:
             shifts = iter(found := list(shifts))
             history = _history(found, event)
+        self._saved = after
+        self.books.save_of({each.release for each in history})
         kept = [*after.rows, *rows, *also]
         if kept or after.forgotten or gone or history:
             self._store.save(kept, [*after.forgotten, *gone], history)
@@ -394,7 +413,7 @@ class Control(Caller):
         admission = self._admission
         proxies: tuple[Reporter, ...] = (self._refusals, self._connected, self._ordering, *self._reporters)
         by_proxies = (problem for each in proxies for problem in each.problems(admission))
-        found = self._extending.problems(admission, self._connected.oldest).union(by_proxies)
+        found = self._extending.problems(admission, self._connected.oldest).union(by_proxies, self._elsewhere())
         if admission.has_problems_of(self._told) and found == self._found:
             return
         before, after = self._told.findings | self._found, admission.findings | found

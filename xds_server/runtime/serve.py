@@ -13,6 +13,7 @@ from time import monotonic
 import structlog
 
 from xds_server.api.admin import Readiness, admin_app
+from xds_server.api.notifications import notifications_api
 from xds_server.api.problems import Standing
 from xds_server.api.proxies import proxies_api
 from xds_server.api.releases import releases_api
@@ -31,6 +32,7 @@ from xds_server.runtime.garbage import building
 from xds_server.runtime.http import CannotListen, http_server, listen
 from xds_server.runtime.judging import Judging
 from xds_server.runtime.metrics import Metrics
+from xds_server.runtime.notifying import notifier_of
 from xds_server.runtime.observers import Everyone
 from xds_server.runtime.promoting import AskedOfRollouts
 from xds_server.runtime.proxies import ConnectedProxies
@@ -72,6 +74,7 @@ class Settings:
     extensions: tuple[str, ...] = ()
     extension_timeout: float = 1.0
     ahead: Ahead | None = None
+    webhooks: Path | None = None
 
 
 class _Stop(Exception):
@@ -106,6 +109,7 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         store = stack.enter_context(Store.open(settings.state))
+        notifier = notifier_of(settings.webhooks, store.unsent, clock)
         admin_socket = stack.enter_context(listen(settings.admin, "--admin"))
         extender = await stack.enter_async_context(extender_of(settings.extensions, settings.extension_timeout))
         folder = str(settings.records)
@@ -113,6 +117,8 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
             control = Control(folder, store, metrics, allow_empty=settings.allow_empty, extender=extender)
         stack.callback(control.end)
         control.report_later(_once_proxies_are_told)
+        notifier.listen(store.unsent, control.about, control.also_report(notifier.problems))
+        metrics.registry.register(notifier)
         proxies = ConnectedProxies(control.connections, control.worlds, control.books, lambda: control.admission.world)
         everyone = Everyone(metrics, *control.observers, proxies, *observers)
         telemetry = Telemetry(store.counted)
@@ -130,6 +136,7 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
             proxies_api(proxies),
             steering_api(control),
             rollouts_api(AskedOfRollouts(rollouts)),
+            notifications_api(notifier),
             traffic_api(Watch(telemetry, lambda: control.admission.world, control.books.live, clock)),
         )
         admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: _standing(control), more))
@@ -149,6 +156,7 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
                 tasks.create_task(extender.work(control))
                 tasks.create_task(_save(control.books))
                 tasks.create_task(_gather(control.books))
+                tasks.create_task(notifier.work())
                 tasks.create_task(telemetry.work())
                 tasks.create_task(telemetry.save())
                 tasks.create_task(rollouts.work())

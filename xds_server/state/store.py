@@ -11,14 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from xds_server.difference.history import Event
+from xds_server.difference.history import Event, live_event
 from xds_server.domain.errors import XdsServerError
 from xds_server.domain.names import Ref
 from xds_server.ledger.entry import Entry
 from xds_server.records.saved import Row
-from xds_server.state import events
+from xds_server.state import events, notifications
 from xds_server.state.counted import TELEMETRY, Counted
 from xds_server.state.entries import COLUMNS, FORGET, FORGET_OF_RELEASE, INDEXES, KEEP, TABLE, entry_in, row_of
+from xds_server.state.notifications import Unsent
 
 DATABASE = "state.db"
 LOCK = "lock"
@@ -40,7 +41,14 @@ CREATE TABLE records (
     PRIMARY KEY (kind, namespace, name)
 ) WITHOUT ROWID
 """
-STEPS = ((RECORDS,), (TABLE, *INDEXES), (events.TABLE, events.INDEX), TELEMETRY, events.KINDS)
+STEPS = (
+    (RECORDS,),
+    (TABLE, *INDEXES),
+    (events.TABLE, events.INDEX),
+    TELEMETRY,
+    events.KINDS,
+    (notifications.TABLE, notifications.INDEX),
+)
 """What each version of the tables has more than the one before."""
 VERSION = len(STEPS)
 """Of the tables, kept as the database's `user_version`. A new database has 0."""
@@ -62,6 +70,8 @@ class Store:
         self._connection = connection
         self.counted = Counted(connection, lambda: _explained(folder))
         """What became of requests."""
+        self.unsent = Unsent(connection, lambda: _explained(folder))
+        """What webhooks are to be told, of every event that is saved here and of every content that becomes live."""
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -118,6 +128,7 @@ class Store:
             self._connection.executemany(events.KEEP, map(events.event_row, history))
             self._connection.executemany(events.FORGET_OF_RELEASE, [(*each, *each, EVENTS) for each in of])
             self._connection.execute(events.FORGET, (ALL_EVENTS,))
+            self.unsent.tell((each, "") for each in history)
 
     def events(self, release: Ref) -> list[Event]:
         """What was done to a release, newest first."""
@@ -148,10 +159,20 @@ class Store:
     def keep(self, entries: Sequence[Entry]) -> None:
         """Keep entries of the ledger, all or nothing, and let go of the oldest that have ended."""
         with _explained(self._folder), self._connection as connection:
+            live = self._newly_live(entries)
             connection.executemany(KEEP, map(row_of, entries))
+            self.unsent.tell((live_event(each), each.content) for each in live)
             releases = {each.release for each in entries if each.end is not None}
             connection.executemany(FORGET_OF_RELEASE, [(*release, *release, PER_RELEASE) for release in releases])
             connection.execute(FORGET, (ENDED,))
+
+    def _newly_live(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Those that are kept as live for the first time."""
+        return [each for each in entries if each.live is not None and not self._is_kept_as_live(each.number)]
+
+    def _is_kept_as_live(self, number: int) -> bool:
+        found = self._connection.execute("SELECT live FROM entries WHERE number = ?", (number,)).fetchone()
+        return found is not None and found[0] is not None
 
 
 def _locked(folder: Path) -> int:
