@@ -101,6 +101,12 @@ class House:
             assert answer.status == status, await answer.text()
             return await answer.json()
 
+    async def post(self, path: str, body: Any, status: int = 200) -> Any:
+        url = f"http://{LOOPBACK}:{self.admin}{path}"
+        async with aiohttp.ClientSession() as session, session.post(url, json=body) as answer:
+            assert answer.status == status, await answer.text()
+            return await answer.json()
+
     async def why(self, name: str) -> str:
         """What is said at once to who waits for a release."""
         return str((await self.get(f"/releases/{name}/wait?timeout=0"))["why"])

@@ -63,7 +63,7 @@ def pause(tries: int, chance: Callable[[], float]) -> float:
 def retry_after(said: str, now: datetime) -> float:
     """Seconds that a `Retry-After` asks for (RFC 9110, 10.2.3: seconds or a date); 0 if it cannot be read."""
     try:
-        seconds = float(int(said)) if said.strip().isdigit() else (parsedate_to_datetime(said) - now).total_seconds()
+        seconds = float(said) if said.strip().isdigit() else (parsedate_to_datetime(said) - now).total_seconds()
     except (ValueError, TypeError, OverflowError):
         return 0.0
     return min(max(seconds, 0.0), LONGEST_ASKED)
