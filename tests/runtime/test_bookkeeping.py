@@ -65,6 +65,16 @@ def test_a_transaction_is_closed_after_some_time(store: Store) -> None:
     assert [len(store.begun()[0]), books.unsaved.is_set()] == [6, False]
 
 
+def test_what_is_new_of_some_releases_is_written_at_once(store: Store) -> None:
+    books = books_of(store)
+    books.publish(Published(1, [change("a", "a" * 32), change("b", "b" * 32)], complete=True))
+
+    books.save_of([ref("a"), ref("nobody")])
+    assert [each.release for each in store.begun()[0]] == [ref("a")]
+    books.save_all()
+    assert [each.release for each in store.begun()[0]] == [ref("a"), ref("b")]
+
+
 def test_history_has_what_is_not_written_yet(store: Store) -> None:
     books = books_of(store)
     books.publish(Published(1, [change("shop", "a" * 32)], complete=True))

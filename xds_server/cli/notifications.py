@@ -9,7 +9,6 @@ from xds_server.cli.values import PlainWords
 
 app = typer.Typer(
     cls=PlainWords,
-    help="Show who is told what happens to releases, and how far behind they are.",
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

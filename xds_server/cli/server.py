@@ -172,7 +172,7 @@ def serve(
             metavar="FILE",
             envvar="XDS_SERVER_WEBHOOKS",
             show_envvar=False,
-            help="YAML file: who is told what happens to releases (docs/notifications.md).",
+            help="YAML file of webhooks, which are told what happens to releases.",
         ),
     ] = None,
     log_format: Annotated[
