@@ -94,6 +94,20 @@ def test_after_a_restart_last_good_is_told_and_nothing_is_saved_anew(store: Stor
     assert store.load() == rows
 
 
+def test_what_a_record_changed_while_no_server_ran_is_in_the_history(store: Store) -> None:
+    """A first start is no change, nor is a restart."""
+    shop = Ref("default", "shop")
+    Server(store).hears(SHOP, complete=True)
+    Server(store).hears(SHOP, complete=True)
+    assert store.events(shop) == []
+
+    again = Server(store)
+    again.control.hear(Unreadable("cannot be listed"))
+    again.hears({**SHOP, "shop.yaml": release("shop", "shop.test", to="v2")}, complete=True)
+    [event] = store.events(shop)
+    assert event.what == "default: v1 100 % -> v2 100 %"
+
+
 def test_a_source_that_cannot_be_read_is_said_and_changes_nothing(store: Store) -> None:
     server = Server(store)
     server.control.hear(Unreadable("cannot be listed"))
