@@ -11,7 +11,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_what_is_well_is_promoted_and_what_fails_is_rolled_back() -> None:
-    run = [BIN / "xds-server", "demo", "--canary", "--port", "0"]
+    run = [str(BIN / "xds-server"), "demo", "--canary", "--port", "0"]
     said = subprocess.run(run, check=True, stdout=subprocess.PIPE, text=True, timeout=240).stdout
     ends = [said.index(each) for each in ("finished: ", "rolled back: ", "rolled back, and pinned")]
     assert ends == sorted(ends), said
