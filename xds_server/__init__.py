@@ -10,6 +10,7 @@ The map, low to high; a layer imports only lower ones (checked by import-linter,
     protocol | resources        SotW and delta streams without IO; intents -> Envoy messages
     pipeline                    compile_world(): the only road to Envoy
     difference                  what would be different between two of its inputs
+    notifications               which webhook is told of what, and when once more
     ports                       what IO must provide
     sources | state | transport | api
     runtime                     tasks, clock, wiring, metrics, logs

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -107,10 +108,16 @@ def _keys(secret: Path) -> tuple[bytes, ...]:
         raise NoSecret("is no text") from None
 
 
-def _authorities(webhook: Webhook, folder: Path) -> ssl.SSLContext | bool:
-    """Who may sign the receiver's certificate. True: who is trusted usually."""
+@cache
+def _usual() -> ssl.SSLContext:
+    """Who is trusted usually, or by `SSL_CERT_FILE`. It is read once: that takes a tenth of a second."""
+    return httpx.create_ssl_context()
+
+
+def _authorities(webhook: Webhook, folder: Path) -> ssl.SSLContext:
+    """Who may sign the receiver's certificate."""
     if not webhook.ca:
-        return True
+        return _usual()
     file = folder / webhook.ca
     try:
         return ssl.create_default_context(cafile=file)
