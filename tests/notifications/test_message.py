@@ -1,5 +1,6 @@
 import json
 from datetime import timedelta, timezone
+from math import inf
 
 from tests.ledger.facts import NOON, ref
 from xds_server.difference.history import Event, Kind, Word
@@ -13,7 +14,7 @@ EVENT = Event(
     ((ref("v1"), 9_500), (ref("v2"), 500)),
     ((ref("v1"), 10_000), (ref("v2"), 0)),
     Kind.ROLLED_BACK,
-    {"ratio": 4.2, "limit": 1.5},
+    {"ratio": 4.2, "limit": 1.5, "longest": inf},
 )
 
 
@@ -38,7 +39,7 @@ def test_an_event_is_one_cloudevent_with_its_numbers() -> None:
             "before": {"v1": 95.0, "v2": 5.0},
             "after": {"v1": 100.0, "v2": 0.0},
             "content": "a" * 32,
-            "numbers": {"ratio": 4.2, "limit": 1.5},
+            "numbers": {"ratio": 4.2, "limit": 1.5, "longest": None},
         },
     }
 

@@ -6,6 +6,7 @@ CloudEvents 1.0.2, JSON event format in structured content mode: the body is the
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any, NamedTuple
 
 from xds_server.difference.history import Event, in_percent
@@ -43,7 +44,8 @@ def release_message(event: Event, about: About, source: str, name: str) -> str:
         "before": in_percent(event.before),
         "after": in_percent(event.after),
         "content": about.content,
-        "numbers": dict(event.numbers),
+        # JSON has no infinity: how many times as often as never is one.
+        "numbers": {name: value if isfinite(value) else None for name, value in event.numbers.items()},
     }
     more = {"type": release_type(event.kind), "subject": event.release.word, "time": _written(event.at)}
     return _message(source, name, more, data)
