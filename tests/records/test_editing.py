@@ -13,7 +13,7 @@ from tests.records.folder import build, deployment, gateway, release
 from xds_server.domain.names import Ref
 from xds_server.records import yaml
 from xds_server.records.documents import Key, read_documents
-from xds_server.records.editing import NotEdited, bodies, document_written, weights_written
+from xds_server.records.editing import NotEdited, bodies, document_removed, document_written, weights_written
 from xds_server.records.models import Release
 
 SHOP = Key("Release", Ref("default", "shop"))
@@ -245,6 +245,14 @@ def test_a_file_that_is_not_yaml_takes_no_document() -> None:
         document_written("a: [", SHOP, release("shop", "shop.test"))
 
 
+def test_a_document_is_taken_out_with_its_comments() -> None:
+    assert document_removed(FILE, Key("Gateway", ref("edge"))) == FILE.replace(f"---\n# The edge.\n{gateway()}", "")
+    assert document_removed(FILE, Key("AppDeployment", ref("v1"))) == FILE.removesuffix(f"---\n{deployment('v1')}")
+    assert document_removed(gateway(), Key("Gateway", ref("edge"))) == ""
+    with pytest.raises(NotEdited, match="is not written there"):
+        document_removed(FILE, Key("Gateway", ref("other")))
+
+
 # --- laws
 
 NAMES = ("v1", "v2", "v3", "v4")
@@ -357,3 +365,15 @@ def test_everything_but_the_document_is_the_same_octets(data: st.DataObject, cho
     old = bodies(text)
     assert bodies(after) == [*old[:which], new, *old[which + 1 :]]
     assert after.replace(new, "").replace(" \n", " ") == text.replace(old[which], "").replace(" \n", " ")
+
+
+@given(st.data(), st.permutations(DOCUMENTS), st.integers(0, len(DOCUMENTS) - 1))
+def test_whoever_stays_says_what_they_said(data: st.DataObject, chosen: list[str], which: int) -> None:
+    text = chosen[0] + "".join(data.draw(BETWEEN) + each for each in chosen[1:])
+    key = read_documents("", chosen[which])[0].key
+    assert key is not None
+
+    found = bodies(document_removed(text, key))
+
+    old = bodies(text)
+    assert [each.strip() for each in found] == [each.strip() for each in (*old[:which], *old[which + 1 :])]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from xds_server.records.reading import Batch, Readable
+from xds_server.records.reading import Batch, FileChange, Readable
 from xds_server.sources.files import FileSource
-from xds_server.sources.writing import Change, NotWritten, Writer
+from xds_server.sources.writing import NotWritten, Writer
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_file_that_says_something_else_by_now_is_not_written(folder: Path) -> 
 
 
 def test_several_files_are_written_or_none(folder: Path) -> None:
-    changes = [Change("new.yaml", None, "new\n"), Change("shop/release.yaml", "one\n", "two\n")]
+    changes = [FileChange("new.yaml", None, "new\n"), FileChange("shop/release.yaml", "one\n", "two\n")]
     writer = Writer(folder)
 
     with writer.prepared(changes) as commit:
@@ -86,7 +86,7 @@ def test_several_files_are_written_or_none(folder: Path) -> None:
 
 
 def test_what_is_not_put_in_place_leaves_nothing(folder: Path) -> None:
-    with Writer(folder).prepared([Change("new.yaml", None, "new\n")]):
+    with Writer(folder).prepared([FileChange("new.yaml", None, "new\n")]):
         pass
 
     assert names(folder) == ["shop/release.yaml"]

@@ -83,6 +83,23 @@ def document_written(text: str, key: Key, body: str) -> str:
     return text[: len(text) - len(bare)] + after
 
 
+def document_removed(text: str, key: Key) -> str:
+    """Without the document that states the record, and without the mark before it. Raises `NotEdited`."""
+    bare = text.removeprefix(BYTE_ORDER_MARK)
+    before = _documents(bare)
+    number = _stated(before, key)
+    if number is None:
+        raise NotEdited(f"{key} is not written there")
+    start, end = list(_places(bare))[number]
+    own = next((each.start() for each in MARK.finditer(bare) if each.end() == start and each[0][0] == "-"), start)
+    following = MARK.match(bare, end) if start == 0 else None
+    after = _edited(bare, [_Edit(own, following.end() if following else end, "")])
+    expected = [_content(each) for each in before if each is not before[number]]
+    if [*map(_content, _read(after) or ())] != expected:
+        raise NotEdited(f"{key} cannot be taken out without changing another document: do it by hand")
+    return text[: len(text) - len(bare)] + after
+
+
 def bodies(text: str) -> list[str]:
     """The lines of each document that is not empty, with the comments between it and its neighbours' marks."""
     bare = text.removeprefix(BYTE_ORDER_MARK)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from xds_server.records.plain import Plain, usual
 
@@ -27,6 +28,14 @@ class Unreadable:
     """A file or a folder that is there and cannot be read. Nothing that came from it is lost."""
 
     why: str
+
+
+class FileChange(NamedTuple):
+    """A file by its path in the folder, what it says, and what it shall say. `before` None: there is no such file."""
+
+    name: str
+    before: str | None
+    after: str
 
 
 PlainOf = Callable[[str], tuple[Plain, ...] | None]

@@ -16,7 +16,7 @@ from secrets import token_hex
 from typing import NamedTuple
 
 from xds_server.domain.errors import XdsServerError
-from xds_server.records.reading import RECORDS, Unreadable
+from xds_server.records.reading import RECORDS, FileChange, Unreadable
 from xds_server.sources.contents import is_read, read_file
 
 MOUNTED = "..data"
@@ -31,18 +31,10 @@ class NotWritten(XdsServerError):
         self.conflict = conflict
 
 
-class Change(NamedTuple):
-    """A file by its path in the folder, what it says, and what it shall say. `before` None: there is no such file."""
-
-    name: str
-    before: str | None
-    after: str
-
-
 class _Prepared(NamedTuple):
     """A change whose new text lies beside its file."""
 
-    change: Change
+    change: FileChange
     beside: Path
     place: Path
 
@@ -59,11 +51,11 @@ class Writer:
 
     def write(self, name: str, before: str, after: str) -> None:
         """One file, if it still says what it said. Raises `NotWritten`."""
-        with self.prepared([Change(name, before, after)]) as commit:
+        with self.prepared([FileChange(name, before, after)]) as commit:
             commit()
 
     @contextmanager
-    def prepared(self, changes: Sequence[Change]) -> Iterator[Callable[[], None]]:
+    def prepared(self, changes: Sequence[FileChange]) -> Iterator[Callable[[], None]]:
         """All of these files, or none: their new texts lie beside them, on the disk; what is given puts them in place.
 
         Raises `NotWritten`, and so does what is given. Only a crash between two of its renames, or a disk that fails
@@ -74,7 +66,7 @@ class Writer:
             yield lambda: self._commit(made)
 
     @contextmanager
-    def _beside(self, change: Change) -> Iterator[_Prepared]:
+    def _beside(self, change: FileChange) -> Iterator[_Prepared]:
         place = self._place(change.name)
         beside = place.with_name(f".{place.name}.{token_hex(4)}")
         try:
