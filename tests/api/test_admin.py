@@ -11,9 +11,9 @@ from xds_server.api.problems import Standing
 
 
 async def ask(
-    app: FastAPI, path: str, method: str = "GET", sent_body: bytes = b"", kind: bytes = b"application/json"
+    app: FastAPI, path: str, method: str = "GET", sent_body: bytes = b"", kind: bytes = b"application/json", **more: Any
 ) -> tuple[int, str, str]:
-    """Status, content type and body, straight from the application."""
+    """Status, content type and body, straight from the application. `more`: what else it is told of the request."""
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -24,7 +24,9 @@ async def ask(
 
     scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b""}
     headers = [(b"content-type", kind)] if sent_body else []
-    await app({**scope, "headers": headers, "http_version": "1.1", "scheme": "http", "root_path": ""}, receive, send)
+    await app(
+        {**scope, "headers": headers, "http_version": "1.1", "scheme": "http", "root_path": "", **more}, receive, send
+    )
     start, *bodies = sent
     told = {key.decode(): value.decode() for key, value in start["headers"]}
     return start["status"], told.get("content-type", ""), b"".join(each.get("body", b"") for each in bodies).decode()

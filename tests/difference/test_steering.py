@@ -4,7 +4,7 @@ import pytest
 
 from tests.records.folder import NOON, SHOP, Server, deployment, release
 from xds_server.difference.history import RECORDS, Event
-from xds_server.difference.steering import CannotSteer, NoSuchRelease, check_pinned, given_back
+from xds_server.difference.steering import CannotSteer, NoSuchRelease, check_pinned, given_back, weights_set
 from xds_server.domain.names import Ref
 from xds_server.records.admission import pinned
 from xds_server.records.admitted import Admission
@@ -75,3 +75,63 @@ def test_only_what_is_pinned_can_be_unpinned():
     with pytest.raises(NoSuchRelease):
         check_pinned(admission(), V1)
     check_pinned(pinned(admission(), SHOP_REF, ALL_V2, Pin(NOON, "ada", "why")), SHOP_REF)
+
+
+# --- shares that are set
+
+
+@pytest.fixture
+def three() -> Server:
+    shares = [{"deployment": "v1", "weight": 60}, {"deployment": "v2", "weight": 40}]
+    return Server(
+        {**SHOP, "v3.yaml": deployment("v3", "b2"), "shop.yaml": release("shop", "shop.test", default=shares)}
+    )
+
+
+def test_shares_are_set_and_the_others_shrink_in_proportion(three: Server) -> None:
+    assert weights_set(three.admission, SHOP_REF, {V2: 1000}) == ((V1, 9000), (V2, 1000))
+    assert weights_set(three.admission, SHOP_REF, {V3: 1000}) == ((V1, 5400), (V2, 3600), (V3, 1000))
+    assert weights_set(three.admission, SHOP_REF, {V1: 0, V2: 10000}) == ((V1, 0), (V2, 10000))
+
+
+@pytest.mark.parametrize(
+    ("shares", "why"),
+    [
+        pytest.param({V1: 6000, V2: 6000}, "sum to 120 %, which is more than 100", id="too-much"),
+        pytest.param({V1: 6000, V2: 3000}, "the rest is 10 %, and nobody else is there to have it", id="too-little"),
+        pytest.param({Ref("default", "v9"): 100}, "v9 is not deployed for app shop", id="unknown"),
+    ],
+)
+def test_why_shares_are_not_set(three: Server, shares: dict[Ref, int], why: str) -> None:
+    with pytest.raises(CannotSteer, match=why):
+        weights_set(three.admission, SHOP_REF, shares)
+
+
+def test_of_several_that_have_nothing_it_is_not_guessed_who_has_the_rest(three: Server) -> None:
+    shares = [{"deployment": name, "weight": 100 * (name == "v2")} for name in ("v1", "v2", "v3")]
+    three.hears({"shop.yaml": release("shop", "shop.test", default=shares)})
+
+    with pytest.raises(CannotSteer, match="the rest is 10 %, and v1, v3 have nothing now: say which"):
+        weights_set(three.admission, SHOP_REF, {V2: 9000})
+    assert weights_set(three.admission, SHOP_REF, {V2: 9000, V3: 1000}) == ((V1, 0), (V2, 9000), (V3, 1000))
+
+
+def test_shares_are_set_of_what_is_in_force_alone(three: Server) -> None:
+    three.hears({"shop.yaml": release("shop", "shop.test", to="v9")})
+    with pytest.raises(CannotSteer, match="what the folder says of Release shop is not in force"):
+        weights_set(three.admission, SHOP_REF, {V2: 1000})
+
+    audience = {"name": "a", "hosts": ["a.test"], "deployment": "v2"}
+    only_audiences = release("shop", default=[], audiences=[audience])
+    only = Server({**SHOP, "shop.yaml": only_audiences})
+    with pytest.raises(CannotSteer, match="has audiences only"):
+        weights_set(only.admission, SHOP_REF, {V2: 1000})
+    with pytest.raises(NoSuchRelease, match="no Release shap"):
+        weights_set(only.admission, Ref("default", "shap"), {V2: 1000})
+
+
+def test_of_a_pinned_release_nothing_is_set(three: Server) -> None:
+    after = pinned(three.admission, SHOP_REF, ((V1, 10000),), Pin(NOON, "ada", "it fails"))
+
+    with pytest.raises(CannotSteer, match=r"is pinned since .* by ada: it fails\. xdsctl unpin shop comes"):
+        weights_set(after, SHOP_REF, {V2: 1000})

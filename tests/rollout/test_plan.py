@@ -7,6 +7,7 @@ from xds_server.domain.names import ref
 from xds_server.records.releases import Weights
 from xds_server.records.values import WHOLE
 from xds_server.rollout import moved, plan_of
+from xds_server.rollout.plan import with_shares
 
 V1, V2, V3 = (ref(f"shop-v{number}") for number in (1, 2, 3))
 
@@ -47,6 +48,18 @@ def test_a_rollback_gives_it_nothing():
 )
 def test_the_others_keep_their_proportions(before, share, after):
     assert moved(weights(**before), V2, share * 100) == weights(**after)
+
+
+@pytest.mark.parametrize(
+    ("before", "shares", "after"),
+    [
+        pytest.param({"v1": 60, "v3": 20, "v2": 20}, {"v2": 30, "v3": 30}, {"v1": 40, "v3": 30, "v2": 30}, id="two"),
+        pytest.param({"v1": 60, "v3": 40}, {"v2": 10}, {"v1": 54, "v3": 36, "v2": 10}, id="one more"),
+        pytest.param({"v1": 60, "v3": 40}, {"v1": 0, "v3": 0, "v2": 100}, {"v1": 0, "v3": 0, "v2": 100}, id="all"),
+    ],
+)
+def test_several_have_their_shares_and_the_others_keep_their_proportions(before, shares, after):
+    assert with_shares(weights(**before), dict(weights(**shares))) == weights(**after)
 
 
 @given(st.lists(st.integers(0, WHOLE), min_size=1, max_size=6), st.integers(0, WHOLE))

@@ -426,7 +426,8 @@ def test_a_release_without_one_says_so(tmp_path: Path) -> None:
             server.asked.pause(SHOP_REF, ADA)
         with pytest.raises(CannotSteer, match="no Release nobody is in force"):
             server.asked.report(Ref("default", "nobody"))
-        assert server.asked.stop(SHOP_REF, ((V1, 10_000),), ADA) is None
+        server.asked.stop(SHOP_REF, ((V1, 10_000),), ADA)
+        assert not server.kinds
 
 
 WELL = Flush(v1=(90, 1), v2=(10, 0))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xds_server.cli import notifications, releases, rollouts
+from xds_server.cli import notifications, releases, rollouts, writing
 from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, echo
 from xds_server.cli.values import ErrorIsOne, PlainWords, parse_seconds, version_of
 
@@ -329,6 +329,7 @@ def _folder(word: str) -> Path:
 app.add_typer(releases.app)
 app.add_typer(rollouts.app)
 app.add_typer(notifications.app, name="notifications")
+app.add_typer(writing.app)
 
 
 @app.command()

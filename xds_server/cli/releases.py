@@ -54,11 +54,15 @@ def wait(
 
     Example: xdsctl wait -f records/shop.yaml --timeout 30s
     """
+    until_live(_awaited(release, file, content), timeout, server, output)
+
+
+def until_live(awaited: "list[Awaited]", timeout: float, server: str, output: Report) -> None:
+    """What comes of it is printed, and is the exit code."""
     from xds_server.api.release_reports import in_words
     from xds_server.cli import waiting
     from xds_server.cli.servers import NoAnswer
 
-    awaited = _awaited(release, file, content)
     try:
         waiting.waited(server, awaited, timeout, lambda line: typer.echo(line, err=True))
     except NoAnswer as error:

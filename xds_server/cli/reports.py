@@ -45,10 +45,14 @@ def print_problems(problems: Iterable[Problem], records: int | None = None, worl
 
 def print_errors(problems: Iterable[Problem]) -> None:
     """On stderr: what is left out of what is printed."""
+    print_aside(each for each in problems if each.severity is Severity.ERROR)
+
+
+def print_aside(problems: Iterable[Problem]) -> None:
+    """On stderr."""
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     for problem in problems:
-        if problem.severity is Severity.ERROR:
-            console.print(problem_line(problem))
+        console.print(problem_line(problem))
 
 
 def problem_line(problem: Problem) -> Text:

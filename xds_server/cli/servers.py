@@ -19,7 +19,11 @@ PROBLEMS = TypeAdapter(list[ProblemReport])
 
 
 class NoAnswer(Exception):
-    """The server does not tell, and why."""
+    """The server does not tell, and why. `body`: all that it says of that."""
+
+    def __init__(self, why: str = "", body: bytes = b"") -> None:
+        super().__init__(why)
+        self.body = body
 
 
 class Unreachable(NoAnswer):
@@ -37,7 +41,8 @@ def asked(server: str, path: str, expected: TypeAdapter[T], body: bytes | None =
             return expected.validate_json(answer.read())
     except HTTPError as error:
         # A server that is stopping breaks off what it is doing.
-        raise (Unreachable if error.code >= SERVER_ERROR else NoAnswer)(_said(error)) from None
+        body = error.read()
+        raise (Unreachable if error.code >= SERVER_ERROR else NoAnswer)(_said(error, body), body) from None
     except (URLError, OSError, HTTPException) as error:
         why = getattr(error, "reason", error)
         raise Unreachable(f"{url} does not answer ({why}); give the address of --admin") from None
@@ -47,16 +52,16 @@ def asked(server: str, path: str, expected: TypeAdapter[T], body: bytes | None =
 
 def problems_at(server: str) -> list[Problem]:
     """Everything that is wrong there now."""
-    return [_problem(each) for each in asked(server, "/problems", PROBLEMS)]
+    return [problem(each) for each in asked(server, "/problems", PROBLEMS)]
 
 
-def _problem(said: ProblemReport) -> Problem:
+def problem(said: ProblemReport) -> Problem:
     place = Place(said.file, said.document, said.line, said.path)
     return Problem(place, said.reason, said.what, said.fix, said.record, said.severity)
 
 
-def _said(error: HTTPError) -> str:
+def _said(error: HTTPError, body: bytes) -> str:
     try:
-        return str(json.loads(error.read())["error"])
+        return str(json.loads(body)["error"])
     except (ValueError, KeyError, TypeError):
         return f"{error.url} answers {error.code}: is it the address of --admin?"

@@ -62,7 +62,7 @@ def difference(before: Served, after: Served) -> Difference:
     one, two = before.admission, after.admission
     apps = frozenset(differing(one.world.apps, two.world.apps))
     same_problems = two.has_problems_of(one)
-    came = () if same_problems else _beyond(two.problems, one.problems)
+    came = () if same_problems else beyond(two.problems, one.problems)
     return Difference(
         traffic=host_changes(one, two, apps),
         edited=edited(one.world, two.world, apps),
@@ -73,11 +73,11 @@ def difference(before: Served, after: Served) -> Difference:
         resources=resource_changes(before.compilation, after.compilation, apps),
         refused=tuple(each for each in came if each.severity is Severity.ERROR),
         warned=tuple(each for each in came if each.severity is Severity.WARNING),
-        solved=() if same_problems else _beyond(one.problems, two.problems),
+        solved=() if same_problems else beyond(one.problems, two.problems),
     )
 
 
-def _beyond(problems: Iterable[Problem], others: Iterable[Problem]) -> tuple[Problem, ...]:
+def beyond(problems: Iterable[Problem], others: Iterable[Problem]) -> tuple[Problem, ...]:
     """Those that the others do not say too; a problem that only moved in its file is the same."""
     known = {_said(each) for each in others}
     return tuple(each for each in problems if _said(each) not in known)

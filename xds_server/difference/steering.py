@@ -1,7 +1,7 @@
 """What somebody's word may do to a release, and why not."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from xds_server.difference.history import ROLLOUT, Event, weights_words
@@ -16,6 +16,7 @@ from xds_server.records.releases import Weights
 from xds_server.records.steered import Steered
 from xds_server.records.values import WHOLE
 from xds_server.rollout import plan_of
+from xds_server.rollout.plan import with_shares
 
 
 class CannotSteer(XdsServerError):
@@ -39,6 +40,40 @@ def given_back(admission: Admission, release: Ref, to: Ref | None, history: Sequ
     _check_there(admission, record, wanted)
     listed = dict.fromkeys([*(deployment for deployment, _ in weights), *wanted])
     return tuple((deployment, wanted.get(deployment, 0)) for deployment in listed)
+
+
+def weights_set(admission: Admission, release: Ref, shares: Mapping[Ref, int]) -> Weights:
+    """These deployments have these shares of the default, and the others shrink or grow in proportion.
+
+    Raises `CannotSteer`, also of a release of which the folder says something that is not in force.
+    """
+    record = in_force(admission, release)
+    _check_stated(admission, release)
+    weights = record.weights
+    if not weights:
+        raise CannotSteer(f"Release {release.word} has audiences only: there is no default to set")
+    rest = WHOLE - sum(shares.values())
+    if rest < 0:
+        raise CannotSteer(f"the shares sum to {(WHOLE - rest) / 100:.9g} %, which is more than 100")
+    others = [(deployment, weight) for deployment, weight in weights if deployment not in shares]
+    if rest and (not others or (len(others) > 1 and not any(weight for _, weight in others))):
+        who = few(each.word for each, _ in others)
+        left = f"{who} have nothing now: say which of them has it" if others else "nobody else is there to have it"
+        raise CannotSteer(f"the rest is {rest / 100:.9g} %, and {left}")
+    _check_there(admission, record, shares)
+    return with_shares(weights, shares)
+
+
+def _check_stated(admission: Admission, release: Ref) -> None:
+    """The folder says what is in force, or no more than what a command may write over."""
+    pin, key = admission.pins.get(release), Key("Release", release)
+    if pin is not None:
+        raise CannotSteer(f"Release {release.word} is pinned {pin.words}. xdsctl unpin {release.word} comes first")
+    stated = admission.wanted.get(key, ())
+    if len(stated) != 1 or stated[0].record is None or admission.held.get(key):
+        raise CannotSteer(
+            f"what the folder says of Release {release.word} is not in force: xdsctl check --server says why"
+        )
 
 
 def check_pinned(admission: Admission, release: Ref) -> None:

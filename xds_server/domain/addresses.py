@@ -26,6 +26,11 @@ def is_ip(host: str) -> bool:
     return True
 
 
+def is_loopback(host: str) -> bool:
+    """Nobody but this machine is there."""
+    return ipaddress.ip_address(host).is_loopback if is_ip(host) else host == "localhost"
+
+
 def read_address(text: str) -> Address | None:
     """`HOST:PORT` or `[IPv6]:PORT`; None if it is neither."""
     host, colon, port = text.rpartition(":")

@@ -53,6 +53,8 @@ def weights_written(text: str, key: Key, weights: Weights) -> str:
     if not isinstance(record, Release) or not record.spec.default or number is None:
         raise NotEdited(f"{key} is not written there with a default that holds: correct it first")
     wanted = {ref: 0 for ref, _ in record.weights} | dict(weights)
+    if wanted == dict(record.weights):
+        return text
     default = _Default(bare, list(yaml.documents(bare))[number], record)
     for edits in (default.in_place, default.anew):
         after = _edited(bare, edits(wanted))

@@ -1,5 +1,6 @@
 """What a release is to do by itself, and which shares that gives."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -59,18 +60,23 @@ def plan_of(release: Release, said: Weights | None = None) -> Plan | None:
 
 
 def moved(weights: Weights, deployment: Ref, share: int) -> Weights:
-    """This deployment has `share`, the others keep their proportions; where they had nothing, the first has the rest.
+    """This deployment has `share`, and the others keep their proportions, as `with_shares` says."""
+    alone = all(ref == deployment for ref, _ in weights)
+    return ((deployment, WHOLE),) if alone else with_shares(weights, {deployment: share})
 
-    What does not divide goes to those who lost most by rounding, in the record's order: the sum is always whole.
+
+def with_shares(weights: Weights, shares: Mapping[Ref, int]) -> Weights:
+    """These deployments have their shares, and the others what is left, in proportion of what they have.
+
+    Where the others have nothing, the first of them has it all; where there are none, it is lost. What does not divide
+    goes to those who lost most by rounding, in the record's order: with others, the sum is always whole.
     """
-    others = [(ref, weight) for ref, weight in weights if ref != deployment]
-    rest, total = WHOLE - share, sum(weight for _, weight in others)
-    if not others:
-        return ((deployment, WHOLE),)
-    if not total:
+    others = [(ref, weight) for ref, weight in weights if ref not in shares]
+    rest, total = WHOLE - sum(shares.values()), sum(weight for _, weight in others)
+    if others and not total:
         others, total = [(others[0][0], 1), *((ref, 0) for ref, _ in others[1:])], 1
     parts = {ref: divmod(weight * rest, total) for ref, weight in others}
     left = rest - sum(whole for whole, _ in parts.values())
     first = sorted(parts, key=lambda ref: -parts[ref][1])[:left]
-    given = {ref: whole + (ref in first) for ref, (whole, _) in parts.items()} | {deployment: share}
-    return tuple((ref, given[ref]) for ref, _ in weights)
+    found = {ref: whole + (ref in first) for ref, (whole, _) in parts.items()} | dict(shares)
+    return tuple((ref, found[ref]) for ref in dict.fromkeys((*dict(weights), *shares)))

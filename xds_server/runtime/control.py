@@ -149,8 +149,8 @@ class Control(Caller):
         """Everything that is wrong, by place: with records, extensions, and what proxies refuse."""
         return tuple(sorted(self._admission.findings | self._found))
 
-    def hear(self, said: Batch | Unreadable) -> None:
-        """The source has said something."""
+    def hear(self, said: Batch | Unreadable, word: Word = RECORDS) -> None:
+        """The source has said something, and by whose word."""
         self._heard = perf_counter()
         if isinstance(said, Unreadable):
             self._turn(unreadable(self._admission, self._folder, said.why), compile_it=False)
@@ -158,9 +158,12 @@ class Control(Caller):
                 self.waiting_for = f"{self._folder}: {said.why}"
             return
         with self._metrics.admission.time():
-            now = clock()
-            after = admit(self._admission, said, now, folder=self._folder, allow_empty=self._allow_empty)
-        self._turn(after)
+            after = self.admitted(said)
+        self._turn(after, word=word)
+
+    def admitted(self, said: Batch) -> Admission:
+        """What would be in force if the source said this now."""
+        return admit(self._admission, said, clock(), folder=self._folder, allow_empty=self._allow_empty)
 
     def rollback(self, release: Ref, to: Ref | None, word: Word) -> Event:
         """Give its users another deployment, or what they had before; and pin that. Raises `CannotSteer`."""
@@ -226,7 +229,13 @@ class Control(Caller):
         self._turn(tick(self._admission, clock()), compile_it=self.waiting_for is None)
 
     def _turn(
-        self, after: Admission, *, compile_it: bool = True, event: Event | None = None, also: Sequence[Row] = ()
+        self,
+        after: Admission,
+        *,
+        compile_it: bool = True,
+        event: Event | None = None,
+        also: Sequence[Row] = (),
+        word: Word = RECORDS,
     ) -> None:
         """Compile, then save, then tell: what cannot be compiled is not saved, and what is not saved is not told."""
         before, compiled, first = self._admission, self._compilation, self.waiting_for is not None
@@ -237,7 +246,7 @@ class Control(Caller):
         history: list[Event] = []
         if self.waiting_for is None or before.in_force:
             shifts = iter(found := list(shifts))
-            history = _history(found, event)
+            history = _history(found, event, word)
         self._saved = after
         self.books.save_of({each.release for each in history})
         kept = [*after.rows, *rows, *also]
@@ -428,12 +437,12 @@ class Control(Caller):
         self._problems_changed(before, after)
 
 
-def _history(shifts: Iterable[ReleaseShift], event: Event | None) -> list[Event]:
+def _history(shifts: Iterable[ReleaseShift], event: Event | None, word: Word) -> list[Event]:
     """What is saved with a turn, before anyone is told: no traffic moves that the history does not show.
 
-    `event`: why it was made, if somebody's word was the reason.
+    `event`: why it was made, if somebody's word was the reason. `word`: whose it is that records changed.
     """
-    found = events(shifts, clock(), RECORDS)
+    found = events(shifts, clock(), word)
     if event is None:
         return list(found)
     return [event, *(each for each in found if each.release != event.release)]

@@ -79,15 +79,26 @@ class AskedOfRollouts(Rolling):
         approved = replace(progress, approved=progress.approved | {progress.step})
         return self._progress(stands, approved, Done(f"gate {gate} approved", word, Kind.APPROVED))
 
-    def stop(self, release: Ref, weights: Weights, word: Word) -> Event | None:
-        """It moves no more, though its record will say these weights. None: it had no rollout. Raises `CannotSteer`."""
+    def running(self, release: Ref) -> str:
+        """Why nobody else may set what a release gives; empty if its rollout does not run."""
+        stands = self._rollouts.standing(release)
+        if stands is None or stands.steered.progress.ended is not None:
+            return ""
+        where = f"step {stands.steered.progress.step + 1} of {len(stands.plan.steps)}"
+        return f"Release {release.word} moves by itself, and is at {where}"
+
+    def stop(self, release: Ref, weights: Weights, word: Word) -> None:
+        """It moves no more, and does not begin anew when its record says these weights."""
         stands = self._rollouts.standing(release)
         if stands is None:
-            return None
+            return
         progress = stands.steered.progress
-        ended = progress if progress.ended is Ended.STOPPED else progress.end(Ended.STOPPED, f"{word.who}: {word.why}")
+        ended = progress.end(Ended.STOPPED, f"by {word.who}: {word.why}")
         to = replace(stands.steered, progress=ended, also=identity_of(stands.record, weights))
-        return self._rollouts.steer(stands, to, Done("rollout stopped", word, Kind.STOPPED))
+        if progress.ended is None:
+            self._rollouts.steer(stands, to, Done("rollout stopped", word, Kind.STOPPED))
+        else:
+            self._rollouts.remember(stands, to)
 
     def _stands(self, release: Ref, over: Container[Ended | None] = tuple(Ended)) -> Standing:
         """A rollout that has not ended so."""

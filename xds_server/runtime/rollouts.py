@@ -380,6 +380,11 @@ class Rollouts:
             self._saved[release] = seen
         return event
 
+    def remember(self, stands: Standing, to: Steered) -> None:
+        """By which nothing moves, and of which nobody has to be told."""
+        after = steered(self._control.admission, stands.record.ref, to, self._shell.clock())
+        self._control.keep(after, ())
+
     def _write_again(self) -> None:
         """What is in force shall be in the records, so that nothing but records has to be kept."""
         now = self._shell.clock()

@@ -1,7 +1,6 @@
 """The server as a whole: its tasks, and how they start and end together."""
 
 import asyncio
-import ipaddress
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -20,7 +19,8 @@ from xds_server.api.releases import releases_api
 from xds_server.api.rollouts import rollouts_api
 from xds_server.api.steering import steering_api
 from xds_server.api.traffic import traffic_api
-from xds_server.domain.addresses import Address
+from xds_server.api.writing import writing_api
+from xds_server.domain.addresses import Address, is_loopback
 from xds_server.domain.errors import XdsServerError, leaves
 from xds_server.ports import Observer
 from xds_server.runtime import logs
@@ -41,6 +41,7 @@ from xds_server.runtime.telemetry import Telemetry
 from xds_server.runtime.traffic import Traffic
 from xds_server.runtime.waiting import Waiting
 from xds_server.runtime.watching import Watch
+from xds_server.runtime.writing import Writing
 from xds_server.sources.ahead import Ahead
 from xds_server.sources.files import PATIENCE, FileSource
 from xds_server.sources.writing import Writer
@@ -123,20 +124,18 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         everyone = Everyone(metrics, *control.observers, proxies, *observers)
         telemetry = Telemetry(store.counted)
         metrics.registry.register(Traffic(telemetry, lambda: control.admission.world))
-        finishing = Finishing(Writer(settings.records), lambda: control.admission)
-        rollouts = Rollouts(
-            control, store, Judging(telemetry), Shell(control.books.live, finishing.write, clock, monotonic)
-        )
-        control.follow_turns(rollouts.hear)
-        control.report_of(rollouts)
+        writer = Writer(settings.records)
+        rollouts = _rollouts(control, store, telemetry, writer)
+        asked = AskedOfRollouts(rollouts)
         xds = XdsServer(control.worlds, everyone, control.connections, take=telemetry.take)
         port = await _start(xds, settings)
         more = (
             releases_api(Waiting(control.books, lambda: control.admission, control.waits_for), _turn),
             proxies_api(proxies),
             steering_api(control),
-            rollouts_api(AskedOfRollouts(rollouts)),
+            rollouts_api(asked),
             notifications_api(notifier),
+            writing_api(Writing(control, writer, asked)),
             traffic_api(Watch(telemetry, lambda: control.admission.world, control.books.live, clock)),
         )
         admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: _standing(control), more))
@@ -169,24 +168,26 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
             await xds.stop(GRACE)
 
 
+def _rollouts(control: Control, store: Store, telemetry: Telemetry, writer: Writer) -> Rollouts:
+    finishing = Finishing(writer, lambda: control.admission)
+    shell = Shell(control.books.live, finishing.write, clock, monotonic)
+    rollouts = Rollouts(control, store, Judging(telemetry), shell)
+    control.follow_turns(rollouts.hear)
+    control.report_of(rollouts)
+    return rollouts
+
+
 async def _start(xds: XdsServer, settings: Settings) -> int:
     """The port: of `HOST:0` it is known only now."""
     address = settings.xds
     credentials = server_credentials(settings.tls, clock) if settings.tls else None
-    if (settings.tls is None or settings.tls.client_ca is None) and not _is_loopback(address.host):
+    if (settings.tls is None or settings.tls.client_ca is None) and not is_loopback(address.host):
         fix = "give --xds-cert, --xds-key and --xds-client-ca, or keep the port where only proxies can reach it"
         log.warning("anybody who reaches the xds port is told everything, private keys too", xds=str(address), fix=fix)
     try:
         return await xds.start(str(address), credentials)
     except RuntimeError as error:
         raise CannotListen(f"cannot listen on --xds {address}: is the port in use? Choose another --xds") from error
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _readiness(control: Control) -> Readiness:

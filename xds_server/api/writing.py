@@ -1,0 +1,156 @@
+"""Records are written by commands: applied from files, and the shares of a release set."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Protocol
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from xds_server.api.errors import UNKNOWN, Wrong, wrong
+from xds_server.api.problems import ProblemReport, problem_report
+from xds_server.api.release_reports import Said
+from xds_server.api.steering import CONFLICT, EventReport, Name, event_report
+from xds_server.difference.applying import Applied, Faulty, Outcome
+from xds_server.difference.history import Event, Word
+from xds_server.difference.steering import CannotSteer, NoSuchRelease
+from xds_server.domain.addresses import is_loopback
+from xds_server.domain.names import Ref, ref
+from xds_server.domain.problems import Problem
+from xds_server.ledger.content import DIGITS, SHORTEST
+from xds_server.records.values import Weight
+
+FORBIDDEN = 403
+FAULTY = 400
+
+Content = Annotated[str, StringConstraints(pattern=f"^[0-9a-f]{{{SHORTEST},{DIGITS}}}$")]
+
+
+class Written(BaseModel):
+    """Whose word it is, and why they say it: both are kept in the history."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    who: str = Field(min_length=1, max_length=200)
+    why: str = Field(default="", max_length=1000)
+
+    @property
+    def word(self) -> Word:
+        return Word(self.who, self.why)
+
+
+class Files(Written):
+    """Files of records. `expect`: releases among them with the content that the folder is believed to state."""
+
+    files: Mapping[str, str] = Field(min_length=1, description="By name: a new record goes into a file of that name.")
+    expect: Mapping[str, Content] = Field(default_factory=dict)
+    dry_run: bool = Field(default=False, alias="dryRun", description="Check, say what would be written, write nothing.")
+
+
+class Shares(Written):
+    """`shares`: deployments with their parts in percent; the others of the release have the rest in proportion."""
+
+    shares: Mapping[str, Weight] = Field(min_length=1, examples=[{"shop-v2": 10}])
+    expect: Content | None = Field(default=None, description="The content that the folder is believed to state.")
+    stop_rollout: bool = Field(default=False, alias="stopRollout")
+
+
+class RecordReport(Said):
+    """What became of a record that was applied. `file`: where in the folder it is stated."""
+
+    record: str
+    outcome: Outcome
+    file: str
+    content: str = Field(description="Of a Release, to wait for; else empty.")
+
+
+class AppliedReport(Said):
+    """What applying files did. `written` is false of a dry run, and where everything is unchanged."""
+
+    written: bool
+    records: tuple[RecordReport, ...]
+    problems: tuple[ProblemReport, ...] = Field(description="What there is to warn of, by place in the applied files.")
+
+
+class Refused(Wrong):
+    """Records that are not written, because of these problems."""
+
+    problems: tuple[ProblemReport, ...]
+
+
+class Writing(Protocol):
+    """The records of a running server. What is not done is a `CannotSteer`."""
+
+    async def apply(
+        self, files: Mapping[str, str], word: Word, expected: Mapping[Ref, str], *, dry_run: bool
+    ) -> tuple[Sequence[Applied], Sequence[Problem]]: ...
+
+    async def set(
+        self, release: Ref, shares: Mapping[Ref, int], word: Word, expected: str, *, stop_rollout: bool
+    ) -> Event: ...
+
+    def content(self, release: Ref) -> str:
+        """What is in force of a release."""
+
+
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    FAULTY: {"model": Refused, "description": "A record is wrong, or would be, or the question is."},
+    FORBIDDEN: {"model": Wrong, "description": "Only who is on the server's own machine may write."},
+    CONFLICT: {"model": Wrong, "description": "It is not done, and why: a file was changed meanwhile, say."},
+}
+
+
+def from_this_machine(request: Request) -> None:
+    """Until there is access control, nobody else writes."""
+    if request.client is None or not is_loopback(request.client.host):
+        raise wrong(FORBIDDEN, "records are written from the server's own machine only, by loopback")
+
+
+def writing_api(records: Writing) -> APIRouter:
+    api = APIRouter(tags=["records"], dependencies=[Depends(from_this_machine)])
+
+    @api.post(
+        "/records/apply", summary="Write records into the folder", responses=ANSWERS, response_model=AppliedReport
+    )
+    async def apply(asked: Files) -> AppliedReport | JSONResponse:
+        """All of them, or none: each is checked first against what is in force. What is answered is in force."""
+        expected = {ref(word): content for word, content in asked.expect.items()}
+        try:
+            found, problems = await records.apply(asked.files, asked.word, expected, dry_run=asked.dry_run)
+        except CannotSteer as error:
+            return refused(error)
+        changed = any(each.outcome is not Outcome.UNCHANGED for each in found)
+        return AppliedReport(
+            written=changed and not asked.dry_run,
+            records=tuple(map(record_report, found)),
+            problems=tuple(map(problem_report, problems)),
+        )
+
+    @api.post(
+        "/releases/{name}/set",
+        summary="Set shares of a release's default",
+        responses=UNKNOWN | ANSWERS,
+        response_model=EventReport,
+    )
+    async def set_shares(name: Name, asked: Shares) -> EventReport | JSONResponse:
+        """Its record is written, and nothing else in its file."""
+        release = ref(name)
+        shares = {ref(word, release.namespace): share for word, share in asked.shares.items()}
+        try:
+            event = await records.set(release, shares, asked.word, asked.expect or "", stop_rollout=asked.stop_rollout)
+        except CannotSteer as error:
+            return refused(error)
+        return event_report(event, records.content(release))
+
+    return api
+
+
+def record_report(applied: Applied) -> RecordReport:
+    return RecordReport(record=str(applied.key), outcome=applied.outcome, file=applied.home, content=applied.content)
+
+
+def refused(error: CannotSteer) -> JSONResponse:
+    if isinstance(error, Faulty):
+        said = Refused(error=str(error), problems=tuple(map(problem_report, error.problems)))
+        return JSONResponse(said.model_dump(mode="json"), FAULTY)
+    return JSONResponse({"error": str(error)}, 404 if isinstance(error, NoSuchRelease) else CONFLICT)

@@ -1,0 +1,135 @@
+"""`xdsctl`'s commands that write records: apply files, set shares."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, echo
+from xds_server.cli.releases import Release, WhoOption, until_live, wait
+from xds_server.cli.values import parse_seconds
+
+Answered = TypeVar("Answered")
+
+app = typer.Typer()
+
+FilesArgument = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE...", help="Files of records.", exists=True, dir_okay=False, show_default=False),
+]
+WhyOption = Annotated[str, typer.Option("--why", help="Why, for those who read the history.")]
+TimeoutOption = Annotated[
+    float, typer.Option(parser=parse_seconds, metavar="DURATION", help="Wait so long.", show_default="60s")
+]
+
+
+@app.command()
+def apply(
+    files: FilesArgument,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check, say what would be written, and write nothing.")
+    ] = False,
+    wait_for: Annotated[bool, typer.Option("--wait", help="Wait until the releases among them are live.")] = False,
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RELEASE=HASH",
+            help="Only if the folder states this content of a release, as xdsctl wait names it; may be repeated.",
+        ),
+    ] = None,
+    why: WhyOption = "",
+    who: WhoOption = "",
+    timeout: TimeoutOption = 60.0,
+    server: AdminOption = ADMIN,
+    output: ReportOption = Report.TEXT,
+) -> None:
+    """Write records into the folder of a running server: all of them, or none.
+
+    Each is checked first, against what is in force. One that the folder states already takes its place, whatever file
+    that is in; comments and everything else there stay. A new one goes into a file that is called as FILE is.
+
+    Exit code 0: done, or nothing is to be done; 1: not done, and why; 2: wrong use; with --wait those of xdsctl wait.
+
+    Example: xdsctl apply v3.yaml release.yaml --wait --why "v3 for early adopters"
+    """
+    from xds_server.cli import applying, reports, steering
+    from xds_server.cli.servers import problem
+
+    said = {
+        "who": who or steering.who(),
+        "why": why,
+        "dryRun": dry_run,
+        "expect": dict(_expected(each) for each in expect or ()),
+    }
+    report = _answered(lambda: applying.applied(server, {**said, "files": applying.files_of(files)}))
+    if output is not Report.TEXT:
+        echo(report.model_dump(mode="json", by_alias=True), output.value)
+    else:
+        reports.print_aside(map(problem, report.problems))
+        for line in applying.lines(report, dry_run=dry_run):
+            typer.echo(line)
+    awaited = applying.awaited_of(report) if wait_for and not dry_run else []
+    if awaited:
+        until_live(awaited, timeout, server, Report.TEXT)
+
+
+def _expected(text: str) -> tuple[str, str]:
+    release, equals, content = text.partition("=")
+    if not (release and equals and content):
+        raise typer.BadParameter(f"{text!r} is not RELEASE=HASH, such as shop=8dd2c81a", param_hint="--expect")
+    return release, content
+
+
+@app.command("set")
+def set_shares(
+    release: Release,
+    shares: Annotated[
+        list[str], typer.Argument(metavar="DEPLOYMENT=PERCENT...", help="Which gets how much.", show_default=False)
+    ],
+    stop_rollout: Annotated[bool, typer.Option("--stop-rollout", help="Stop its rollout, if one runs.")] = False,
+    expect: Annotated[
+        str, typer.Option(metavar="HASH", help="Only if the folder states this content of it.", show_default=False)
+    ] = "",
+    why: WhyOption = "",
+    who: WhoOption = "",
+    timeout: TimeoutOption = 60.0,
+    server: AdminOption = ADMIN,
+    output: ReportOption = Report.TEXT,
+) -> None:
+    """Give deployments a share of a release's default; the others have the rest, in the proportions that they had.
+
+    Its record in the folder is written, only the weights in it, and then it waits until that is live.
+
+    Exit codes are those of xdsctl wait; 1 also if it is not done, and why is said.
+
+    Example: xdsctl set shop shop-v2=10 --why "no errors at 5 %"
+    """
+    from xds_server.cli import applying, steering
+
+    said = {"who": who or steering.who(), "why": why, "shares": dict(map(_share, shares)), "stopRollout": stop_rollout}
+    said |= {"expect": expect} if expect else {}
+    made = _answered(lambda: applying.shares_set(server, release, said))
+    typer.echo(f"{made.release}: {made.what}", err=output is not Report.TEXT)
+    wait(release, None, made.content, timeout, server, output)
+
+
+def _share(text: str) -> tuple[str, float]:
+    deployment, _, share = text.rpartition("=")
+    try:
+        return deployment, float(share.removesuffix("%"))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not DEPLOYMENT=PERCENT, such as shop-v2=10") from None
+
+
+def _answered(ask: Callable[[], Answered]) -> Answered:
+    from xds_server.cli import applying, reports
+    from xds_server.cli.servers import NoAnswer
+
+    try:
+        return ask()
+    except NoAnswer as error:
+        problems = applying.problems_of(error)
+        reports.print_errors(problems)
+        typer.echo(f"xdsctl: {'nothing is written' if problems else error}", err=True)
+        raise typer.Exit(1) from None

@@ -1,0 +1,151 @@
+"""Records are written by commands: one command at a time, checked before it writes, in force when it is answered.
+
+What is written is heard at once, with whose word it was; that the folder's watch tells of it a moment later changes
+nothing any more.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Protocol
+
+from xds_server.difference.applying import (
+    Applied,
+    Faulty,
+    applied,
+    check_content,
+    check_expected,
+    check_read,
+    errors,
+    homes,
+    objections,
+    rewritten,
+)
+from xds_server.difference.history import Event, Word, events
+from xds_server.difference.releases import release_shifts
+from xds_server.difference.steering import CannotSteer, weights_set
+from xds_server.domain.names import Ref
+from xds_server.domain.problems import Problem
+from xds_server.records.admitted import Admission
+from xds_server.records.documents import Key
+from xds_server.records.editing import NotEdited, weights_written
+from xds_server.records.reading import Batch, FileChange, Readable
+from xds_server.records.releases import Weights
+from xds_server.runtime.control import Control, clock
+from xds_server.sources.writing import NotWritten, Writer
+
+
+class Rollouts(Protocol):
+    """Who moves releases by itself."""
+
+    def running(self, release: Ref) -> str:
+        """Why nobody else may set what a release gives; empty if its rollout does not run, and will not."""
+
+    def stop(self, release: Ref, weights: Weights, word: Word) -> object:
+        """Its rollout goes no further, and does not begin anew when its record says these weights."""
+
+
+class Writing:
+    """Writes records for who asks for it. Belongs to the event loop of its control."""
+
+    def __init__(self, control: Control, writer: Writer, rollouts: Rollouts) -> None:
+        self._control = control
+        self._writer = writer
+        self._rollouts = rollouts
+        self._one_at_a_time = asyncio.Lock()
+
+    async def apply(
+        self, files: Mapping[str, str], word: Word, expected: Mapping[Ref, str], *, dry_run: bool
+    ) -> tuple[Sequence[Applied], Sequence[Problem]]:
+        """What became of each record, and what there is to warn of. Raises `CannotSteer`."""
+        async with self._one_at_a_time:
+            records, changes = self.rewritten(files)
+            check_expected(self._control.admission, records, expected)
+            problems = objections(self._control.admission, self.after(changes), records)
+            if errors(problems):
+                raise Faulty(errors(problems))
+            if changes and not dry_run:
+                await self._write(changes, word)
+            return records, problems
+
+    async def set(
+        self, release: Ref, shares: Mapping[Ref, int], word: Word, expected: str, *, stop_rollout: bool
+    ) -> Event:
+        """Write the default of a release. Raises `CannotSteer`."""
+        async with self._one_at_a_time:
+            check_readable(self._control)
+            admission, key = self._control.admission, Key("Release", release)
+            weights = weights_set(admission, release, shares)
+            check_content(admission, release, expected)
+            running = self._rollouts.running(release)
+            if running and not stop_rollout:
+                raise CannotSteer(f"{running}; with --stop-rollout it is stopped, and this is set")
+            name = admission.wanted[key][0].place.file
+            before = self._text(name) or ""
+            check_read(admission, name, before)
+            try:
+                change = FileChange(name, before, weights_written(before, key, weights))
+            except NotEdited as error:
+                raise CannotSteer(f"{name}: {error}") from None
+            event = self._judged(change, release, word)
+            self._rollouts.stop(release, weights, word)
+            if change.after != change.before:
+                await self._write([change], word)
+            return event
+
+    def content(self, release: Ref) -> str:
+        """Of what is in force of a release; empty if nothing is."""
+        return self._control.content(release)
+
+    def rewritten(self, files: Mapping[str, str]) -> tuple[tuple[Applied, ...], tuple[FileChange, ...]]:
+        """What applying these files writes. Raises `CannotSteer`."""
+        check_readable(self._control)
+        admission = self._control.admission
+        records = applied(admission, files)
+        texts = {name: self._text(name) for name in homes(records)}
+        return records, rewritten(admission, records, files, texts)
+
+    def after(self, changes: Sequence[FileChange]) -> Admission:
+        """What would be in force."""
+        return self._control.admitted(Batch(_said(changes)))
+
+    def _judged(self, change: FileChange, release: Ref, word: Word) -> Event:
+        """What it does. Raises `Faulty`."""
+        before, after = self._control.admission, self.after([change])
+        held = errors(after.held.get(Key("Release", release), ()))
+        if held:
+            raise Faulty(held)
+        found = events(release_shifts(before.world, after.world, after.touched), clock(), word)
+        nothing = Event(release, clock(), word, "nothing moves")
+        return next((each for each in found if each.release == release), nothing)
+
+    async def _write(self, changes: Sequence[FileChange], word: Word) -> None:
+        """A disk may take its time. Once the texts are on it, they are put in place and heard in one go."""
+        with _reasons(), ExitStack() as stack:
+            commit: Callable[[], None] = await asyncio.to_thread(stack.enter_context, self._writer.prepared(changes))
+            commit()
+            self._control.hear(Batch(_said(changes)), word)
+
+    def _text(self, name: str) -> str | None:
+        with _reasons():
+            return self._writer.text(name)
+
+
+@contextmanager
+def _reasons() -> Iterator[None]:
+    try:
+        yield
+    except NotWritten as error:
+        raise CannotSteer(str(error)) from error
+
+
+def check_readable(control: Control) -> None:
+    """The folder was read, and is believed. Raises `CannotSteer`."""
+    source = control.admission.source
+    if control.waiting_for is not None or source:
+        why = source[0].what if source else f"the server waits for {control.waiting_for}"
+        raise CannotSteer(f"nothing is written now: {why}")
+
+
+def _said(changes: Sequence[FileChange]) -> dict[str, Readable]:
+    return {each.name: Readable(each.after) for each in changes}
