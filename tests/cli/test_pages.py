@@ -32,7 +32,7 @@ PROGRAMS = {"xdsctl": ctl, "xds-server": server}
 COMMANDS = {
     "xdsctl": [
         *("", "check", "render", "diff", "builds", "explain"),
-        *("wait", "proxies", "top", "compare", "fields", "schema"),
+        *("apply", "set", "wait", "proxies", "top", "compare", "fields", "schema"),
         *("notifications", "notifications test"),
     ],
     "xds-server": ["", "serve", "bootstrap", "bootstrap gateway", "bootstrap sidecar", "run", "demo"],

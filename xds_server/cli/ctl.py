@@ -195,8 +195,8 @@ def diff(
 
     Example: xdsctl diff /srv/records-of-main /srv/records-of-this-branch
     """
+    from xds_server.api.difference_data import difference_data
     from xds_server.cli.diff import compared
-    from xds_server.cli.difference_data import difference_data
     from xds_server.cli.differences import print_difference
     from xds_server.runtime.control import clock
 

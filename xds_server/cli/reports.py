@@ -8,13 +8,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from xds_server.api.difference_data import bound_data
 from xds_server.api.problems import problem_report
-from xds_server.cli.words import count
 from xds_server.difference.builds import Bound, bound
+from xds_server.difference.words import bound_words
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Severity
-from xds_server.domain.words import few
+from xds_server.domain.words import count, few
 from xds_server.graph import distil, footprint
 from xds_server.messages.codec import to_json
 from xds_server.records.world import AppWorld, World
@@ -123,28 +124,6 @@ def _calls_without_a_context(app: AppWorld) -> Iterator[tuple[BuildId, Bound]]:
         given = bound(app, users)
         if given is not None and len(users) > 1:
             yield build, given
-
-
-def bound_words(bound: Bound) -> str:
-    if bound.deployment is not None:
-        because = f", the oldest that has it, because {bound.because}" if bound.because else ""
-        return f"{bound.deployment.word}{because}"
-    if bound.release is not None:
-        lacking = f", but never {_words(bound.lacking)}, which does not have it" if bound.lacking else ""
-        return f"what Release {bound.release.word} gives a user{lacking}"
-    return f"400, because {bound.refused}"
-
-
-def bound_data(bound: Bound | None) -> dict[str, Any] | None:
-    if bound is None:
-        return None
-    if bound.deployment is not None:
-        because = {"because": bound.because} if bound.because else {}
-        return {"deployment": bound.deployment.word, **because}
-    if bound.release is not None:
-        lacking = {"never": [each.word for each in bound.lacking]} if bound.lacking else {}
-        return {"release": bound.release.word, **lacking}
-    return {"refused": bound.refused}
 
 
 def _words(refs: Iterable[Ref]) -> str:

@@ -6,6 +6,10 @@ SHOWN = 6
 """Names in one line; the rest are counted."""
 
 
+def count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def few(names: Iterable[str], shown: int = SHOWN) -> str:
     """The first of them, and how many more there are."""
     said = list(names)

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from xds_server.cli.listening import listener_change
 from xds_server.difference.gateways import ListenerChange, Listening
+from xds_server.difference.listening import listener_change
 
 HTTP = Listening("http", "127.0.0.1", 8080)
 REDIRECTS = replace(HTTP, redirect=8443)

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from xds_server.cli.reports import bound_data, problems_data
+from xds_server.api.problems import problem_report
 from xds_server.difference import Difference
-from xds_server.difference.builds import BuildChange
+from xds_server.difference.builds import Bound, BuildChange
 from xds_server.difference.explicit import ExplicitChange
 from xds_server.difference.gateways import GatewayChange, Listening
 from xds_server.difference.moves import Answer, Move, Part
@@ -13,6 +13,7 @@ from xds_server.difference.records import FieldChange, RecordChange
 from xds_server.difference.resources import ResourceChange
 from xds_server.difference.traffic import Edited, HostChange, RuleChange
 from xds_server.domain.names import Ref
+from xds_server.domain.problems import Problem
 from xds_server.records.values import Model
 from xds_server.traffic.intents import RefusalReason
 
@@ -27,9 +28,9 @@ def difference_data(found: Difference) -> dict[str, Any]:
         "builds": [_build(each) for each in found.builds],
         "records": [_record(each) for each in found.records],
         "resources": [_resources(each) for each in found.resources],
-        "heldBack": problems_data(found.refused),
-        "warnings": problems_data(found.warned),
-        "solved": problems_data(found.solved),
+        "heldBack": _problems(found.refused),
+        "warnings": _problems(found.warned),
+        "solved": _problems(found.solved),
     }
 
 
@@ -157,3 +158,19 @@ def _word(ref: Ref | None) -> str | None:
 
 def _words(refs: Iterable[Ref]) -> list[str]:
     return [each.word for each in refs]
+
+
+def _problems(problems: Iterable[Problem]) -> list[dict[str, Any]]:
+    return [problem_report(each).model_dump(mode="json") for each in problems]
+
+
+def bound_data(bound: Bound | None) -> dict[str, Any] | None:
+    if bound is None:
+        return None
+    if bound.deployment is not None:
+        because = {"because": bound.because} if bound.because else {}
+        return {"deployment": bound.deployment.word, **because}
+    if bound.release is not None:
+        lacking = {"never": [each.word for each in bound.lacking]} if bound.lacking else {}
+        return {"release": bound.release.word, **lacking}
+    return {"refused": bound.refused}
