@@ -12,14 +12,17 @@ from tests.api.test_admin import ask
 from tests.records.folder import NOON
 from xds_server.api.admin import Readiness, admin_app
 from xds_server.api.writing import Writing, writing_api
+from xds_server.difference import Difference
 from xds_server.difference.applying import Applied, Faulty
 from xds_server.difference.history import Event, Word
+from xds_server.difference.planning import Planned
 from xds_server.difference.steering import CannotSteer, NoSuchRelease
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Place, Problem, Reason
 
 WHO = {"who": "ada"}
 APPLY = {**WHO, "files": {"shop.yaml": "..."}}
+PLAN = {"files": APPLY["files"]}
 SHARES = {**WHO, "shares": {"v2": 10, "prod.v3": 0.5}}
 
 
@@ -36,6 +39,11 @@ class Folder(Writing):
     ) -> tuple[Sequence[Applied], Sequence[Problem]]:
         self._note(files, word, expected, dry_run)
         return (), ()
+
+    @override
+    async def plan(self, files: Mapping[str, str]) -> Planned:
+        self._note(files)
+        return Planned(Difference(*[()] * 10), (), ())
 
     @override
     async def set(
@@ -94,12 +102,20 @@ PROBLEM = Problem(Place("a.yaml", 1, 2, "spec"), Reason.WEIGHTS, "has weights", 
         pytest.param(Faulty([PROBLEM]), 400, id="wrong"),
     ],
 )
-@pytest.mark.parametrize(("path", "asked"), [("/records/apply", APPLY), ("/releases/shop/set", SHARES)])
+@pytest.mark.parametrize(
+    ("path", "asked"), [("/records/apply", APPLY), ("/records/plan", PLAN), ("/releases/shop/set", SHARES)]
+)
 async def test_why_nothing_is_done_is_answered(path: str, asked: object, error: CannotSteer, status: int) -> None:
     code, found = await post(Folder(error), path, asked)
 
     assert (code, found["error"]) == (status, str(error))
     assert [each["line"] for each in found.get("problems", [])] == ([2] if isinstance(error, Faulty) else [])
+
+
+async def test_anybody_may_ask_what_would_be() -> None:
+    status, found = await post(Folder(), "/records/plan", PLAN, "10.0.0.7")
+
+    assert (status, found["summary"], found["plan"]["changes"]) == (200, "nothing changes", False)
 
 
 @pytest.mark.parametrize(

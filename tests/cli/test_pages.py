@@ -32,7 +32,8 @@ PROGRAMS = {"xdsctl": ctl, "xds-server": server}
 COMMANDS = {
     "xdsctl": [
         *("", "check", "render", "diff", "builds", "explain"),
-        *("apply", "set", "wait", "proxies", "top", "compare", "fields", "schema"),
+        *("plan", "apply", "set", "wait", "proxies", "top", "compare", "fields", "schema"),
+        *("rollout", "promote", "pause", "resume", "approve", "freeze", "unfreeze"),
         *("notifications", "notifications test"),
     ],
     "xds-server": ["", "serve", "bootstrap", "bootstrap gateway", "bootstrap sidecar", "run", "demo"],

@@ -1,4 +1,4 @@
-"""A difference as data, for scripts: the same names as in the records, shares in percent."""
+"""A difference, and a plan, as data for scripts: the same names as in the records, shares in percent."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,14 +8,18 @@ from xds_server.difference import Difference
 from xds_server.difference.builds import Bound, BuildChange
 from xds_server.difference.explicit import ExplicitChange
 from xds_server.difference.gateways import GatewayChange, Listening
+from xds_server.difference.history import in_percent
 from xds_server.difference.moves import Answer, Move, Part
+from xds_server.difference.planning import Planned
 from xds_server.difference.records import FieldChange, RecordChange
 from xds_server.difference.resources import ResourceChange
+from xds_server.difference.rollouts import RolloutChange, StepShown, UsersMove
 from xds_server.difference.traffic import Edited, HostChange, RuleChange
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem
 from xds_server.records.values import Model
 from xds_server.traffic.intents import RefusalReason
+from xds_server.traffic.slots import SLOTS
 
 
 def difference_data(found: Difference) -> dict[str, Any]:
@@ -31,6 +35,41 @@ def difference_data(found: Difference) -> dict[str, Any]:
         "heldBack": _problems(found.refused),
         "warnings": _problems(found.warned),
         "solved": _problems(found.solved),
+    }
+
+
+def plan_data(plan: Planned) -> dict[str, Any]:
+    return {
+        **difference_data(plan.difference),
+        "users": [_users(each) for each in plan.users],
+        "rollouts": [_rollout(each) for each in plan.rollouts],
+    }
+
+
+def _users(users: UsersMove) -> dict[str, Any]:
+    return {"release": users.release.word, "moves": _slots(users.slots), "drawnAnew": users.drawn_anew}
+
+
+def _slots(slots: int | None) -> dict[str, float] | None:
+    return None if slots is None else {"slots": slots, "of": SLOTS, "percent": round(100 * slots / SLOTS, 2)}
+
+
+def _rollout(change: RolloutChange) -> dict[str, Any]:
+    return {
+        "release": change.release.word,
+        "course": change.course.value,
+        "because": change.because,
+        "deployment": change.deployment.word,
+        "steps": [_step(each) for each in change.steps],
+    }
+
+
+def _step(step: StepShown) -> dict[str, Any]:
+    return {
+        "percent": None if step.share is None else step.share / 100,
+        "waits": step.waits,
+        "weights": in_percent(step.weights),
+        "moves": _slots(step.moves),
     }
 
 

@@ -7,12 +7,15 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from xds_server.api.difference_data import plan_data
 from xds_server.api.errors import UNKNOWN, Wrong, wrong
 from xds_server.api.problems import ProblemReport, problem_report
 from xds_server.api.release_reports import Said
 from xds_server.api.steering import CONFLICT, EventReport, Name, event_report
 from xds_server.difference.applying import Applied, Faulty, Outcome
 from xds_server.difference.history import Event, Word
+from xds_server.difference.lines import Line, summary
+from xds_server.difference.planning import Planned, plan_sections
 from xds_server.difference.steering import CannotSteer, NoSuchRelease
 from xds_server.domain.addresses import is_loopback
 from xds_server.domain.names import Ref, ref
@@ -78,8 +81,43 @@ class Refused(Wrong):
     problems: tuple[ProblemReport, ...]
 
 
+class Proposal(BaseModel):
+    """Files of records that somebody asks about, by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    files: Mapping[str, str] = Field(min_length=1)
+
+
+class PlanReport(BaseModel):
+    """What applying files would do: `plan` for machines, the rest for people."""
+
+    plan: dict[str, Any]
+    sections: Mapping[str, tuple[Line, ...]] = Field(
+        description="Lines by title: indentation, sign (+, ~, - or none), subject, and what is said of it."
+    )
+    refused: tuple[ProblemReport, ...] = Field(description="Errors for which none of the records would be applied.")
+    warned: tuple[ProblemReport, ...]
+    solved: tuple[ProblemReport, ...]
+    summary: str
+
+
+def plan_report(plan: Planned) -> PlanReport:
+    found = plan.difference
+    return PlanReport(
+        plan=plan_data(plan),
+        sections={title: tuple(lines) for title, lines in plan_sections(plan).items()},
+        refused=tuple(map(problem_report, found.refused)),
+        warned=tuple(map(problem_report, found.warned)),
+        solved=tuple(map(problem_report, found.solved)),
+        summary=summary(found),
+    )
+
+
 class Writing(Protocol):
     """The records of a running server. What is not done is a `CannotSteer`."""
+
+    async def plan(self, files: Mapping[str, str]) -> Planned: ...
 
     async def apply(
         self, files: Mapping[str, str], word: Word, expected: Mapping[Ref, str], *, dry_run: bool
@@ -93,10 +131,12 @@ class Writing(Protocol):
         """What is in force of a release."""
 
 
-ANSWERS: dict[int | str, dict[str, Any]] = {
+NOT_WRITTEN: dict[int | str, dict[str, Any]] = {
     FAULTY: {"model": Refused, "description": "A record is wrong, or would be, or the question is."},
-    FORBIDDEN: {"model": Wrong, "description": "Only who is on the server's own machine may write."},
     CONFLICT: {"model": Wrong, "description": "It is not done, and why: a file was changed meanwhile, say."},
+}
+ANSWERS = NOT_WRITTEN | {
+    FORBIDDEN: {"model": Wrong, "description": "Only who is on the server's own machine may write."}
 }
 
 
@@ -107,10 +147,15 @@ def from_this_machine(request: Request) -> None:
 
 
 def writing_api(records: Writing) -> APIRouter:
-    api = APIRouter(tags=["records"], dependencies=[Depends(from_this_machine)])
+    api = APIRouter(tags=["records"])
+    here = [Depends(from_this_machine)]
 
     @api.post(
-        "/records/apply", summary="Write records into the folder", responses=ANSWERS, response_model=AppliedReport
+        "/records/apply",
+        summary="Write records into the folder",
+        dependencies=here,
+        responses=ANSWERS,
+        response_model=AppliedReport,
     )
     async def apply(asked: Files) -> AppliedReport | JSONResponse:
         """All of them, or none: each is checked first against what is in force. What is answered is in force."""
@@ -127,8 +172,19 @@ def writing_api(records: Writing) -> APIRouter:
         )
 
     @api.post(
+        "/records/plan", summary="Say what applying records would do", responses=NOT_WRITTEN, response_model=PlanReport
+    )
+    async def plan(asked: Proposal) -> PlanReport | JSONResponse:
+        """Compared with what is in force now. Nothing is written."""
+        try:
+            return plan_report(await records.plan(asked.files))
+        except CannotSteer as error:
+            return refused(error)
+
+    @api.post(
         "/releases/{name}/set",
         summary="Set shares of a release's default",
+        dependencies=here,
         responses=UNKNOWN | ANSWERS,
         response_model=EventReport,
     )

@@ -8,7 +8,7 @@ import typer
 
 from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, echo
 from xds_server.cli.releases import Release, WhoOption, until_live, wait
-from xds_server.cli.values import parse_seconds
+from xds_server.cli.values import ErrorIsOne, parse_seconds
 
 Answered = TypeVar("Answered")
 
@@ -16,7 +16,7 @@ app = typer.Typer()
 
 FilesArgument = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE...", help="Files of records.", exists=True, dir_okay=False, show_default=False),
+    typer.Argument(metavar="FILE", help="Files of records.", exists=True, dir_okay=False, show_default=False),
 ]
 WhyOption = Annotated[str, typer.Option("--why", help="Why, for those who read the history.")]
 TimeoutOption = Annotated[
@@ -46,8 +46,8 @@ def apply(
 ) -> None:
     """Write records into the folder of a running server: all of them, or none.
 
-    Each is checked first, against what is in force. One that the folder states already takes its place, whatever file
-    that is in; comments and everything else there stay. A new one goes into a file that is called as FILE is.
+    Each is checked first, against what is in force. One that the folder states already is replaced there,
+    in whatever file; everything else in that file stays. A new one goes into a file that is called as FILE.
 
     Exit code 0: done, or nothing is to be done; 1: not done, and why; 2: wrong use; with --wait those of xdsctl wait.
 
@@ -62,7 +62,7 @@ def apply(
         "dryRun": dry_run,
         "expect": dict(_expected(each) for each in expect or ()),
     }
-    report = _answered(lambda: applying.applied(server, {**said, "files": applying.files_of(files)}))
+    report = _answered(lambda: applying.applied_at(server, {**said, "files": applying.files_of(files)}))
     if output is not Report.TEXT:
         echo(report.model_dump(mode="json", by_alias=True), output.value)
     else:
@@ -81,11 +81,43 @@ def _expected(text: str) -> tuple[str, str]:
     return release, content
 
 
+@app.command(cls=ErrorIsOne)
+def plan(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[DIR] FILE", help="A folder to compare with, files of records.", exists=True, show_default=False
+        ),
+    ],
+    server: AdminOption = ADMIN,
+    output: ReportOption = Report.TEXT,
+) -> None:
+    """Say what xdsctl apply would do: traffic and users that move, what rollouts would do, builds, resources.
+
+    It is compared with what is in force at a running server, or with a folder of records, if that comes first.
+
+    Exit code 0: nothing changes; 2: something does; 1: a record would be refused, no answer, or wrong use.
+
+    Example: xdsctl plan release.yaml
+    """
+    from xds_server.cli import applying
+
+    if files[-1].is_dir() or any(each.is_dir() for each in files[1:]):
+        typer.echo("xdsctl: write FILE..., or DIR FILE...: the folder to compare with comes first", err=True)
+        raise typer.Exit(1)
+    report = _answered(lambda: applying.plan_of(files, server))
+    if output is Report.TEXT:
+        applying.print_plan(report)
+    else:
+        echo(report.plan, output.value)
+    raise typer.Exit(1 if report.refused else 2 if report.plan["changes"] else 0)
+
+
 @app.command("set")
 def set_shares(
     release: Release,
     shares: Annotated[
-        list[str], typer.Argument(metavar="DEPLOYMENT=PERCENT...", help="Which gets how much.", show_default=False)
+        list[str], typer.Argument(metavar="DEPLOYMENT=PERCENT", help="Which gets how much.", show_default=False)
     ],
     stop_rollout: Annotated[bool, typer.Option("--stop-rollout", help="Stop its rollout, if one runs.")] = False,
     expect: Annotated[
@@ -101,7 +133,7 @@ def set_shares(
 
     Its record in the folder is written, only the weights in it, and then it waits until that is live.
 
-    Exit codes are those of xdsctl wait; 1 also if it is not done, and why is said.
+    Exit code 0: it is live; 1: it is not done, and why; others as xdsctl wait.
 
     Example: xdsctl set shop shop-v2=10 --why "no errors at 5 %"
     """

@@ -131,11 +131,16 @@ def check_read(admission: Admission, name: str, text: str | None) -> None:
 
 def objections(before: Admission, after: Admission, records: Sequence[Applied]) -> tuple[Problem, ...]:
     """What is wrong with these records once the folder has them, and what else they bring about: by applied file."""
-    changed = {str(each.key): each for each in records if each.outcome is not Outcome.UNCHANGED}
     keys = {str(each.key) for each in records}
     own = {each for each in after.findings if each.record in keys}
     others = () if after.has_problems_of(before) else beyond(after.problems, before.problems)
-    return tuple(sorted(_as_applied(each, changed, after) for each in own.union(others)))
+    return as_applied(own.union(others), records, after)
+
+
+def as_applied(problems: Iterable[Problem], records: Sequence[Applied], after: Admission) -> tuple[Problem, ...]:
+    """By their place in the applied files, where they are of a record that comes from one."""
+    changed = {str(each.key): each for each in records if each.outcome is not Outcome.UNCHANGED}
+    return tuple(sorted(_as_applied(each, changed, after) for each in problems))
 
 
 def errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:

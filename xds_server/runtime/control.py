@@ -31,7 +31,7 @@ from xds_server.records.pins import Pin
 from xds_server.records.reading import Batch, Unreadable
 from xds_server.records.saved import PROXY, UNFINISHED, Row
 from xds_server.records.world import World, app_of
-from xds_server.resources.extensions import Call
+from xds_server.resources.extensions import Call, Extensions
 from xds_server.resources.gateways import GatewayParts
 from xds_server.runtime.bookkeeping import Bookkeeping
 from xds_server.runtime.connected import Connected
@@ -120,6 +120,11 @@ class Control(Caller):
     @property
     def admission(self) -> Admission:
         return self._admission
+
+    @property
+    def compiled(self) -> tuple[Compilation, Extensions]:
+        """What gateways are told, and what extensions make of it."""
+        return self._compilation, self._extending.known
 
     def report_later(self, later: Later) -> None:
         """Problems are in no hurry, and may be many: `later` is given what tells of them, once proxies are told."""

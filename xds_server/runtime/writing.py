@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
+from xds_server.difference import Served
 from xds_server.difference.applying import (
     Applied,
     Faulty,
@@ -22,10 +23,12 @@ from xds_server.difference.applying import (
     rewritten,
 )
 from xds_server.difference.history import Event, Word, events
+from xds_server.difference.planning import Planned, planned
 from xds_server.difference.releases import release_shifts
 from xds_server.difference.steering import CannotSteer, weights_set
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem
+from xds_server.pipeline import compile_world
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
 from xds_server.records.editing import NotEdited, weights_written
@@ -64,9 +67,25 @@ class Writing:
             problems = objections(self._control.admission, self.after(changes), records)
             if errors(problems):
                 raise Faulty(errors(problems))
+            with _reasons():
+                for each in changes:
+                    self._writer.check(each.name)
             if changes and not dry_run:
                 await self._write(changes, word)
             return records, problems
+
+    async def plan(self, files: Mapping[str, str]) -> Planned:
+        """What applying these files would do. Raises `CannotSteer`. The comparison is made beside the event loop."""
+        records, changes = self.rewritten(files)
+        before, after = self._control.admission, self.after(changes)
+        compiled, extensions = self._control.compiled
+
+        def compared() -> Planned:
+            one = compile_world(before.world, compiled, after.touched, extensions)
+            two = compile_world(after.world, one, after.touched, extensions)
+            return planned(Served(before, one), Served(after, two), records)
+
+        return await asyncio.to_thread(compared)
 
     async def set(
         self, release: Ref, shares: Mapping[Ref, int], word: Word, expected: str, *, stop_rollout: bool

@@ -46,8 +46,12 @@ class Writer:
         self._folder = folder
 
     def text(self, name: str) -> str | None:
-        """What a file says now; None if there is none. Raises `NotWritten`, also of a file that may not be written."""
-        return _text(name, self._place(name))
+        """What a file says now; None if there is none. Raises `NotWritten`."""
+        return _text(name, self._folder.joinpath(*_parts(name)))
+
+    def check(self, name: str) -> None:
+        """Raises `NotWritten` if a file is none that is written here."""
+        self._place(name)
 
     def write(self, name: str, before: str, after: str) -> None:
         """One file, if it still says what it said. Raises `NotWritten`."""
@@ -88,9 +92,7 @@ class Writer:
 
     def _place(self, name: str) -> Path:
         """Where a file is. Links are not followed: a rename would put a file in the place of the link."""
-        parts = PurePosixPath(name).parts
-        if not name.isprintable() or name.startswith("/") or not _is_ours(parts):
-            raise NotWritten(f"{name!r} is no file of records in the folder: it ends in {', '.join(RECORDS)}")
+        parts = _parts(name)
         if (self._folder / MOUNTED).is_symlink():
             raise NotWritten(f"{self._folder} is a mount of Kubernetes, which nobody else writes: change its ConfigMap")
         place = self._folder
@@ -101,9 +103,12 @@ class Writer:
         return place
 
 
-def _is_ours(parts: Sequence[str]) -> bool:
-    visible = not any(part.startswith(".") for part in parts)
-    return bool(parts) and visible and is_read(parts[-1]) and parts[-1].endswith(RECORDS)
+def _parts(name: str) -> Sequence[str]:
+    parts = PurePosixPath(name).parts
+    visible = name.isprintable() and not any(part.startswith(("/", ".")) for part in parts)
+    if not (parts and visible and is_read(parts[-1]) and parts[-1].endswith(RECORDS)):
+        raise NotWritten(f"{name!r} is no file of records in the folder: it ends in {', '.join(RECORDS)}")
+    return parts
 
 
 def _text(name: str, place: Path) -> str | None:

@@ -1,0 +1,85 @@
+"""What applying records would do, said before it is done."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.difference.edits import BUILDS, EXPLICIT
+from tests.difference.test_rollouts import COOKIE, STEPS
+from tests.records.folder import SHOP, Server, deployment, documents, release
+from xds_server.difference import served
+from xds_server.difference.applying import applied, homes, rewritten
+from xds_server.difference.planning import Planned, plan_sections, planned
+
+FILES = {**SHOP, "edge.yaml": EXPLICIT, "builds.yaml": BUILDS}
+
+
+def plan(files: Mapping[str, str], folder: Mapping[str, str] | None = None) -> Planned:
+    texts = FILES if folder is None else folder
+    server = Server(texts)
+    before = served(server.admission)
+    records = applied(server.admission, files)
+    changes = rewritten(server.admission, records, files, {home: texts.get(home) for home in homes(records)})
+    server.hears({each.name: each.after for each in changes})
+    return planned(before, served(server.admission, before), records)
+
+
+def said(found: Planned) -> dict[str, list[str]]:
+    """By title, what is not in the difference of two folders."""
+    lines = plan_sections(found)
+    return {
+        title: [" ".join(map(str, each[1:])).strip() for each in lines[title]] for title in ("Sticky users", "Rollouts")
+    }
+
+
+def rolling(v2: int = 0, **spec: Any) -> str:
+    default = [{"deployment": "v1", "weight": 100 - v2}, {"deployment": "v2", "weight": v2}]
+    said: dict[str, Any] = {"default": default, "sticky": COOKIE, "hosts": ["shop.test"], **spec}
+    return release("shop", **said)
+
+
+def test_users_that_move_and_the_steps_of_a_rollout_are_said() -> None:
+    folder = {**FILES, "shop.yaml": rolling(rollout={"steps": STEPS})}
+    found = plan({"new.yaml": rolling(10, rollout={"steps": STEPS[2:]})}, folder)
+
+    assert said(found) == {
+        "Sticky users": ["~ shop: users of 6554 of 65536 slots (10%) get another deployment"],
+        "Rollouts": [
+            "~ shop: its rollout begins anew, because its default and rollout change: v2 rises",
+            "step 1: waits for the word of release manager",
+            "step 2: v2 goes to 100%; users of 58982 of 65536 slots (90%) move",
+        ],
+    }
+    assert list(plan_sections(found))[:3] == ["Traffic that moves", "Sticky users", "Rollouts"]
+
+
+def test_what_becomes_of_a_rollout_is_said() -> None:
+    folder = {**FILES, "shop.yaml": rolling(rollout={"steps": STEPS})}
+
+    assert said(plan({"new.yaml": rolling(rollout={"steps": STEPS}, hosts=["new.test"])}, folder))["Rollouts"][0] == (
+        "shop: its rollout goes on, and keeps its progress: v2 rises"
+    )
+    assert said(plan({"new.yaml": rolling()}, folder))["Rollouts"] == ["- shop: its rollout is no more"]
+    assert said(plan({"new.yaml": rolling(rollout={"steps": STEPS})}))["Rollouts"][0] == (
+        "+ shop: its rollout begins: v2 rises"
+    )
+
+
+def test_users_that_are_known_by_something_else_are_drawn_anew() -> None:
+    found = plan({"new.yaml": rolling(10, sticky={"cookie": "other"})}, {**FILES, "shop.yaml": rolling(10)})
+
+    assert said(found)["Sticky users"] == ["~ shop: users are drawn anew"]
+
+
+def test_what_is_refused_is_what_would_not_be_applied() -> None:
+    found = plan({"new.yaml": documents(deployment("v3", "b3"), release("shop", "shop.test", to="v9"))})
+
+    [problem] = found.difference.refused
+    assert (str(problem.where), problem.record) == ("new.yaml:3 (document 2)", "Release/default/shop")
+    assert [str(each.key) for each in found.difference.records] == ["AppDeployment/default/v3"]
+
+
+def test_nothing_is_said_of_what_is_unchanged() -> None:
+    found = plan({"new.yaml": SHOP["shop.yaml"]})
+
+    assert not found.difference.changes
+    assert said(found) == {"Sticky users": [], "Rollouts": []}

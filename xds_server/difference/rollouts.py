@@ -1,0 +1,131 @@
+"""What a rollout would do: whether one that has begun goes on, which share each step goes to, and who moves by that."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from xds_server.domain.names import Ref
+from xds_server.records.admitted import Admission
+from xds_server.records.documents import Key
+from xds_server.records.models import Release
+from xds_server.records.releases import Weights
+from xds_server.records.rollout import Step
+from xds_server.records.values import duration_text
+from xds_server.rollout.plan import Plan, plan_of
+from xds_server.traffic.slots import slot_ranges
+
+
+class Course(StrEnum):
+    """What becomes of a rollout when its release's record is another."""
+
+    BEGINS = "begins"
+    GOES_ON = "goes on"
+    BEGINS_ANEW = "begins anew"
+    ENDS = "ends"
+
+
+@dataclass(frozen=True, slots=True)
+class StepShown:
+    """A step: the share that it goes to, what it waits for, the weights that it gives, and who moves to get there.
+
+    `share` is None where a step does not go anywhere; `moves`, in slots of users, where users do not stay with what
+    they got.
+    """
+
+    share: int | None
+    waits: str
+    weights: Weights
+    moves: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutChange:
+    """A release with a rollout, as its record is or would be. `because`: why one that may have begun begins anew."""
+
+    release: Ref
+    course: Course
+    because: str
+    deployment: Ref
+    steps: tuple[StepShown, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UsersMove:
+    """Of the users of a release's default who stay with what they got, so many slots change what they get.
+
+    `drawn_anew`: all users are divided anew, because they are known by something else.
+    """
+
+    release: Ref
+    slots: int
+    drawn_anew: bool = False
+
+
+def slots_moved(before: Weights, after: Weights) -> int:
+    """How many slots belong to another deployment than before."""
+    one, two = slot_ranges(before), slot_ranges(after)
+    stay = (
+        min(old.high, new.high) - max(old.low, new.low)
+        for old in one
+        for new in two
+        if old.deployment == new.deployment
+    )
+    return sum(old.high - old.low for old in one) - sum(each for each in stay if each > 0)
+
+
+def users_move(before: Release | None, after: Release | None) -> UsersMove | None:
+    """None: nobody who stays with what they got gets something else."""
+    if before is None or after is None or not (before.weights and after.weights and after.spec.sticky):
+        return None
+    if before.spec.sticky is None or _identity(before) != _identity(after):
+        several = before.spec.sticky is not None and len(slot_ranges(after.weights)) > 1
+        return UsersMove(after.ref, 0, drawn_anew=True) if several else None
+    slots = slots_moved(before.weights, after.weights)
+    return UsersMove(after.ref, slots) if slots else None
+
+
+def _identity(release: Release) -> tuple[str | None, str | None] | None:
+    sticky = release.spec.sticky
+    return (sticky.cookie, sticky.header) if sticky else None
+
+
+def rollout_change(before: Release | None, after: Release | None) -> RolloutChange | None:
+    """None: there was no rollout, and is none."""
+    old, new = plan_of(before) if before else None, plan_of(after) if after else None
+    if new is None or after is None:
+        return RolloutChange(before.ref, Course.ENDS, "", old.deployment, ()) if old and before else None
+    steps = tuple(_steps(new, sticky=after.spec.sticky is not None))
+    if old is None or before is None:
+        return RolloutChange(after.ref, Course.BEGINS, "", new.deployment, steps)
+    if old.identity == new.identity:
+        return RolloutChange(after.ref, Course.GOES_ON, "", new.deployment, steps)
+    fields = ("default", "rollout")
+    others = [name for name in fields if getattr(before.spec, name) != getattr(after.spec, name)]
+    because = f"its {' and '.join(others)} {'changes' if len(others) == 1 else 'change'}"
+    return RolloutChange(after.ref, Course.BEGINS_ANEW, because, new.deployment, steps)
+
+
+def _steps(plan: Plan, *, sticky: bool) -> Iterator[StepShown]:
+    weights = plan.weights
+    for number, step in enumerate(plan.steps):
+        following = plan.weights_at(number)
+        yield StepShown(step.to, _words(step), following, slots_moved(weights, following) if sticky else None)
+        weights = following
+
+
+def _words(step: Step) -> str:
+    """What it waits for."""
+    if step.gate is not None:
+        return f"for the word of {step.gate}"
+    said = [f"for {duration_text(step.for_)}"] if step.for_ is not None else []
+    said += ["until it is safe"] if step.need is not None else []
+    return " and ".join(said)
+
+
+def stated(admission: Admission, key: Key) -> Release | None:
+    """A release as its file says it, or, where that cannot be, as it is in force."""
+    documents = admission.wanted.get(key, ())
+    record = documents[0].record if len(documents) == 1 else None
+    if record is None and key in admission.in_force:
+        record = admission.in_force[key].record
+    return record if isinstance(record, Release) else None
