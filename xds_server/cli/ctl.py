@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xds_server.cli import notifications, releases, rollouts, writing
-from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, echo
+from xds_server.cli import looking, notifications, releases, rollouts, writing
+from xds_server.cli.options import ADMIN, NOT_BOTH, AdminOption, Report, ReportOption, echo
 from xds_server.cli.values import ErrorIsOne, PlainWords, parse_seconds, version_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,6 @@ ExtensionOption = Annotated[
 ExtensionTimeout = Annotated[float, typer.Option(min=0.01, help="Seconds that an extension has for one resource.")]
 
 
-NOT_BOTH = "write DIR or --server, not both"
 ServerOption = Annotated[
     str, typer.Option(metavar="URL", help="Ask a running server, by its --admin address, in place of DIR.")
 ]
@@ -330,6 +329,7 @@ app.add_typer(releases.app)
 app.add_typer(rollouts.app)
 app.add_typer(notifications.app, name="notifications")
 app.add_typer(writing.app)
+app.add_typer(looking.app)
 
 
 @app.command()
@@ -500,12 +500,9 @@ def _extended(admission: "Admission", extensions: list[str], limit: float) -> "t
 
 def _admitted(folder: Path) -> "Admission":
     """The records of a folder as a server with no state would take them."""
-    from xds_server.cli.folders import read_folder
-    from xds_server.records.admission import admit
-    from xds_server.records.admitted import Admission
-    from xds_server.runtime.control import clock
+    from xds_server.cli.folders import admitted
 
-    return admit(Admission(), read_folder(folder), clock(), folder=str(folder))
+    return admitted(folder)
 
 
 def main() -> None:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import typer
 
+from xds_server.records.admission import admit
+from xds_server.records.admitted import Admission
 from xds_server.records.reading import Batch, Unreadable
+from xds_server.runtime.control import clock
 from xds_server.sources.files import FileSource
 
 
@@ -16,6 +19,11 @@ def read_folder(folder: Path) -> Batch:
         typer.echo(f"xdsctl: {said.why}; name a folder of records that can be read", err=True)
         raise typer.Exit(1)
     return said
+
+
+def admitted(folder: Path) -> Admission:
+    """The records of a folder as a server with no state would take them."""
+    return admit(Admission(), read_folder(folder), clock(), folder=str(folder))
 
 
 async def _read(folder: Path) -> Batch | Unreadable:

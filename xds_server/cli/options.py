@@ -18,6 +18,7 @@ class Report(StrEnum):
 
 ReportOption = Annotated[Report, typer.Option("-o", "--output", help="How to print it.")]
 
+NOT_BOTH = "write DIR or --server, not both"
 ADMIN = "http://127.0.0.1:18001"
 AdminOption = Annotated[str, typer.Option("--server", metavar="URL", help="The server, by its --admin address.")]
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from xds_server.api.proxy_reports import ConnectedProxy, Fleet
+from xds_server.cli.screen import console as console_of
 from xds_server.cli.servers import Unreachable, asked
-from xds_server.cli.words import count
+from xds_server.cli.words import ago, count
 
 FLEET = TypeAdapter(Fleet)
 HOLD = 30.0
@@ -22,8 +22,6 @@ REDRAWN = 0.5
 """Seconds between two pictures at least."""
 NO_SERVER = -1
 """The revision of a fleet of which a server that does not answer tells nothing."""
-UNFOLDED = 10_000
-"""Columns of a pipe: whoever reads it folds lines, or searches them."""
 
 
 def fleet(server: str, names: Sequence[str]) -> Fleet:
@@ -54,7 +52,7 @@ def data(found: Fleet) -> Any:
 
 def print_fleet(found: Fleet, *, whole: bool) -> None:
     """`whole`: every type of every proxy too."""
-    console = _console()
+    console = console_of()
     console.print(_table(found.proxies, "PROXY", "ROLE", "SERVES", "ENVOY", "CONNECTED", "DELIVERY", "STATE"))
     for each in found.proxies if whole else ():
         console.print(_types(each))
@@ -63,7 +61,7 @@ def print_fleet(found: Fleet, *, whole: bool) -> None:
 
 def print_changes(before: Fleet, after: Fleet, *, whole: bool) -> None:
     """Who is different, has come, or is gone."""
-    console = _console()
+    console = console_of()
     if after.revision == NO_SERVER:
         console.print("the server does not answer; it is asked again", style="red")
         return
@@ -79,13 +77,6 @@ def print_changes(before: Fleet, after: Fleet, *, whole: bool) -> None:
     _print_count(console, after)
 
 
-def _console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = UNFOLDED
-    return console
-
-
 def _table(proxies: Iterable[ConnectedProxy], *columns: str) -> Table:
     table = Table(*columns, box=None, pad_edge=False, show_header=bool(columns))
     for each in proxies:
@@ -95,7 +86,7 @@ def _table(proxies: Iterable[ConnectedProxy], *columns: str) -> Table:
             each.role,
             each.gateway or each.build,
             each.envoy or "-",
-            _ago(each.since),
+            ago(each.since),
             delivery or "-",
             _state(each),
         )
@@ -138,11 +129,3 @@ def _types(proxy: ConnectedProxy) -> Table:
     for each in proxy.types:
         table.add_row(each.type, str(each.held), (each.version or "")[:12], str(each.owed), ", ".join(each.refused))
     return table
-
-
-def _ago(since: datetime) -> str:
-    seconds = int((datetime.now(UTC) - since).total_seconds())  # noqa: TID251 - for a person, who reads it now
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= size:
-            return f"{seconds // size}{unit}"
-    return f"{max(0, seconds)}s"

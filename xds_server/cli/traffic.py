@@ -1,24 +1,17 @@
 """`xdsctl top` and `xdsctl compare`: what becomes of requests."""
 
-import time
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from pydantic import TypeAdapter
-from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
 from xds_server.api.traffic import Between, CompareReport, ShareReport, SideReport, TrafficReport
-from xds_server.cli.servers import Unreachable, asked
+from xds_server.cli import screen
+from xds_server.cli.servers import asked
 
 TRAFFIC = TypeAdapter(list[TrafficReport])
 COMPARE = TypeAdapter(CompareReport)
-REDRAWN = 1.0
-"""Seconds between two pictures."""
-UNFOLDED = 10_000
-"""Columns of a pipe: whoever reads it folds lines, or searches them."""
 NO_BOUND = "-"
 
 
@@ -38,30 +31,9 @@ def data(found: list[TrafficReport] | CompareReport) -> Any:
     return [each.model_dump(mode="json", by_alias=True) for each in found]
 
 
-def print_traffic(found: list[TrafficReport]) -> None:
-    _console().print(_traffic(found))
-
-
 def show_traffic(server: str, app: str, seconds: float) -> None:
     """Drawn anew until it is interrupted; where nobody looks, printed once."""
-    console = _console()
-    if not console.is_terminal:
-        print_traffic(traffic(server, app, seconds))
-        return
-    with Live(console=console, auto_refresh=False, screen=True) as live:
-        for found in _again_and_again(server, app, seconds):
-            live.update("the server does not answer; it is asked again" if found is None else _traffic(found))
-            live.refresh()
-
-
-def _again_and_again(server: str, app: str, seconds: float) -> Iterator[list[TrafficReport] | None]:
-    yield traffic(server, app, seconds)
-    while True:
-        time.sleep(REDRAWN)
-        try:
-            yield traffic(server, app, seconds)
-        except Unreachable:
-            yield None
+    screen.show(lambda: traffic(server, app, seconds), _traffic)
 
 
 def _traffic(found: list[TrafficReport]) -> Table:
@@ -73,7 +45,7 @@ def _traffic(found: list[TrafficReport]) -> Table:
 
 
 def print_compared(found: CompareReport) -> None:
-    console = _console()
+    console = screen.console()
     console.print(f"{found.release}: {found.second} beside {found.first}, in the last {_time(found.seconds)}")
     table = _table("COMPONENT", "RULE", "DEPLOYMENT", "REQUESTS", "ERRORS", "P50", "P90", "P99", "ERRORS x", "SLOW x")
     for row in found.rows:
@@ -126,10 +98,3 @@ def _table(*columns: str) -> Table:
     for column in columns:
         table.add_column(column, justify="left" if column in ("APP", "DEPLOYMENT", "COMPONENT", "RULE") else "right")
     return table
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = UNFOLDED
-    return console

@@ -12,6 +12,8 @@ from time import monotonic
 import structlog
 
 from xds_server.api.admin import Readiness, admin_app
+from xds_server.api.descriptions import descriptions_api
+from xds_server.api.inventory import inventory_api
 from xds_server.api.notifications import notifications_api
 from xds_server.api.problems import Standing
 from xds_server.api.proxies import proxies_api
@@ -26,10 +28,12 @@ from xds_server.ports import Observer
 from xds_server.runtime import logs
 from xds_server.runtime.bookkeeping import Bookkeeping
 from xds_server.runtime.control import Control, clock
+from xds_server.runtime.describing import Descriptions
 from xds_server.runtime.extensions import extender_of
 from xds_server.runtime.finishing import Finishing
 from xds_server.runtime.garbage import building
 from xds_server.runtime.http import CannotListen, http_server, listen
+from xds_server.runtime.inventory import Inventory
 from xds_server.runtime.judging import Judging
 from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.notifying import notifier_of
@@ -129,6 +133,7 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         asked = AskedOfRollouts(rollouts)
         xds = XdsServer(control.worlds, everyone, control.connections, take=telemetry.take)
         port = await _start(xds, settings)
+        watch = Watch(telemetry, lambda: control.admission.world, control.books.live, clock)
         more = (
             releases_api(Waiting(control.books, lambda: control.admission, control.waits_for), _turn),
             proxies_api(proxies),
@@ -136,7 +141,9 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
             rollouts_api(asked),
             notifications_api(notifier),
             writing_api(Writing(control, writer, asked)),
-            traffic_api(Watch(telemetry, lambda: control.admission.world, control.books.live, clock)),
+            traffic_api(watch),
+            descriptions_api(Descriptions(control, telemetry, watch)),
+            inventory_api(Inventory(lambda: control.admission, lambda: control.books.ledger)),
         )
         admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: _standing(control), more))
         log.info(

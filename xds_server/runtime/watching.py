@@ -55,14 +55,17 @@ class Watch(Watching):
         for each in (first, second):
             if each not in app.deployments:
                 raise CannotCompare(f"{app.app.word} has no deployment {each.word!r}: it has {_words(app.deployments)}")
-        kept = self._telemetry.last(seconds)
-        live = self._live(release)
-        same = [] if live is None else self._telemetry.last(min(seconds, self._since(live)))
+        kept, same = self._telemetry.last(seconds), self.since_live(release, seconds)
         return await asyncio.to_thread(_compared, record, (first, second), kept, same)
 
-    def _since(self, live: datetime) -> float:
-        """Seconds, but for the flushes in which it became so."""
-        return max(0.0, (self._clock() - live).total_seconds() - SETTLED)
+    def since_live(self, release: Ref, seconds: float) -> list[Numbered]:
+        """The flushes of so many last seconds in which what is in force of a release was live at all proxies: but for
+        those in which it became so.
+        """
+        live = self._live(release)
+        if live is None:
+            return []
+        return self._telemetry.last(min(seconds, max(0.0, (self._clock() - live).total_seconds() - SETTLED)))
 
     def _find(self, release: Ref) -> tuple[AppWorld, Release]:
         for app in self._world().apps.values():

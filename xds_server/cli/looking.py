@@ -1,0 +1,159 @@
+"""`xdsctl`'s commands about what there is: list it, and describe a release."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xds_server.cli.options import ADMIN, NOT_BOTH, Report, ReportOption, echo
+
+app = typer.Typer()
+
+KINDS = {
+    "releases": ("release",),
+    "deployments": ("deployment", "appdeployment", "appdeployments"),
+    "builds": ("build",),
+    "gateways": ("gateway",),
+    "apps": ("app",),
+}
+"""What may be listed, and how it may be written, too."""
+
+
+class TableFormat(StrEnum):
+    """How records are printed."""
+
+    TEXT = "text"
+    WIDE = "wide"
+    JSON = "json"
+    YAML = "yaml"
+
+
+ServerOption = Annotated[
+    str, typer.Option(metavar="URL", help="The server, by its --admin address (not with DIR).", show_default=ADMIN)
+]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KIND] [NAME] [DIR]",
+        help="releases (if absent), deployments, builds, gateways or apps; one of them; a folder of records.",
+        show_default=False,
+    ),
+]
+
+
+@app.command()
+def get(
+    words: Words = None,
+    of: Annotated[str, typer.Option("--app", metavar="APP", help="Only of this app: NAME, or NAMESPACE.NAME.")] = "",
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Only of this namespace.")] = "",
+    server: ServerOption = "",
+    output: Annotated[
+        TableFormat, typer.Option("-o", "--output", help="A table, a wider one, or the records themselves.")
+    ] = TableFormat.TEXT,
+) -> None:
+    """List what is in force at a server and how it is, or with DIR what records say.
+
+    With -o yaml the records are printed as they are in force: of a release that moves or is pinned, what it gives.
+
+    A word that is a folder is DIR.
+
+    Exit code 0: it is printed; 1: the server does not answer, or there is none by that name; 2: wrong use.
+
+    Example: xdsctl get release shop -o yaml
+    """
+    from xds_server.api.inventory import Filters, Listed
+    from xds_server.cli import get as found
+
+    word, name, folder = _which(words or [], server)
+    kind, which = Listed(word), Filters(name=name, app=of, namespace=namespace)
+    with _told():
+        reports = found.said(folder, kind, which) if folder else found.in_force(server or ADMIN, kind, which)
+    match output:
+        case TableFormat.TEXT | TableFormat.WIDE:
+            found.print_table(kind, reports, wide=output is TableFormat.WIDE)
+        case TableFormat.JSON:
+            documents = found.documents(reports)
+            echo(documents[0] if name and documents else documents, output.value)
+        case TableFormat.YAML:
+            typer.echo(found.in_yaml(found.documents(reports)), nl=False)
+
+
+def _which(words: list[str], server: str) -> tuple[str, str, Path | None]:
+    """The kind, the name (empty: all) and the folder (None: a server is asked)."""
+    rest = list(words)
+    kind = "releases"
+    if rest and (found := _kind(rest[0])):
+        kind = found
+        del rest[0]
+    folder = Path(rest.pop()) if rest and Path(rest[-1]).is_dir() else None
+    if folder is not None and server:
+        raise typer.BadParameter(NOT_BOTH)
+    if len(rest) > 1:
+        known = ", ".join(KINDS)
+        raise typer.BadParameter(f"{' '.join(rest)!r}: write [KIND] [NAME] [DIR]; kinds are {known}, DIR is a folder")
+    return kind, "".join(rest), folder
+
+
+def _kind(word: str) -> str:
+    lower = word.lower()
+    return next((kind for kind, others in KINDS.items() if lower == kind or lower in others), "")
+
+
+@app.command()
+def describe(
+    release: Annotated[str, typer.Argument(metavar="RELEASE", help="NAME, or NAMESPACE.NAME.", show_default=False)],
+    records: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DIR]",
+            help="A folder of records: what they say.",
+            exists=True,
+            file_okay=False,
+            show_default=False,
+        ),
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Draw it anew every second, until Ctrl-C.")] = False,
+    server: ServerOption = "",
+    output: ReportOption = Report.TEXT,
+) -> None:
+    """Show one release as a tree: who gets what, where it runs, how far it is, and what is wrong.
+
+    Its deployments with the share that was set and that they had, components, builds; audiences, rollout, pin,
+    problems, who has accepted it, and what was done to it last.
+
+    A share that cannot be chance is a warning. Requests are counted over the last hour.
+
+    Exit code 0: it is printed; 1: the server does not answer, or knows no such release; 2: wrong use.
+
+    Example: xdsctl describe shop -w
+    """
+    from xds_server.cli import describe as found
+
+    if records is not None and (server or watch):
+        raise typer.BadParameter(NOT_BOTH if server else "records of a folder do not move: write DIR or -w, not both")
+    with _told():
+        if watch and output is Report.TEXT:
+            found.watch(server or ADMIN, release)
+            return
+        description = found.said(records, release) if records else found.in_force(server or ADMIN, release)
+    if output is Report.TEXT:
+        found.print_description(description)
+    else:
+        echo(found.data(description), output.value)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Why there is no answer, and the end of what is drawn anew."""
+    from xds_server.cli.servers import NoAnswer
+
+    try:
+        yield
+    except NoAnswer as error:
+        typer.echo(f"xdsctl: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
