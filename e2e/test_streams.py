@@ -142,7 +142,7 @@ def test_streams_stay_on_their_version_through_flips_and_a_rollback(
 
 def test_streams_outlive_their_deployment(pair_world: World, shop: Shop, kept: Streams) -> None:
     """Its clusters are gone from Envoy, and then its builds too."""
-    shop.app.released(shop.deploy("v2"))
+    shop.app.released(shop.deploy("v2"), policy={"history": 0})
     gone = {f"cluster/{shop.app.name}-v1/{each}" for each in COMPONENTS}
     assert gone <= pair_world.envoy.resources().keys()
     pair_world.folder.remove(f"appdeployment-{shop.app.name}-v1.yaml")

@@ -53,7 +53,7 @@ class Filters(BaseModel):
         return Wanted(kind, name, app, self.namespace)
 
 
-class RecordReport(Said):
+class ListedRecord(Said):
     """One record. Of a release that waits to come into force for the first time, what it says."""
 
     kind: str
@@ -76,12 +76,12 @@ class RecordReport(Said):
 class Records(Protocol):
     """The records of a running server."""
 
-    async def page(self, which: Wanted, after: Ref | None, limit: int) -> list[RecordReport]:
+    async def page(self, which: Wanted, after: Ref | None, limit: int) -> list[ListedRecord]:
         """So many after that one, by name."""
 
 
-def record_report(item: Item, entry: Entry | None = None) -> RecordReport:
-    return RecordReport(
+def record_report(item: Item, entry: Entry | None = None) -> ListedRecord:
+    return ListedRecord(
         kind=item.key.kind,
         name=item.key.ref.word,
         app="" if item.app is None else item.app.word,
@@ -102,7 +102,7 @@ def inventory_api(records: Records) -> APIRouter:
     @api.get("/records/{kind}", summary="What is in force, and how it is", responses=UNKNOWN)
     async def listed(
         kind: Annotated[Listed, Path(description="Which kind of records.")], filters: Annotated[Filters, Query()]
-    ) -> list[RecordReport]:
+    ) -> list[ListedRecord]:
         """By name. A page that is shorter than `limit` is the last one. 404: there is no such `name`."""
         after = ref(filters.after) if filters.after else None
         found = await records.page(filters.wanted(kind.kind), after, filters.limit)

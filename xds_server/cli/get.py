@@ -9,7 +9,7 @@ import yaml
 from pydantic import TypeAdapter
 from rich.table import Table
 
-from xds_server.api.inventory import Filters, Listed, RecordReport, record_report
+from xds_server.api.inventory import Filters, Listed, ListedRecord, record_report
 from xds_server.api.releases import PAGE
 from xds_server.cli.folders import admitted
 from xds_server.cli.screen import console
@@ -18,13 +18,13 @@ from xds_server.cli.words import ago
 from xds_server.difference.inventory import items, names_of
 from xds_server.domain.words import few
 
-RECORDS = TypeAdapter(list[RecordReport])
+RECORDS = TypeAdapter(list[ListedRecord])
 NOTHING = "-"
 
 
-def in_force(server: str, kind: Listed, which: Filters) -> list[RecordReport]:
+def in_force(server: str, kind: Listed, which: Filters) -> list[ListedRecord]:
     """By name. Raises `NoAnswer`."""
-    found: list[RecordReport] = []
+    found: list[ListedRecord] = []
     while True:
         after = found[-1].name if found else ""
         query = which.model_copy(update={"after": after, "limit": PAGE}).model_dump()
@@ -34,7 +34,7 @@ def in_force(server: str, kind: Listed, which: Filters) -> list[RecordReport]:
             return found
 
 
-def said(folder: Path, kind: Listed, which: Filters) -> list[RecordReport]:
+def said(folder: Path, kind: Listed, which: Filters) -> list[ListedRecord]:
     """What the records of a folder say. Raises `NoAnswer`."""
     admission = admitted(folder)
     names = names_of(admission, which.wanted(kind.kind))
@@ -44,7 +44,7 @@ def said(folder: Path, kind: Listed, which: Filters) -> list[RecordReport]:
     return [record_report(each._replace(accepted=None)) for each in items(admission, kind.kind, names)]
 
 
-def documents(found: Iterable[RecordReport]) -> list[Mapping[str, Any]]:
+def documents(found: Iterable[ListedRecord]) -> list[Mapping[str, Any]]:
     return [each.record for each in found if each.record]
 
 
@@ -66,7 +66,7 @@ def in_yaml(found: Iterable[Mapping[str, Any]]) -> str:
     return "---\n".join(yaml.dump(each, Dumper=Readable, **style) for each in found)
 
 
-Column = tuple[str, Callable[[RecordReport], str]]
+Column = tuple[str, Callable[[ListedRecord], str]]
 NAME: Column = ("NAME", lambda each: each.name)
 APP: Column = ("APP", lambda each: each.app)
 AGE: Column = ("AGE", lambda each: NOTHING if each.accepted is None else ago(each.accepted))
@@ -75,31 +75,31 @@ USED_BY: Column = ("USED BY", lambda each: few(each.used_by, 3) or NOTHING)
 BECAUSE: Column = ("BECAUSE", lambda each: each.because or NOTHING)
 
 
-def _hosts(each: RecordReport) -> str:
+def _hosts(each: ListedRecord) -> str:
     spec = each.record["spec"]
     hosts = [*spec.get("hosts", ()), *(host for said in spec.get("audiences", ()) for host in said.get("hosts", ()))]
     return few(hosts, 2)
 
 
-def _default(each: RecordReport) -> str:
+def _default(each: ListedRecord) -> str:
     shares = each.record["spec"].get("default", ())
     return ", ".join(f"{said['deployment']} {said.get('weight', 100):.9g}%" for said in shares) or NOTHING
 
 
-def _endpoints(each: RecordReport) -> str:
+def _endpoints(each: ListedRecord) -> str:
     endpoints = each.record["spec"]["endpoints"]
     return str(endpoints.get("dns") or len(endpoints["addresses"]))
 
 
-def _components(each: RecordReport) -> str:
+def _components(each: ListedRecord) -> str:
     return ", ".join(f"{name}@{said['build']}" for name, said in sorted(each.record["spec"]["components"].items()))
 
 
-def _listeners(each: RecordReport) -> str:
+def _listeners(each: ListedRecord) -> str:
     return ", ".join(f"{said['name']}:{said['port']}" for said in each.record["spec"]["listeners"])
 
 
-def _spec(name: str, otherwise: str = NOTHING) -> Callable[[RecordReport], str]:
+def _spec(name: str, otherwise: str = NOTHING) -> Callable[[ListedRecord], str]:
     return lambda each: str(each.record["spec"].get(name, otherwise))
 
 
@@ -132,7 +132,7 @@ COLUMNS: dict[Listed, tuple[tuple[Column, ...], tuple[Column, ...]]] = {
 """What is always shown, and what only where it is asked for."""
 
 
-def print_table(kind: Listed, found: Iterable[RecordReport], *, wide: bool) -> None:
+def print_table(kind: Listed, found: Iterable[ListedRecord], *, wide: bool) -> None:
     columns, more = COLUMNS[kind]
     shown = (*columns, *more) if wide else columns
     table = Table(*(name for name, _ in shown), box=None, pad_edge=False)

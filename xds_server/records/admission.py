@@ -20,12 +20,13 @@ from xds_server.domain.problems import Place, Problem, Reason, Severity
 from xds_server.records.admitted import Admission, Entry, File, Keeping, Return, told
 from xds_server.records.checks import release_findings
 from xds_server.records.documents import Document, Key, Said, read_documents, restored
+from xds_server.records.kept import Kept, kept_in
 from xds_server.records.models import KINDS, Release
 from xds_server.records.pins import Pin, pins_in
 from xds_server.records.reading import RECORDS, Batch, Readable, Unreadable, is_pem
 from xds_server.records.releases import Weights
 from xds_server.records.renewal import aged, renewed
-from xds_server.records.saved import PIN, SECRET, Row
+from xds_server.records.saved import KEPT, PIN, SECRET, Row
 from xds_server.records.secrets import Secret, uses
 from xds_server.records.secrets import restored as restored_secret
 from xds_server.records.steered import Moved, Steered, moved_in, steered_in
@@ -44,7 +45,9 @@ def restore(rows: Iterable[Row], now: datetime) -> Admission:
     """What was in force when it was last saved. What today's rules refuse is left out, and what needs it."""
     rows = list(rows)
     pins: Map[Ref, Pin] = Map(pins_in(row for row in rows if row.kind == PIN))
-    turn = Turn(Admission(pins=pins, steered=Map(steered_in(rows)), moved=Map(moved_in(rows))), now)
+    kept_before: Map[Ref, Kept] = Map(kept_in(row for row in rows if row.kind == KEPT))
+    known = Admission(pins=pins, steered=Map(steered_in(rows)), moved=Map(moved_in(rows)), kept=kept_before)
+    turn = Turn(known, now)
     secrets: dict[str, Secret] = {}
     releases: list[tuple[Key, Entry]] = []
     for row in rows:
@@ -72,6 +75,7 @@ def restore(rows: Iterable[Row], now: datetime) -> Admission:
         after,
         upserts=(),
         deletes=(),
+        remembered=(),
         world=replace(after.world, secrets=Map(secrets)),
         keeping=Keeping(uses=Map(kept)),
     )
@@ -87,7 +91,8 @@ def unreadable(before: Admission, folder: str, why: str) -> Admission:
 
 def _unchanged(after: Admission) -> Admission:
     keeping = replace(after.keeping, upserts=(), deletes=())
-    return replace(after, touched=frozenset(), upserts=(), deletes=(), keeping=keeping, pinned=frozenset())
+    nothing = frozenset[Key]()
+    return replace(after, touched=frozenset(), upserts=(), deletes=(), keeping=keeping, pinned=nothing, remembered=())
 
 
 def pinned(before: Admission, release: Ref, weights: Weights, pin: Pin, ended: Steered | None = None) -> Admission:

@@ -11,9 +11,10 @@ from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem
 from xds_server.records.claims import Claim
 from xds_server.records.documents import Document, Key
+from xds_server.records.kept import Kept, kept_row
 from xds_server.records.models import Record
 from xds_server.records.pins import Pin, pin_row
-from xds_server.records.saved import PIN, SECRET, STEERED, Row
+from xds_server.records.saved import KEPT, PIN, SECRET, STEERED, Row
 from xds_server.records.secrets import Files, Use
 from xds_server.records.steered import Moved, Steered, moved_row, steered_row
 from xds_server.records.world import World
@@ -96,6 +97,8 @@ class Admission:
     next. `returning` is how far a source that was not believed has come back. `pins` are the releases that stay as they
     are whatever is wanted of them, `steered` those with a rollout, `moved` those with audiences that were moved;
     `pinned` are those of them that are new, other or gone since the admission before.
+    `kept` is what the history of each release can go back to; `remembered` are the releases of which that is other than
+    before.
     """
 
     world: World = field(default_factory=World)
@@ -121,12 +124,19 @@ class Admission:
     steered: Map[Ref, Steered] = field(default_factory=Map)
     moved: Map[Ref, tuple[Moved, ...]] = field(default_factory=Map)
     pinned: frozenset[Key] = frozenset()
+    kept: Map[Ref, Kept] = field(default_factory=Map)
+    remembered: tuple[Ref, ...] = ()
 
     @property
     def rows(self) -> tuple[Row, ...]:
         """What is to be kept in the state directory since the admission before."""
         held = (row for key in sorted(self.pinned, key=Key.order) if (row := self._row(key)) is not None)
-        return (*self.upserts, *self.keeping.upserts, *held)
+        kept = (
+            kept_row(ref, self.kept[ref], self.in_force[Key("Release", ref)].first_accepted)
+            for ref in self.remembered
+            if ref in self.kept
+        )
+        return (*self.upserts, *self.keeping.upserts, *held, *kept)
 
     def _row(self, key: Key) -> Row | None:
         if key.kind == PIN:
@@ -140,7 +150,8 @@ class Admission:
         """What is to be taken out of the state directory: kind, namespace and name."""
         gone = (key for key in sorted(self.pinned, key=Key.order) if self._row(key) is None)
         records = ((key.kind, *key.ref) for key in (*self.deletes, *gone))
-        return (*records, *((SECRET, "", name) for name in self.keeping.deletes))
+        forgotten = ((KEPT, *ref) for ref in self.remembered if ref not in self.kept)
+        return (*records, *((SECRET, "", name) for name in self.keeping.deletes), *forgotten)
 
     @property
     def findings(self) -> set[Problem]:

@@ -12,6 +12,7 @@ from xds_server.records.admitted import Admission, Entry
 from xds_server.records.claims import claims_of
 from xds_server.records.documents import Document, Key
 from xds_server.records.draft import Draft
+from xds_server.records.kept import kept_after
 from xds_server.records.models import Build, Record, Release
 from xds_server.records.saved import Row
 from xds_server.records.world import Edit, build_id, edited
@@ -20,13 +21,14 @@ from xds_server.records.world import Edit, build_id, edited
 class InForce:
     """The records, the world that they make, and the hosts that releases have.
 
-    `put` and `remove` act at once for the records and the hosts; the world follows with `settle`. `touched` are the
-    apps that differ.
+    `put` and `remove` act at once for the records, the hosts and what is `kept`; the world follows with `settle`.
+    `touched` are the apps that differ.
     """
 
     def __init__(self, before: Admission) -> None:
         self.world = before.world
         self.claims = before.claims
+        self.kept = Draft(before.kept)
         self.touched: set[Ref] = set()
         self._before = before.in_force
         self._entries = Draft(before.in_force)
@@ -65,6 +67,16 @@ class InForce:
         self._edits.append((old, new))
         if key.kind == "Release":
             self._claim(key.ref, _as_release(old), _as_release(new))
+            self._keep(key.ref, _as_release(old), _as_release(new))
+
+    def _keep(self, ref: Ref, old: Release | None, new: Release | None) -> None:
+        """What its history can go back to. When it is there again after a restart, that is what was saved."""
+        known = self.kept.get(ref) or ()
+        found = kept_after(known, old, new) if new is not None else ()
+        if not found:
+            self.kept.remove(ref)
+        elif found != known:
+            self.kept[ref] = found
 
     def _claim(self, ref: Ref, old: Release | None, new: Release | None) -> None:
         claims = self.claims.mutate()

@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 
-from xds_server.records.models import AppDeployment, Component, Record
-from xds_server.records.releases import ReleaseSpec
+from xds_server.records.models import AppDeployment, Component, Record, Release
+from xds_server.records.releases import ReleasePolicy
 from xds_server.records.values import Model
 
 Later = tuple[tuple[str | int, ...], str]
 """The field's path, and what holds until then."""
 LATER: Mapping[type[Model], Mapping[str, str]] = {
     Component: {"image": "Place the build with a Build record"},
-    ReleaseSpec: {
-        "policy": "A release is active as soon as it is accepted",
-    },
+    ReleasePolicy: {"activation_deadline": "A release is active as soon as it is accepted"},
 }
 """What holds until then, by model and field. Warnings, schemas and `docs/fields.md` are made from it."""
 
@@ -25,8 +23,10 @@ def not_in_force(record: Record) -> Iterator[Later]:
     if isinstance(record, AppDeployment):
         for name, component in record.spec.components.items():
             yield from _said(("spec", "components", name), component)
-    else:
-        yield from _said(("spec",), record.spec)
+        return
+    yield from _said(("spec",), record.spec)
+    if isinstance(record, Release):
+        yield from _said(("spec", "policy"), record.spec.policy)
 
 
 def _said(path: tuple[str | int, ...], model: Model) -> Iterator[Later]:

@@ -131,7 +131,9 @@ class ReleasePolicy(Model):
     activation_deadline: Annotated[Duration, means("How long it may take to become active.", "300s")] = Field(
         default=timedelta(seconds=300), alias="activationDeadline"
     )
-    history: Annotated[Whole, means("How many past releases are kept.", 10)] = Field(default=10, ge=0, le=1000)
+    history: Annotated[
+        Whole, means("How many deployments that had default traffic before stay, to go back to; 0: none.", 10)
+    ] = Field(default=10, ge=0, le=1000)
 
 
 def _once(names: list[str]) -> None:
@@ -223,7 +225,9 @@ class ReleaseSpec(Model):
     rollout: Annotated[
         Rollout | None, means("How the release moves by itself.", {"steps": [{"to": 5, "for": "20m"}, {"to": 100}]})
     ] = None
-    policy: Annotated[ReleasePolicy, means("How it becomes active.", {"history": 10})] = ReleasePolicy()
+    policy: Annotated[ReleasePolicy, means("How it becomes active, and what of its past stays.", {"history": 10})] = (
+        ReleasePolicy()
+    )
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:

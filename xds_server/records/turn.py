@@ -5,7 +5,7 @@ need each other, and again as long as one more is taken:
 
     Build, Gateway, App, AppDeployment     taken if they hold together with what is in force
     Release                                all at once: hosts may move between them
-    AppDeployment, Gateway, Build, App     go if they are gone from the source and no release needs them
+    AppDeployment, Gateway, Build, App     go if they are gone from the source and no release, or its history, has them
 """
 
 from collections import defaultdict
@@ -365,14 +365,32 @@ class Turn:
         """A record that is gone from the source leaves, unless a release still needs it."""
         if not self._gone(key):
             return False
-        user = self._user(key, waiting)
-        if user is not None:
-            what = f"is gone from the records, but Release {user.word} uses it"
-            fix = "Put it back, or take it out of the release first; until then it stays in force"
+        use = self._use(key, waiting)
+        if use is not None:
+            why, fix = use
+            what, fix = f"is gone from the records, but {why}", f"Put it back, or {fix}; until then it stays in force"
             self._held[key] = (Problem(self._wants.place(key), Reason.IN_USE, what, fix, str(key)),)
             return False
         self.in_force.remove(key)
         return True
+
+    def _use(self, key: Key, waiting: Mapping[Ref, Ref]) -> tuple[str, str] | None:
+        """Why a record that is gone stays, and what would let it go."""
+        user = self._user(key, waiting)
+        if user is not None:
+            return f"Release {user.word} uses it", "take it out of the release first"
+        keeper = self._keeper(key)
+        if keeper is None:
+            return None
+        history = f"policy.history: {keeper.spec.policy.history}"
+        why = f"the history of Release {keeper.ref.word} ({history}) can go back to it"
+        return why, "let the release keep less: policy.history, 0 for nothing"
+
+    def _keeper(self, key: Key) -> Release | None:
+        """A release whose history can go back to a deployment."""
+        app = self._app(key) if key.kind == "AppDeployment" else None
+        releases = () if app is None else self.in_force.world.app(app).releases.values()
+        return next((each for each in releases if key.ref in (self.in_force.kept.get(each.ref) or ())), None)
 
     def _user(self, key: Key, waiting: Mapping[Ref, Ref]) -> Ref | None:
         """A release, in force or wanted, that cannot do without the record."""
@@ -429,6 +447,8 @@ class Turn:
             steered=self._steered,
             moved=self._moved,
             pinned=frozenset(self._pinned),
+            kept=self.in_force.kept.finish(),
+            remembered=tuple(sorted(self.in_force.kept.changes)),
         )
         return self._wants.finish(after)
 

@@ -6,7 +6,7 @@ from itertools import islice
 
 from typing_extensions import override
 
-from xds_server.api.inventory import RecordReport, Records, record_report
+from xds_server.api.inventory import ListedRecord, Records, record_report
 from xds_server.difference.inventory import Item, Rollouts, Wanted, items, names_of, no_rollouts
 from xds_server.domain.names import Ref
 from xds_server.ledger.ledger import Ledger
@@ -24,7 +24,7 @@ class Inventory(Records):
         self._rollouts = rollouts
 
     @override
-    async def page(self, which: Wanted, after: Ref | None, limit: int) -> list[RecordReport]:
+    async def page(self, which: Wanted, after: Ref | None, limit: int) -> list[ListedRecord]:
         admission = self._admission()
         names = await asyncio.to_thread(_names, admission, which, after, limit)
         rollouts = {name: self._rollouts(name) for name in names}

@@ -1,0 +1,171 @@
+"""What the history of a release can go back to stays in force, as long as the release remembers it."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.records.folder import SHOP, Content, Server, build, deployment, documents, release
+from xds_server.domain.names import Ref
+from xds_server.domain.problems import Reason
+from xds_server.records.admission import pinned
+from xds_server.records.documents import Key
+from xds_server.records.kept import kept_after
+from xds_server.records.models import Release
+from xds_server.records.pins import Pin
+
+SHOP_REF = Ref("default", "shop")
+V1, V2, V3 = (Ref("default", name) for name in ("v1", "v2", "v3"))
+FILES = {
+    **SHOP,
+    "builds.yaml": documents(*(build(f"web-{number}", f"b{number}") for number in (1, 2, 3))),
+    "v3.yaml": deployment("v3", "b3"),
+}
+
+
+class Remembering(Server):
+    def releases(self, *, history: int | None = None, other: dict[str, Content] | None = None, **weights: int) -> None:
+        """With these files in the same change."""
+        policy: dict[str, Any] = {} if history is None else {"policy": {"history": history}}
+        default = [{"deployment": name, "weight": weight} for name, weight in weights.items()]
+        self.hears({"shop.yaml": release("shop", "shop.test", default=default, **policy), **(other or {})})
+
+    @property
+    def kept(self) -> list[str]:
+        return [each.word for each in self.admission.kept.get(SHOP_REF, ())]
+
+    @property
+    def deployed(self) -> set[str]:
+        return {each.word for each in self.admission.world.app(SHOP_REF).deployments}
+
+    @property
+    def in_use(self) -> list[str]:
+        return [each.what for each in self.admission.problems if each.reason is Reason.IN_USE]
+
+
+@pytest.fixture
+def shop() -> Remembering:
+    """v1 is released."""
+    return Remembering(FILES)
+
+
+def test_what_had_default_traffic_before_cannot_go_and_the_problem_says_why(shop):
+    shop.releases(v2=100)
+    shop.hears({"v1.yaml": None, "v3.yaml": None})
+
+    assert shop.deployed == {"v1", "v2"}
+    assert shop.in_use == [
+        "is gone from the records, but the history of Release shop (policy.history: 10) can go back to it"
+    ]
+    shop.hears({"v1.yaml": FILES["v1.yaml"]})
+    assert shop.in_use == []
+
+
+def test_not_even_in_the_change_that_moves_its_traffic(shop):
+    shop.releases(v2=100, other={"v1.yaml": None})
+    assert shop.deployed == {"v1", "v2", "v3"}
+
+
+def test_weight_0_is_no_traffic(shop):
+    shop.releases(v1=100, v3=0)
+    shop.releases(v2=100)
+    assert shop.kept == ["v1"]
+
+
+def test_of_those_that_it_gave_at_once_the_largest_is_the_nearest(shop):
+    shop.releases(v1=10, v3=90)
+    shop.releases(v2=100)
+    assert shop.kept == ["v3", "v1"]
+
+
+def test_each_is_kept_once_and_not_while_it_has_traffic(shop):
+    shop.releases(v2=100)
+    shop.releases(v1=100)
+    assert shop.kept == ["v2"]
+    shop.releases(v3=100)
+    assert shop.kept == ["v1", "v2"]
+
+
+def test_only_so_many_as_its_policy_says_and_the_oldest_goes_when_another_comes(shop):
+    shop.releases(v2=100, history=1)
+    shop.hears({"v1.yaml": None})
+    assert shop.deployed == {"v1", "v2", "v3"}
+    shop.releases(v3=100, history=1)
+    assert (shop.kept, shop.deployed) == (["v2"], {"v2", "v3"})
+
+
+def test_with_a_history_of_0_it_keeps_nothing(shop):
+    shop.releases(v2=100, other={"v1.yaml": None})
+    shop.releases(v2=100, history=0)
+    assert (shop.kept, shop.deployed, shop.in_use) == ([], {"v2", "v3"}, [])
+
+
+def test_what_rolls_back_keeps_what_it_came_from(shop):
+    shop.releases(v2=100)
+    shop._turn(pinned(shop.admission, SHOP_REF, ((V1, 10_000),), Pin(shop.now, "ada", "why")))
+    shop.hears({"v2.yaml": None})
+    assert shop.deployed == {"v1", "v2", "v3"}
+
+
+def test_a_release_that_goes_keeps_nothing(shop):
+    shop.releases(v2=100)
+    shop.hears({"v1.yaml": None, "other.yaml": release("other", "other.test", to="v3")})
+    shop.hears({"shop.yaml": None})
+    assert (shop.kept, shop.deployed) == ([], {"v2", "v3"})
+    shop.releases(v2=100)
+    assert shop.kept == []
+
+
+def test_a_restart_remembers(shop):
+    shop.releases(v2=100)
+    shop.releases(v3=100)
+    shop.restarts()
+    assert shop.kept == ["v2", "v1"]
+    assert (shop.admission.rows, shop.admission.forgotten) == ((), ())
+    shop.reads({**FILES, "v1.yaml": None, "shop.yaml": release("shop", "shop.test", to="v3")})
+    assert shop.deployed == {"v1", "v2", "v3"}
+
+
+def test_what_is_remembered_is_saved_and_let_go_with_the_change_itself(shop):
+    row = ("Kept", "default", "shop")
+    assert row not in shop.rows
+    shop.releases(v2=100)
+    assert shop.rows[row].document == '["v1"]'
+    shop.cannot_read("nobody knows why")
+    assert shop.admission.rows == ()
+    shop.releases(v2=100, history=0)
+    assert row not in shop.rows
+
+
+NAMES = ("v1", "v2", "v3", "v4")
+SHARES = st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True)
+
+
+def a_release(names: list[str], history: int) -> Release:
+    default = [{"deployment": name, "weight": 100 if name == names[0] else 0} for name in names]
+    spec: dict[str, Any] = {"app": "shop", "gateways": ["edge"], "hosts": ["a.test"], "default": default}
+    said = {"apiVersion": "xds-server.dev/v1alpha1", "kind": "Release", "metadata": {"name": "shop"}}
+    return Release.model_validate({**said, "spec": spec | {"policy": {"history": history}}})
+
+
+@given(st.lists(st.tuples(SHARES, st.integers(0, 3)), max_size=12))
+def test_it_is_the_last_distinct_ones_that_have_no_traffic_now(turns):
+    """Where the policy is the same all the time, by its definition; else never more than that."""
+    kept: tuple[Ref, ...] = ()
+    before, had = None, list[Ref]()
+    for names, history in turns:
+        after = a_release(names, history)
+        kept = kept_after(kept, before, after)
+        before = after
+        [now] = [ref for ref, weight in after.weights if weight]
+        last = [each for each in dict.fromkeys(reversed(had)) if each != now]
+        assert len(kept) <= history
+        assert len({each for _, each in turns}) > 1 or list(kept) == last[:history]
+        had.append(now)
+
+
+def test_the_key_of_what_is_kept_is_no_record(shop):
+    shop.releases(v2=100)
+    shop.restarts()
+    assert Key("Kept", SHOP_REF) not in shop.admission.in_force
