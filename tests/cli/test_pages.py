@@ -33,7 +33,7 @@ COMMANDS = {
     "xdsctl": [
         *("", "check", "render", "diff", "builds", "explain"),
         *("plan", "apply", "set", "wait", "proxies", "top", "compare", "fields", "schema"),
-        *("get", "describe"),
+        *("get", "describe", "gc"),
         *("rollout", "promote", "pause", "resume", "approve", "freeze", "unfreeze"),
         *("notifications", "notifications test"),
     ],

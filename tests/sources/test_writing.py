@@ -39,6 +39,15 @@ def test_a_file_is_written_in_its_place(folder: Path) -> None:
     assert names(folder) == ["shop/release.yaml"]
 
 
+def test_a_file_that_shall_say_nothing_goes(folder: Path) -> None:
+    with pytest.raises(NotWritten, match="was changed meanwhile"):
+        Writer(folder).write("shop/release.yaml", "two\n", "")
+    assert names(folder) == ["shop/release.yaml"]
+
+    Writer(folder).write("shop/release.yaml", "one\n", "")
+    assert names(folder) == []
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to another user")
 def test_the_owner_of_a_file_stays_who_it_is(folder: Path) -> None:
     os.chown(folder / "shop" / "release.yaml", 12, 34)

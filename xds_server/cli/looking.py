@@ -1,4 +1,4 @@
-"""`xdsctl`'s commands about what there is: list it, and describe a release."""
+"""`xdsctl`'s commands about what there is: list it, describe a release, let go of what nothing uses."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +8,13 @@ from typing import Annotated
 
 import typer
 
-from xds_server.cli.options import ADMIN, NOT_BOTH, Report, ReportOption, echo
+from xds_server.cli.options import ADMIN, NOT_BOTH, AdminOption, Report, ReportOption, echo
+from xds_server.cli.releases import WhoOption
+from xds_server.cli.values import parse_seconds
 
 app = typer.Typer()
+
+WEEK = 7 * 86400.0
 
 KINDS = {
     "releases": ("release",),
@@ -143,6 +147,55 @@ def describe(
         found.print_description(description)
     else:
         echo(found.data(description), output.value)
+
+
+@app.command()
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what may go; so it is without --yes.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Take what may go out of its files.")] = False,
+    older_than: Annotated[
+        float,
+        typer.Option(
+            parser=parse_seconds,
+            metavar="DURATION",
+            help="Only what was first accepted so long ago.",
+            show_default="7d",
+        ),
+    ] = WEEK,
+    of: Annotated[str, typer.Option("--app", metavar="APP", help="Only of this app: NAME, or NAMESPACE.NAME.")] = "",
+    why: Annotated[str, typer.Option("--why", help="Why, for those who read the log.")] = "",
+    who: WhoOption = "",
+    server: AdminOption = ADMIN,
+    output: ReportOption = Report.TEXT,
+) -> None:
+    """Say which deployments may go, because no release gives them, asks for them, or can go back to them.
+
+    With --yes their documents are taken out of the files of records, all or none. How many a release can go back to is
+    its policy.history. Build records stay; a build that no deployment has any more leaves the mesh.
+
+    Exit code 0: done, or said; 1: it is not done, and why; 2: wrong use.
+
+    Example: xdsctl gc --older-than 30d --yes
+    """
+    from xds_server.cli import gc as found
+    from xds_server.cli import steering
+
+    if dry_run and yes:
+        raise typer.BadParameter("write --dry-run or --yes, not both")
+    with _told():
+        reports = found.unused(server, older_than, of)
+        removed = found.removed(server, reports, who or steering.who(), why) if yes and reports else None
+    if output is not Report.TEXT:
+        echo(found.data(reports), output.value)
+        return
+    if not reports:
+        typer.echo("every deployment is used, or too new")
+        return
+    found.print_unused(reports)
+    if removed is None:
+        typer.echo("Nothing is done; with --yes they are taken out of their files.")
+    else:
+        typer.echo(f"{', '.join(removed.deployments)}: taken out of {', '.join(removed.files)}")
 
 
 @contextmanager

@@ -31,7 +31,10 @@ class Unreadable:
 
 
 class FileChange(NamedTuple):
-    """A file by its path in the folder, what it says, and what it shall say. `before` None: there is no such file."""
+    """A file by its path in the folder, what it says, and what it shall say. `before` None: there is no such file.
+
+    `after` empty: there shall be none.
+    """
 
     name: str
     before: str | None

@@ -21,6 +21,7 @@ from xds_server.api.releases import releases_api
 from xds_server.api.rollouts import rollouts_api
 from xds_server.api.steering import steering_api
 from xds_server.api.traffic import traffic_api
+from xds_server.api.unused import unused_api
 from xds_server.api.writing import writing_api
 from xds_server.domain.addresses import Address, is_loopback
 from xds_server.domain.errors import XdsServerError, leaves
@@ -43,6 +44,7 @@ from xds_server.runtime.proxies import ConnectedProxies
 from xds_server.runtime.rollouts import Rollouts, Shell
 from xds_server.runtime.telemetry import Telemetry
 from xds_server.runtime.traffic import Traffic
+from xds_server.runtime.unused import Collector
 from xds_server.runtime.waiting import Waiting
 from xds_server.runtime.watching import Watch
 from xds_server.runtime.writing import Writing
@@ -134,13 +136,15 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         xds = XdsServer(control.worlds, everyone, control.connections, take=telemetry.take)
         port = await _start(xds, settings)
         watch = Watch(telemetry, lambda: control.admission.world, control.books.live, clock)
+        writing = Writing(control, writer, asked)
         more = (
             releases_api(Waiting(control.books, lambda: control.admission, control.waits_for), _turn),
             proxies_api(proxies),
             steering_api(control),
             rollouts_api(asked),
             notifications_api(notifier),
-            writing_api(Writing(control, writer, asked)),
+            writing_api(writing),
+            unused_api(Collector(control, telemetry, writing)),
             traffic_api(watch),
             descriptions_api(Descriptions(control, telemetry, watch)),
             inventory_api(Inventory(lambda: control.admission, lambda: control.books.ledger)),

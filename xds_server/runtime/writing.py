@@ -5,9 +5,11 @@ nothing any more.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Protocol
+
+import structlog
 
 from xds_server.difference import Served
 from xds_server.difference.applying import (
@@ -25,6 +27,7 @@ from xds_server.difference.applying import (
 from xds_server.difference.history import Event, Word, events
 from xds_server.difference.planning import Planned, planned
 from xds_server.difference.releases import release_shifts
+from xds_server.difference.removing import files_of, without
 from xds_server.difference.steering import CannotSteer, weights_set
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem
@@ -36,6 +39,8 @@ from xds_server.records.reading import Batch, FileChange, Readable
 from xds_server.records.releases import Weights
 from xds_server.runtime.control import Control, clock
 from xds_server.sources.writing import NotWritten, Writer
+
+log = structlog.get_logger()
 
 
 class Rollouts(Protocol):
@@ -112,6 +117,19 @@ class Writing:
                 await self._write([change], word)
             return event
 
+    async def remove(self, deployments: Collection[Ref], word: Word) -> tuple[str, ...]:
+        """Take deployments that nothing uses out of their files: all, or none. Which files. Raises `CannotSteer`."""
+        async with self._one_at_a_time:
+            check_readable(self._control)
+            admission = self._control.admission
+            texts = {name: self._text(name) for name in files_of(admission, deployments)}
+            changes = without(admission, deployments, texts)
+            await self._write(changes, word)
+            files = tuple(each.name for each in changes)
+            words = sorted(each.word for each in deployments)
+            log.info("deployments removed", deployments=words, files=files, who=word.who, why=word.why)
+            return files
+
     def content(self, release: Ref) -> str:
         """Of what is in force of a release; empty if nothing is."""
         return self._control.content(release)
@@ -166,5 +184,5 @@ def check_readable(control: Control) -> None:
         raise CannotSteer(f"nothing is written now: {why}")
 
 
-def _said(changes: Sequence[FileChange]) -> dict[str, Readable]:
-    return {each.name: Readable(each.after) for each in changes}
+def _said(changes: Sequence[FileChange]) -> dict[str, Readable | None]:
+    return {each.name: Readable(each.after) if each.after else None for each in changes}

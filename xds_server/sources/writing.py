@@ -32,7 +32,7 @@ class NotWritten(XdsServerError):
 
 
 class _Prepared(NamedTuple):
-    """A change whose new text lies beside its file."""
+    """A change whose new text lies beside its file, if it has one."""
 
     change: FileChange
     beside: Path
@@ -73,6 +73,9 @@ class Writer:
     def _beside(self, change: FileChange) -> Iterator[_Prepared]:
         place = self._place(change.name)
         beside = place.with_name(f".{place.name}.{token_hex(4)}")
+        if not change.after:
+            yield _Prepared(change, beside, place)
+            return
         try:
             with _reasons(change.name):
                 _write(beside, change.after, None if change.before is None else place.stat())
@@ -88,7 +91,10 @@ class Writer:
                     raise NotWritten(f"{change.name} was changed meanwhile: look again", conflict=True)
             for change, beside, place in made:
                 with _reasons(change.name):
-                    beside.rename(place)
+                    if change.after:
+                        beside.rename(place)
+                    else:
+                        place.unlink()
 
     def _place(self, name: str) -> Path:
         """Where a file is. Links are not followed: a rename would put a file in the place of the link."""
