@@ -11,7 +11,7 @@ ABOUT_PROMISES = (
     *("test_streams.py", "test_upgrades.py", "test_grpc.py", "test_dns.py", "test_upstream_tls.py"),
     *("test_tls.py", "test_certificates.py", "test_xds_tls.py"),
     *("test_mesh.py", "test_mesh_load.py", "test_mesh_protocols.py", "test_mesh_rules.py", "test_fleet_order.py"),
-    *("test_delivery.py", "test_startup.py", "test_shutdown.py"),
+    *("test_delivery.py", "test_startup.py", "test_shutdown.py", "test_history.py"),
 )
 ROW = re.compile(r"^\| (?P<promise>[^|]+) \| (?P<how>[^|]+) \| (?P<tests>[^|]+) \|$", re.MULTILINE)
 TEST = re.compile(r"`(e2e/\w+\.py::\w+)`")

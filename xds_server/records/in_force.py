@@ -72,7 +72,8 @@ class InForce:
     def _keep(self, ref: Ref, old: Release | None, new: Release | None) -> None:
         """What its history can go back to. When it is there again after a restart, that is what was saved."""
         known = self.kept.get(ref) or ()
-        found = kept_after(known, old, new) if new is not None else ()
+        # Most releases of a start have no past, and there may be many.
+        found = kept_after(known, old, new) if new is not None and (old is not None or known) else ()
         if not found:
             self.kept.remove(ref)
         elif found != known:
