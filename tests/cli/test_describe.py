@@ -17,18 +17,16 @@ from xds_server.api.descriptions import (
     Description,
     LedgerReport,
     PinReport,
-    RolloutReport,
-    VerdictReport,
 )
 from xds_server.api.problems import ProblemReport
 from xds_server.api.release_reports import EntryReport, ProxyReport
+from xds_server.api.rollouts import RolloutReport, VerdictReport
 from xds_server.api.steering import EventReport
 from xds_server.api.traffic import ShareReport
 from xds_server.cli.ctl import app
 from xds_server.difference.statuses import Status
 from xds_server.domain.problems import Reason, Severity
 from xds_server.ledger.entry import ProxyState, State
-from xds_server.rollout import Verdict
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SHARE = ShareReport(deployment="shop-v2", requests=90, actual=0.09, set=0.2, probability=1e-5, unlikely=True)
@@ -78,18 +76,19 @@ AUDIENCE = AudienceReport(
     requests=7,
 )
 ROLLOUT = RolloutReport(
+    release="shop",
     deployment="shop-v2",
-    step=1,
+    step=2,
     steps=("5 % for 20m", "20 % until it is safe", "100 %"),
     share=20,
     stayed=90,
-    held=True,
+    ended=None,
+    held="evidence",
     because="not known to be safe",
-    next="100 %",
     until=NOON,
     verdicts=(
-        VerdictReport(cohort="default", guard="errors", verdict=Verdict.UNKNOWN, because="1 of 90", missing=1900),
-        VerdictReport(cohort="acme", guard="errors", verdict=Verdict.SAFE, because="0 of 7", missing=0),
+        VerdictReport(cohort="default", guard="errors", verdict="unknown", because="1 of 90", missing=1900),
+        VerdictReport(cohort="acme", guard="errors", verdict="safe", because="0 of 7", missing=0),
     ),
 )
 PROBLEM = ProblemReport(
@@ -148,6 +147,17 @@ def described(found: Description, *words: str) -> str:
 
 def test_everything_is_one_tree(golden: Golden) -> None:
     golden.check("output.txt", described(FOUND))
+
+
+def test_a_rollout_that_has_ended_is_at_no_step() -> None:
+    ended = ROLLOUT.model_copy(update={"ended": "rolled back", "because": "errors: 9 of 90", "until": None})
+    printed = described(FOUND.model_copy(update={"rollout": ended}))
+    assert "rolled back: errors: 9 of 90\n" in printed
+    assert ("now  " in printed, "rolled back  20 %" in printed, "later  100 %" in printed) == (False, True, True)
+    finished = described(
+        FOUND.model_copy(update={"rollout": ended.model_copy(update={"ended": "finished", "step": 3})})
+    )
+    assert "done  100 %\n" in finished
 
 
 def test_where_nobody_looks_a_watched_one_is_printed_once(golden: Golden) -> None:

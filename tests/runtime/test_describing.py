@@ -11,10 +11,10 @@ from tests.records.folder import SHOP, build, deployment, release
 from tests.runtime.test_control import Server
 from tests.telemetry.exports import RULE, exported, flush_of
 from xds_server.api.admin import Readiness, admin_app
-from xds_server.api.descriptions import RolloutReport, VerdictReport, descriptions_api
+from xds_server.api.descriptions import descriptions_api
+from xds_server.api.rollouts import RolloutReport, VerdictReport
 from xds_server.difference.history import Word
 from xds_server.domain.names import Ref
-from xds_server.rollout import Verdict
 from xds_server.runtime.control import clock
 from xds_server.runtime.describing import Descriptions
 from xds_server.runtime.telemetry import Telemetry
@@ -37,16 +37,17 @@ FILES = {
     "shop.yaml": release("shop", "shop.test", default=HALF, audiences=[EARLY]),
 }
 ROLLOUT = RolloutReport(
+    release="shop",
     deployment="shop-v2",
-    step=0,
+    step=1,
     steps=("50 % for 20m", "100 %"),
     share=50,
     stayed=60,
-    held=True,
+    ended=None,
+    held="evidence",
     because="not known to be safe",
-    next="100 %",
     until=None,
-    verdicts=(VerdictReport(cohort="default", guard="errors", verdict=Verdict.UNKNOWN, because="few", missing=900),),
+    verdicts=(VerdictReport(cohort="default", guard="errors", verdict="unknown", because="few", missing=900),),
 )
 
 
@@ -131,6 +132,8 @@ async def test_a_rollout_says_how_it_goes(described: Described) -> None:
     said = await described.asks()
     assert (said["status"], said["because"]) == ("Holding", "not known to be safe")
     assert said["rollout"]["verdicts"][0]["missing"] == 900
+    described.rollout = ROLLOUT.model_copy(update={"ended": "finished", "held": None})
+    assert (await described.asks())["status"] == "Active"
 
 
 async def test_problems_of_its_records_are_told_and_why_what_is_wanted_is_not_in_force(described: Described) -> None:

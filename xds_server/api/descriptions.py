@@ -11,6 +11,7 @@ from pydantic import Field
 from xds_server.api.errors import UNKNOWN, wrong
 from xds_server.api.problems import ProblemReport, problem_report
 from xds_server.api.release_reports import EntryReport, Said
+from xds_server.api.rollouts import RolloutReport
 from xds_server.api.steering import EventReport
 from xds_server.api.traffic import ShareReport
 from xds_server.difference.inventory import readiness
@@ -24,39 +25,12 @@ from xds_server.records.documents import Key
 from xds_server.records.models import AppDeployment, Release
 from xds_server.records.values import WHOLE
 from xds_server.records.world import AppWorld, build_id
-from xds_server.rollout import Verdict
 
 EVENTS = 5
 """Of the history, so many are said."""
 MISSING = "Missing"
 """How a deployment is that is not in force."""
 NO_MEMBERS = (None, None)
-
-
-class VerdictReport(Said):
-    """What one guard says of one cohort. `missing`: about how many requests it needs before it may say more."""
-
-    cohort: str
-    guard: str
-    verdict: Verdict
-    because: str
-    missing: int
-
-
-class RolloutReport(Said):
-    """A release that moves by itself. `step` counts from 0; -1: before the first. `until`: when it is looked at again,
-    if nothing happens before."""
-
-    deployment: str
-    step: int
-    steps: tuple[str, ...]
-    share: float | None = Field(description="What its deployment has of the default now, in percent.")
-    stayed: float = Field(description="Seconds that it has been watched at this step.")
-    held: bool
-    because: str
-    next: str
-    until: datetime | None
-    verdicts: tuple[VerdictReport, ...]
 
 
 class ComponentReport(Said):
@@ -206,7 +180,9 @@ def release_of(admission: Admission, release: Ref) -> Release | None:
 
 
 def _rollout_said(rollout: RolloutReport | None) -> RolloutSaid | None:
-    return None if rollout is None else RolloutSaid(rollout.held, rollout.because)
+    if rollout is None:
+        return None
+    return RolloutSaid(rollout.held is not None, rollout.because, rollout.ended is not None)
 
 
 def _deployments(record: Release, app: AppWorld, seen: Seen) -> Iterator[DeploymentReport]:

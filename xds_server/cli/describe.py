@@ -14,12 +14,12 @@ from xds_server.api.descriptions import (
     ComponentReport,
     DeploymentReport,
     Description,
-    RolloutReport,
     Seen,
     described,
     release_of,
 )
 from xds_server.api.problems import ProblemReport
+from xds_server.api.rollouts import RolloutReport
 from xds_server.cli.folders import admitted
 from xds_server.cli.screen import console, show
 from xds_server.cli.servers import NoAnswer, asked
@@ -134,12 +134,13 @@ def _audience(found: AudienceReport, seconds: float) -> str:
 
 
 def _rollout(found: RolloutReport) -> Iterator[str]:
-    for number, step in enumerate(found.steps):
-        here = f"  <- for {found.stayed:.0f} s" if number == found.step else ""
-        yield f"{'done' if number < found.step else 'now' if here else 'later'}  {step}{here}"
-    yield f"{'held: ' if found.held else ''}{found.because}"
-    if found.next:
-        yield f"next: {found.next}{f', at {found.until:%H:%M:%SZ}' if found.until else ''}"
+    here = {None: "now", "finished": "done"}.get(found.ended, found.ended)
+    for number, step in enumerate(found.steps, 1):
+        stayed = f", for {found.stayed:.0f} s" if number == found.step and found.ended is None else ""
+        yield f"{'done' if number < found.step else here if number == found.step else 'later'}  {step}{stayed}"
+    held = f"held ({found.held}): " if found.held else ""
+    until = f", until {found.until:%Y-%m-%d %H:%M:%SZ}" if found.until else ""
+    yield f"{f'{found.ended}: ' if found.ended else held}{found.because}{until}"
     for each in found.verdicts:
         missing = f" (about {each.missing:,} more requests)" if each.missing else ""
         yield f"{each.guard} of {each.cohort}: {each.verdict}{missing}: {each.because}"

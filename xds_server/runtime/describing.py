@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from typing_extensions import override
 
-from xds_server.api.descriptions import Describing, Description, RolloutReport, Seen, described, release_of
+from xds_server.api.descriptions import Describing, Description, Seen, described, release_of
 from xds_server.api.release_reports import entry_report
+from xds_server.api.rollouts import RolloutReport
 from xds_server.api.steering import event_report
 from xds_server.api.traffic import HOUR, ShareReport, share_report
 from xds_server.domain.names import DEFAULT_RULE, Ref
