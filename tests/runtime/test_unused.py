@@ -8,13 +8,14 @@ import pytest
 
 from tests.records.folder import SHOP, deployment
 from tests.runtime.test_control import Server
+from tests.runtime.test_writing import Engine
 from tests.telemetry.exports import RULE, exported, flush_of
 from xds_server.difference.history import Word
 from xds_server.difference.steering import CannotSteer
 from xds_server.domain.names import Ref
 from xds_server.runtime.telemetry import Telemetry
 from xds_server.runtime.unused import Collector
-from xds_server.runtime.writing import Rollouts, Writing
+from xds_server.runtime.writing import Writing
 from xds_server.sources.writing import Writer
 from xds_server.state.store import Store
 
@@ -37,7 +38,7 @@ class Collected:
             stats = {RULE.format("old", "2xx").replace("route.", "route.explicit/"): total}
             flush = flush_of(telemetry.totals.names, exported(stats, seconds))
             telemetry.flushes.hear(telemetry.totals.fold("edge-1", flush, 100.0))
-        writing = Writing(self.server.control, Writer(folder), Rollouts())
+        writing = Writing(self.server.control, Writer(folder), Engine())
         self.collector = Collector(self.server.control, telemetry, writing)
 
 

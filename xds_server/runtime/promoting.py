@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from xds_server.api.rollouts import FreezeReport, Rolling, RolloutReport, VerdictReport
 from xds_server.difference.history import Done, Event, Kind, Word
+from xds_server.difference.statuses import RolloutSaid
 from xds_server.difference.steering import CannotSteer
 from xds_server.domain.names import Ref
 from xds_server.records.progress import Ended, Progress
@@ -29,6 +30,14 @@ class AskedOfRollouts(Rolling):
     def report(self, release: Ref) -> RolloutReport | None:
         found = self._rollouts.standing(release)
         return None if found is None else _report(found)
+
+    def said(self, release: Ref) -> RolloutSaid | None:
+        """What its rollout says of a release that is in force."""
+        found = self._rollouts.standing(release)
+        if found is None:
+            return None
+        report = _report(found)
+        return RolloutSaid(report.held is not None, report.because, report.ended is not None)
 
     @override
     def promote(self, release: Ref, from_step: int, word: Word) -> Event:

@@ -146,8 +146,8 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
             writing_api(writing),
             unused_api(Collector(control, telemetry, writing)),
             traffic_api(watch),
-            descriptions_api(Descriptions(control, telemetry, watch)),
-            inventory_api(Inventory(lambda: control.admission, lambda: control.books.ledger)),
+            descriptions_api(Descriptions(control, telemetry, watch, asked.report)),
+            inventory_api(Inventory(lambda: control.admission, lambda: control.books.ledger, asked.said)),
         )
         admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: _standing(control), more))
         log.info(
