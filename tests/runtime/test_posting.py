@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,18 @@ async def test_an_answer_says_what_became_of_it(secret: Path, answer: dict[str, 
 
 async def test_nobody_who_listens_is_said_as_the_kernel_says_it(secret: Path) -> None:
     assert await posted(f"http://127.0.0.1:{free_ports(1)[0]}/", secret) == Outcome(why="Connection refused")
+
+
+async def test_a_fault_of_our_own_is_logged_and_ends_nothing(secret: Path) -> None:
+    def broken() -> datetime:
+        raise RuntimeError("no clock")
+
+    made = Poster(Webhook("ops", "https://ops.test/", secret.name), secret.parent, broken)
+    with capture_logs() as logged:
+        assert await made.post("7f", b"{}") == Outcome(why="RuntimeError('no clock')")
+    assert [(each["event"], each["log_level"], each["id"]) for each in logged] == [
+        ("notification not sent", "error", "7f")
+    ]
 
 
 async def test_who_says_nothing_or_never_ends_has_a_limit_of_time(secret: Path) -> None:

@@ -32,7 +32,7 @@ from xds_server.state.notifications import Unsent
 log = structlog.get_logger()
 
 TOO_MANY = "so many wait that the oldest are dropped"
-READ = 1000
+READ = 200
 """Notifications that are read at once."""
 METRIC = "xds_server_notifications"
 FAILING = 5
@@ -80,6 +80,7 @@ class Courier:
         """Until cancelled. What is on its way then is sent again by the next server."""
         async with self._poster.open(), asyncio.TaskGroup() as tasks:
             while True:
+                await asyncio.sleep(0)  # much that waits is read in parts, between which others have their turn
                 self.woken.clear()
                 self._read()
                 for number in self.outbox.take(monotonic()):

@@ -74,6 +74,9 @@ class Poster:
             return Outcome(why=f"no answer within {self._patience:g} s")
         except (httpx.HTTPError, OSError) as error:
             return Outcome(why=_words(error))
+        except Exception as error:  # the server serves on, whatever is wrong with telling of it
+            log.error("notification not sent", webhook=self._webhook.name, id=name, exc_info=True)
+            return Outcome(why=repr(error))
 
     async def _post(self, name: str, body: bytes) -> Outcome:
         now = self._clock()
