@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.records.folder import NOON, Content, Server, build, deployment, documents, gateway, record, release
 from xds_server.domain.names import Ref
+from xds_server.records.activation import pending_key
 from xds_server.records.admitted import Admission
 from xds_server.records.claims import claims_of
 from xds_server.records.documents import Key
@@ -46,14 +47,15 @@ GOOD = st.one_of(
         st.sampled_from(["shop", "shop", "shop", "cart"]),
     ),
     st.builds(
-        lambda name, hosts, to, gateways, audiences: release(
-            name, *hosts, to=to, gateways=gateways, audiences=audiences
+        lambda name, hosts, to, gateways, audiences, deadline: release(
+            name, *hosts, to=to, gateways=gateways, audiences=audiences, policy={"activationDeadline": deadline}
         ),
         st.sampled_from(["one", "two", "three"]),
         HOSTS,
         st.sampled_from(["v1", "v1", "v2", "v3"]),
         st.sampled_from([["edge"], ["edge"], ["inner"], ["edge", "inner"]]),
         AUDIENCES,
+        st.sampled_from(["20s", "5m"]),
     ),
     st.builds(lambda drain: record("App", "shop", {"drain": drain}), st.sampled_from(["1s", "2s"])),
 )
@@ -234,7 +236,8 @@ class Folder(RuleBasedStateMachine):
             key for key, entry in new.items() if old.get(key) is not entry
         }
         assert after is self.before or {*after.deletes} == {key for key in old if key not in new}
-        assert {Key(kind, Ref(*who)) for kind, *who in self.server.rows} == set(new)
+        waiting = {pending_key(ref) for ref in after.pending}
+        assert {Key(kind, Ref(*who)) for kind, *who in self.server.rows} == {*new, *waiting}
 
     @invariant()
     def apps_that_do_not_differ_are_the_same_objects(self) -> None:

@@ -31,6 +31,8 @@ class Reason(StrEnum):
     PINNED = "Pinned"
     ROLLOUT_UNKNOWN = "RolloutUnknown"
     ROLLOUT_NOT_WRITTEN = "RolloutNotWritten"
+    PENDING = "Pending"
+    ACTIVATION_FAILED = "ActivationFailed"
     NO_ENDPOINTS = "NoEndpoints"
     SOURCE_UNREADABLE = "SourceUnreadable"
     NO_RECORDS = "NoRecords"

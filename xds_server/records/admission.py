@@ -17,6 +17,7 @@ from immutables import Map
 
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Place, Problem, Reason, Severity
+from xds_server.records.activation import pending_in
 from xds_server.records.admitted import Admission, Entry, File, Keeping, Return, told
 from xds_server.records.checks import release_findings
 from xds_server.records.documents import Document, Key, Said, read_documents, restored
@@ -65,7 +66,7 @@ def restore(rows: Iterable[Row], now: datetime) -> Admission:
     turn.in_force.settle()
     for key, entry in releases:
         if isinstance(entry.record, Release) and not any(
-            release_findings(entry.record, entry.record, turn.in_force.world, lambda *_: None)
+            release_findings(entry.record, turn.in_force.world, lambda *_: None)
         ):
             turn.in_force.put(key, entry)
     turn.in_force.settle()
@@ -78,6 +79,7 @@ def restore(rows: Iterable[Row], now: datetime) -> Admission:
         remembered=(),
         world=replace(after.world, secrets=Map(secrets)),
         keeping=Keeping(uses=Map(kept)),
+        pending=Map(pending_in(rows, now)),
     )
 
 
@@ -92,7 +94,16 @@ def unreadable(before: Admission, folder: str, why: str) -> Admission:
 def _unchanged(after: Admission) -> Admission:
     keeping = replace(after.keeping, upserts=(), deletes=())
     nothing = frozenset[Key]()
-    return replace(after, touched=frozenset(), upserts=(), deletes=(), keeping=keeping, pinned=nothing, remembered=())
+    return replace(
+        after,
+        touched=frozenset(),
+        upserts=(),
+        deletes=(),
+        keeping=keeping,
+        pinned=nothing,
+        remembered=(),
+        waited=(),
+    )
 
 
 def pinned(before: Admission, release: Ref, weights: Weights, pin: Pin, ended: Steered | None = None) -> Admission:
@@ -127,6 +138,13 @@ def moved(before: Admission, release: Ref, to: Moved) -> Admission:
     return _kept(turn.finish())
 
 
+def reconsidered(before: Admission, releases: Iterable[Ref], now: datetime) -> Admission:
+    """What these releases wait for may be there."""
+    turn = Turn(before, now)
+    turn.reconsider(releases)
+    return _kept(turn.finish())
+
+
 def _kept(after: Admission) -> Admission:
     """With the same secrets as before."""
     return replace(after, keeping=replace(after.keeping, upserts=(), deletes=()))
@@ -137,6 +155,7 @@ def tick(before: Admission, now: datetime) -> Admission:
     believed = before.returning is not None and before.returning.until <= now
     turn = Turn(replace(before, source=(), returning=None) if believed else before, now)
     turn.expire(app for app, instant in before.due.items() if instant <= now)
+    turn.reconsider([ref for ref, each in before.waiting if each.until <= now])
     if believed:
         turn.want()
     after = turn.finish()

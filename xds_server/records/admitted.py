@@ -1,7 +1,7 @@
 """What is in force, what is wanted, and what keeps the two apart: frozen values."""
 
-from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -9,11 +9,13 @@ from immutables import Map
 
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem
+from xds_server.records.activation import Pending, pending_key, pending_row
 from xds_server.records.claims import Claim
 from xds_server.records.documents import Document, Key
 from xds_server.records.kept import Kept, kept_row
 from xds_server.records.models import Record
 from xds_server.records.pins import Pin, pin_row
+from xds_server.records.readiness import ASSUMED, Conditions
 from xds_server.records.saved import KEPT, PIN, SECRET, STEERED, Row
 from xds_server.records.secrets import Files, Use
 from xds_server.records.steered import Moved, Steered, moved_row, steered_row
@@ -99,6 +101,8 @@ class Admission:
     `pinned` are those of them that are new, other or gone since the admission before.
     `kept` is what the history of each release can go back to; `remembered` are the releases of which that is other than
     before.
+    `pending` are the releases that wait until what they give is ready, or did in vain; `waited` those of which that is
+    to be saved; `conditions` are what else that depends on.
     """
 
     world: World = field(default_factory=World)
@@ -126,6 +130,13 @@ class Admission:
     pinned: frozenset[Key] = frozenset()
     kept: Map[Ref, Kept] = field(default_factory=Map)
     remembered: tuple[Ref, ...] = ()
+    pending: Map[Ref, Pending] = field(default_factory=Map)
+    waited: tuple[Ref, ...] = ()
+    conditions: Conditions = ASSUMED
+
+    def asking(self, conditions: Conditions) -> "Admission":
+        """The same, where releases depend on these."""
+        return replace(self, conditions=conditions)
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -136,7 +147,8 @@ class Admission:
             for ref in self.remembered
             if ref in self.kept
         )
-        return (*self.upserts, *self.keeping.upserts, *held, *kept)
+        waiting = (pending_row(ref, self.pending[ref]) for ref in self.waited if ref in self.pending)
+        return (*self.upserts, *self.keeping.upserts, *held, *kept, *waiting)
 
     def _row(self, key: Key) -> Row | None:
         if key.kind == PIN:
@@ -149,7 +161,8 @@ class Admission:
     def forgotten(self) -> tuple[tuple[str, str, str], ...]:
         """What is to be taken out of the state directory: kind, namespace and name."""
         gone = (key for key in sorted(self.pinned, key=Key.order) if self._row(key) is None)
-        records = ((key.kind, *key.ref) for key in (*self.deletes, *gone))
+        active = (pending_key(ref) for ref in self.waited if ref not in self.pending)
+        records = ((key.kind, *key.ref) for key in (*self.deletes, *gone, *active))
         forgotten = ((KEPT, *ref) for ref in self.remembered if ref not in self.kept)
         return (*records, *((SECRET, "", name) for name in self.keeping.deletes), *forgotten)
 
@@ -175,7 +188,17 @@ class Admission:
         )
 
     @property
+    def waiting(self) -> Iterator[tuple[Ref, Pending]]:
+        """The releases that wait until what they give is ready. After a restart nobody does before the first read."""
+        for ref, pending in self.pending.items():
+            if not pending.failed and Key("Release", ref) in self.held:
+                yield ref, pending
+
+    @property
     def wake_at(self) -> datetime | None:
-        """When `tick` has something to do: an audience or a certificate ends, a source that came back is believed."""
+        """When `tick` has something to do: an audience or a certificate ends, a source that came back is believed, a
+        release has waited long enough.
+        """
         waits = [self.returning.until] if self.returning else []
+        waits += [each.until for _, each in self.waiting]
         return min([*self.due.values(), *self.keeping.due.values(), *waits], default=None)

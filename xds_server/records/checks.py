@@ -105,22 +105,19 @@ def template_suffix(record: Gateway) -> str:
     return (explicit.host or "").removeprefix("{deployment}") if explicit else ""
 
 
-def release_findings(record: Release, before: Release | None, world: World, written: Written) -> Iterator[Finding]:
+def release_findings(record: Release, world: World, written: Written) -> Iterator[Finding]:
     yield from _gateways(record, world, written)
     app = world.app(record.refer(record.spec.app))
-    known = {before.refer(name) for name in before.spec.deployments} if before else set()
-    for path, name in _named(record):
+    for path, name in named(record):
         deployment = app.deployments.get(record.refer(name))
         if deployment is None:
             yield _unknown_deployment(path, record, name, world, written)
         elif not deployment.spec.entries:
             what = f"deployment {name} has no component with routes, so no request could reach it"
             yield Finding(path, Reason.NO_ENDPOINTS, what, "Give one of its components routes")
-        elif deployment.ref not in known:
-            yield from _without_endpoints(path, deployment, app)
 
 
-def _named(record: Release) -> Iterator[tuple[FieldPath, str]]:
+def named(record: Release) -> Iterator[tuple[FieldPath, str]]:
     """Each deployment that the release names, where it first does."""
     seen = set()
     for index, share in enumerate(record.spec.default):
@@ -182,17 +179,6 @@ def _unknown_deployment(path: FieldPath, record: Release, name: str, world: Worl
     names = [ref.word for ref in world.app(app).deployments]
     fix = _closest(name, names, "Deploy it with an AppDeployment record")
     return Finding(path, Reason.UNKNOWN_DEPLOYMENT, f"app {app.word} has no deployment {name!r}", fix)
-
-
-def _without_endpoints(path: FieldPath, deployment: AppDeployment, app: AppWorld) -> Iterator[Finding]:
-    for name in entries_without_endpoints(deployment, app):
-        build = deployment.spec.components[name].build
-        yield Finding(
-            path,
-            Reason.NO_ENDPOINTS,
-            f"component {name} of {deployment.ref.word} has no endpoint that takes requests (build {build})",
-            "Add a Build record with an address that is not draining; the release is taken as soon as there is one",
-        )
 
 
 def entries_without_endpoints(deployment: AppDeployment, app: AppWorld) -> Iterator[str]:

@@ -3,14 +3,12 @@
 from collections.abc import Iterator, Mapping
 
 from xds_server.records.models import AppDeployment, Component, Record, Release
-from xds_server.records.releases import ReleasePolicy
 from xds_server.records.values import Model
 
 Later = tuple[tuple[str | int, ...], str]
 """The field's path, and what holds until then."""
 LATER: Mapping[type[Model], Mapping[str, str]] = {
     Component: {"image": "Place the build with a Build record"},
-    ReleasePolicy: {"activation_deadline": "A release is active as soon as it is accepted"},
 }
 """What holds until then, by model and field. Warnings, schemas and `docs/fields.md` are made from it."""
 

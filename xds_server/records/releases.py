@@ -128,9 +128,9 @@ class Audience(Model):
 class ReleasePolicy(Model):
     """How a release becomes active and how much of its past is kept."""
 
-    activation_deadline: Annotated[Duration, means("How long it may take to become active.", "300s")] = Field(
-        default=timedelta(seconds=300), alias="activationDeadline"
-    )
+    activation_deadline: Annotated[
+        Duration, means("How long what it newly gives may take to be ready; then it has failed.", "300s")
+    ] = Field(default=timedelta(seconds=300), alias="activationDeadline")
     history: Annotated[
         Whole, means("How many deployments that had default traffic before stay, to go back to; 0: none.", 10)
     ] = Field(default=10, ge=0, le=1000)

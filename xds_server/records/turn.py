@@ -19,12 +19,14 @@ from immutables import Map
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Place, Problem, Reason
 from xds_server.records import checks
+from xds_server.records.activation import Activations, Wanted
 from xds_server.records.admitted import Admission, Entry, told
 from xds_server.records.claims import Conflict, conflicts
 from xds_server.records.documents import Document, Key
 from xds_server.records.in_force import InForce
 from xds_server.records.models import AppDeployment, Build, Gateway, Record, Release
 from xds_server.records.pins import Pin
+from xds_server.records.readiness import ASSUMED
 from xds_server.records.releases import Weights
 from xds_server.records.rewritten import with_default
 from xds_server.records.saved import MOVED, PIN, STEERED
@@ -54,6 +56,7 @@ class Turn:
         self._steered = before.steered
         self._moved = before.moved
         self._pinned: set[Key] = set()
+        self._activations = Activations(before.pending, before.conditions if before.in_force else ASSUMED, now)
 
     def want(self) -> None:
         """Take everything of the files that changed that can be taken, and what was held back for want of it."""
@@ -107,6 +110,12 @@ class Turn:
         if content != entry.content:
             self.in_force.put(key, Entry(record, content, entry.first_accepted))
             self.in_force.settle()
+
+    def reconsider(self, releases: Iterable[Ref]) -> None:
+        """What they wait for may be there, or they have waited long enough."""
+        todo = {Key("Release", ref) for ref in releases} & self._held.keys()
+        while self._round(todo):
+            todo &= self._held.keys()
 
     def _again(self, key: Key) -> None:
         """What is wanted of one record, and of those that are held back because of it."""
@@ -164,7 +173,8 @@ class Turn:
         """After a restart the first complete read says which records are gone."""
         if self._before.keys or self._before.wanted:
             return ()
-        return [key for key in self._before.in_force if key not in self._wants]
+        waiting = (Key("Release", ref) for ref in self._before.pending)
+        return [key for key in (*self._before.in_force, *waiting) if key not in self._wants]
 
     def _is_nothing(self, key: Key) -> bool:
         return key not in self._wants and self.in_force.get(key) is None
@@ -179,6 +189,8 @@ class Turn:
         ordered = sorted(todo, key=Key.order)
         for key in sorted(ordered, key=lambda key: self._age(key)[0]):
             self._held.pop(key, None)
+            if key.kind == "Release":
+                self._activations.forget(key.ref)
             by_kind[key.kind].append(key)
         taken = False
         for kind in UPSERTS:
@@ -310,8 +322,18 @@ class Turn:
         record = _as_release(document)
         if document is None or record is None or self._is_pinned(key, document.place):
             return None
-        findings = checks.release_findings(record, self._entry(key, Release), self.in_force.world, self._written)
-        return None if self._refused(key, document, findings) else document
+        findings = checks.release_findings(record, self.in_force.world, self._written)
+        if self._refused(key, document, findings) or self._is_pending(key, document, record):
+            return None
+        return document
+
+    def _is_pending(self, key: Key, document: Document, record: Release) -> bool:
+        """What it newly gives is not ready, or was not in time."""
+        wanted = Wanted(document, record, self._entry(key, Release))
+        found = self._activations.problem(wanted, self.in_force.world.app(record.refer(record.spec.app)))
+        if found is not None:
+            self._held[key] = (found,)
+        return found is not None
 
     def _is_pinned(self, key: Key, place: Place, what: str = "says something else than what is in force") -> bool:
         pin = self._pins.get(key.ref)
@@ -417,7 +439,8 @@ class Turn:
         self.in_force.touched |= set(apps)
 
     def finish(self) -> Admission:
-        world, touched = self.in_force.world, frozenset(self.in_force.touched)
+        world = self._told()
+        touched = frozenset(self.in_force.touched)
         looked_at = touched.union(self._looked_at, self._served_by(self.in_force.new_gateways))
         apps, due = world.apps.mutate(), self._before.due.mutate()
         for app in touched:
@@ -449,8 +472,25 @@ class Turn:
             pinned=frozenset(self._pinned),
             kept=self.in_force.kept.finish(),
             remembered=tuple(sorted(self.in_force.kept.changes)),
+            pending=self._activations.finish(),
+            waited=self._activations.changed,
         )
         return self._wants.finish(after)
+
+    def _told(self) -> World:
+        """The world with what gateways are told of releases that wait, and of those that do not any more."""
+        world = self.in_force.world
+        for ref in self._activations.looked_at:
+            key = Key("Release", ref)
+            entry = self.in_force.get(key)
+            if entry is None or not isinstance(entry.record, Release):
+                continue
+            told = self._activations.told(key, entry.record, entry.content)
+            app = world.app(told.refer(told.spec.app))
+            if app.releases.get(ref) is not told:
+                world = replace(world, apps=world.apps.set(app.app, replace(app, releases=app.releases.set(ref, told))))
+                self.in_force.touched.add(app.app)
+        return world
 
     def _dated(self, app: AppWorld) -> AppWorld:
         """With the age of each of its deployments. Of what is the same as before nothing is looked up."""

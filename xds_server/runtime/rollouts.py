@@ -222,11 +222,11 @@ class Rollouts:
 
     async def _hear_of(self, app: Ref) -> None:
         admission = self._control.admission
-        for release, record in admission.world.app(app).releases.items():
-            found = admission.steered.get(release)
+        for release in admission.world.app(app).releases:
+            found, record = admission.steered.get(release), self._in_force(release)
             if found is not None:
                 self._settle(release, found)
-            elif release not in admission.pins:
+            elif record is not None and release not in admission.pins:
                 await self._begin(record)
 
     def _settle(self, release: Ref, found: Steered) -> None:
