@@ -53,7 +53,7 @@ def _without_traffic(interval: timedelta) -> timedelta:
 
 def _http(build: BuildId, upstream: Upstream, check: HealthCheck) -> HealthCheckHttpHealthCheck:
     return HealthCheckHttpHealthCheck(
-        host=_host(build, upstream, check),
+        host=host_of(build, upstream, check),
         path=check.path,
         expected_statuses=[WELL],
         retriable_statuses=[ANY_STATUS],
@@ -62,10 +62,10 @@ def _http(build: BuildId, upstream: Upstream, check: HealthCheck) -> HealthCheck
 
 
 def _grpc(build: BuildId, upstream: Upstream, check: HealthCheck) -> HealthCheckGrpcHealthCheck:
-    return HealthCheckGrpcHealthCheck(service_name=check.service, authority=_host(build, upstream, check))
+    return HealthCheckGrpcHealthCheck(service_name=check.service, authority=host_of(build, upstream, check))
 
 
-def _host(build: BuildId, upstream: Upstream, check: HealthCheck) -> str:
+def host_of(build: BuildId, upstream: Upstream, check: HealthCheck) -> str:
     """Envoy's own default is the cluster's name, which is no host."""
     if check.host is not None:
         return check.host
