@@ -39,6 +39,7 @@ class Activating(Server):
     def attach(self) -> None:
         self.admission = self.admission.asking(self.outside)
 
+    @override
     def restarts(self) -> None:
         super().restarts()
         self.attach()

@@ -109,7 +109,7 @@ FAILED = {"policy": {"activationDeadline": "30s"}}
 
 
 @pytest.fixture
-def failed(shop) -> Activating:
+def failed(shop: Activating) -> Activating:
     shop.outside.answers[WEB_2] = UNWELL
     shop.hears(at_v2(**FAILED))
     shop.waits(timedelta(seconds=30))
@@ -221,7 +221,7 @@ COLD = Cold("cluster v2/web is not warm at gateway edge-1 of edge", unlisted=Tru
 
 
 @pytest.fixture
-def cold(shop) -> Activating:
+def cold(shop: Activating) -> Activating:
     """v2 is well, and its cluster is nowhere."""
     shop.outside.answers[WEB_2] = ""
     shop.outside.clusters["v2"] = [COLD]

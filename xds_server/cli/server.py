@@ -175,6 +175,16 @@ def serve(
             help="YAML file of webhooks, which are told what happens to releases.",
         ),
     ] = None,
+    no_probe: Annotated[
+        bool,
+        typer.Option(
+            "--no-probe",
+            envvar="XDS_SERVER_NO_PROBE",
+            show_envvar=False,
+            help="Do not ask instances whether they are well before a release gives them requests; for a server that"
+            " cannot reach them.",
+        ),
+    ] = False,
     log_format: Annotated[
         LogFormat,
         typer.Option(
@@ -219,7 +229,8 @@ def serve(
         tls = TlsFiles(xds_cert, xds_key, xds_client_ca) if xds_cert and xds_key else None
         extensions = tuple(extension or ())
         settings = Settings(records, state, xds, admin, allow_empty, log_format.value, tls, extensions)
-        code = run(replace(settings, extension_timeout=extension_timeout, ahead=ahead, webhooks=webhooks))
+        settings = replace(settings, extension_timeout=extension_timeout, ahead=ahead)
+        code = run(replace(settings, probe=not no_probe, webhooks=webhooks))
     sys.exit(code)
 
 

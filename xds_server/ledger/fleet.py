@@ -220,6 +220,11 @@ class Fleet:
         found = [self.carriers[name] for name in wanted if name in self.carriers]
         return [*found, *(each for name in wanted for each in self._under.get(name, {}).values())]
 
+    def holding(self, hosts: Iterable[str]) -> Iterator[Stream]:
+        """The streams of who holds anything that carries these hosts."""
+        numbers = {number for carrier in self.carrying(hosts) for number in carrier.holders}
+        return (self.streams[number] for number in sorted(numbers))
+
     def _names(self, hosts: Iterable[str]) -> Collection[str]:
         """What carries these hosts, by name."""
         routes = self.snapshot.of(TypeUrl.ROUTES)

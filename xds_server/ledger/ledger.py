@@ -118,6 +118,14 @@ class Ledger:
         tracked = self._current.get(release)
         return list(self._holders(tracked)) if tracked is not None else []
 
+    def holding(self, release: Ref) -> Iterator[tuple[str, int]]:
+        """Who has the default of a release loaded: proxies, with the numbers of their streams."""
+        tracked = self._current.get(release)
+        if tracked is not None:
+            hosts = tracked.record.spec.hosts
+            found = (each for fleet in self._fleets_of(tracked) for each in fleet.holding(hosts))
+            yield from ((each.proxy, each.number) for each in found)
+
     def publish(self, world: Published, now: datetime) -> None:
         """There is a newer world."""
         self._serial = world.serial

@@ -1,5 +1,6 @@
 """From what a source says to what proxies are told: one change at a time, saved before anyone hears of it."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from xds_server.mesh import NO_MESH, compile_mesh
 from xds_server.notifications.message import About
 from xds_server.pipeline import EMPTY, Compilation, compile_world
 from xds_server.ports import Observer
-from xds_server.records.admission import admit, pinned, restore, tick, unpinned, unreadable
+from xds_server.records.admission import admit, pinned, reconsidered, restore, tick, unpinned, unreadable
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
 from xds_server.records.models import Release
@@ -33,12 +34,14 @@ from xds_server.records.saved import PROXY, UNFINISHED, Row
 from xds_server.records.world import World, app_of
 from xds_server.resources.extensions import Call, Extensions
 from xds_server.resources.gateways import GatewayParts
+from xds_server.runtime.activating import Activating, Told
 from xds_server.runtime.bookkeeping import Bookkeeping
 from xds_server.runtime.connected import Connected
 from xds_server.runtime.extending import Extending
 from xds_server.runtime.extensions import Caller, Extender
 from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.ordering import Follower, Ordering
+from xds_server.runtime.probing import over_the_network
 from xds_server.runtime.refusals import Refusals, StandingRefusals
 from xds_server.runtime.worlds import Fleet, GatewayWorlds
 from xds_server.snapshot import Delivery, TypeUrl
@@ -104,10 +107,14 @@ class Control(Caller):
         self._turned: Callable[[frozenset[Ref]], None] = lambda _apps: None
         self._reporters: tuple[Reporter, ...] = ()
         metrics.trials(lambda: self.worlds.trials)
+        self.turned = asyncio.Event()
+        told = Told(self.worlds, self.connections, self.books.ledger)
+        ask = over_the_network(lambda: self._admission.world.secrets)
+        self.activating = Activating(told, ask, self._reconsider)
         rows = store.load()
         self.began_empty = not rows
         """Nothing was known of before."""
-        self._admission = self._saved = restore(rows, clock())
+        self._admission = self._saved = restore(rows, clock()).asking(self.activating)
         self._unfinished = [row for row in rows if row.kind in (UNFINISHED, PROXY)]
         self._extending.recall(extended_in(rows))
         metrics.records(Counter(key.kind for key in self._admission.in_force).items())
@@ -116,6 +123,7 @@ class Control(Caller):
     def end(self) -> None:
         """Do nothing by itself any more."""
         self._ordering.end()
+        self.activating.end()
 
     @property
     def admission(self) -> Admission:
@@ -147,7 +155,7 @@ class Control(Caller):
     @property
     def observers(self) -> tuple[Observer, ...]:
         """Who must hear what happens on streams."""
-        return self._refusals, self._connected, self.books, self._ordering
+        return self._refusals, self._connected, self.books, self._ordering, self.activating
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -233,6 +241,13 @@ class Control(Caller):
         self._heard = perf_counter()
         self._turn(tick(self._admission, clock()), compile_it=self.waiting_for is None)
 
+    def _reconsider(self, releases: Iterable[Ref]) -> None:
+        """What these releases wait for may be there. Before the first complete read nothing changes."""
+        if self.waiting_for is None:
+            self._heard = perf_counter()
+            after = reconsidered(self._admission, releases, clock())
+            self._turn(after, compile_it=bool(after.touched))
+
     def _turn(
         self,
         after: Admission,
@@ -265,6 +280,8 @@ class Control(Caller):
             self._enter(World() if self.waiting_for is not None else before.world)
             self.waiting_for = None
             self._log(before.world, told, shifts)
+        self.activating.follow(after)
+        self.turned.set()
         self._report_soon()
         if self.waiting_for is None:
             apps = after.touched | {self._app_of(key.ref) for key in after.pinned}

@@ -82,6 +82,7 @@ class Settings:
     extension_timeout: float = 1.0
     ahead: Ahead | None = None
     webhooks: Path | None = None
+    probe: bool = True
 
 
 class _Stop(Exception):
@@ -123,6 +124,8 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         with building():
             control = Control(folder, store, metrics, allow_empty=settings.allow_empty, extender=extender)
         stack.callback(control.end)
+        if not settings.probe:
+            control.activating.ask_nobody()
         control.report_later(_once_proxies_are_told)
         notifier.listen(store.unsent, control.about, control.also_report(notifier.problems))
         metrics.registry.register(notifier)
@@ -159,10 +162,10 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(admin.serve([admin_socket]))
-                changed = asyncio.Event()
                 source = FileSource(settings.records, PATIENCE, settings.ahead)
-                tasks.create_task(_follow(source, control, changed))
-                tasks.create_task(_tick(control, changed))
+                tasks.create_task(_follow(source, control))
+                tasks.create_task(_tick(control))
+                tasks.create_task(control.activating.probing.work())
                 tasks.create_task(extender.work(control))
                 tasks.create_task(_save(control.books))
                 tasks.create_task(_gather(control.books))
@@ -221,12 +224,11 @@ def _standing(control: Control) -> Standing:
     return Standing(control.admission.world, control.problems)
 
 
-async def _follow(source: FileSource, control: Control, changed: asyncio.Event) -> None:
+async def _follow(source: FileSource, control: Control) -> None:
     async with aclosing(source.follow()) as batches:
         async for said in batches:
             with building() if control.waiting_for is not None else nullcontext():
                 control.hear(said)
-            changed.set()
 
 
 async def _save(books: Bookkeeping) -> None:
@@ -247,14 +249,14 @@ async def _gather(books: Bookkeeping) -> None:
     books.go_on()
 
 
-async def _tick(control: Control, changed: asyncio.Event) -> None:
+async def _tick(control: Control) -> None:
     """Wake at the instant at which an audience ends, or when that may have changed."""
     while True:
-        changed.clear()
+        control.turned.clear()
         wake_at = control.admission.wake_at
         wait = None if wake_at is None else max(0.0, (wake_at - clock()).total_seconds())
         try:
             async with asyncio.timeout(wait):
-                await changed.wait()
+                await control.turned.wait()
         except TimeoutError:
             control.tick()

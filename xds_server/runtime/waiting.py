@@ -9,7 +9,7 @@ from typing_extensions import override
 from xds_server.api.release_reports import Answer, Question, Verdict, entry_report
 from xds_server.api.releases import Books
 from xds_server.domain.names import Ref, ref
-from xds_server.domain.problems import Problem, Severity
+from xds_server.domain.problems import Problem, Reason, Severity
 from xds_server.domain.words import few
 from xds_server.ledger.content import document_content
 from xds_server.ledger.entry import End, Entry, Holder, State
@@ -128,9 +128,11 @@ class Waiting(Books):
         return self._said(Verdict.PENDING, self._missing(release), question, None)
 
     def _held_back(self, release: Ref, content: str) -> Answer:
-        """What is in force is not what it is about."""
-        why = f"the record is held back: {self.refusal(release)}"
-        return self._said(Verdict.REFUSED, why, Question(release=release, content=content), None)
+        """What is in force is not what it is about: that is refused, or waits until what it gives is ready."""
+        question, waits = Question(release=release, content=content), self._waits(release)
+        if waits is not None:
+            return self._said(Verdict.PENDING, str(waits), question, None)
+        return self._said(Verdict.REFUSED, f"the record is held back: {self.refusal(release)}", question, None)
 
     def _numbered(self, question: Question, current: Entry | None) -> Entry | None:
         found = [] if current is None else [current]
@@ -188,10 +190,14 @@ class Waiting(Books):
         admission = self._admission()
         keys = admission.held if question.release is None else [Key("Release", question.release)]
         for key in keys:
-            if key.kind == "Release" and self._held(key.ref):
+            if key.kind == "Release" and (self._held(key.ref) or self._waits(key.ref)):
                 wanted = [document_content(each) or "" for each in admission.wanted.get(key, ())]
                 if not question.content or any(each.startswith(question.content) for each in wanted):
                     yield key.ref, question.content or next(filter(None, wanted), "")
+
+    def _waits(self, release: Ref) -> Problem | None:
+        found = self._admission().held.get(Key("Release", release), ())
+        return next((each for each in found if each.reason is Reason.PENDING), None)
 
     def _held(self, release: Ref) -> list[Problem]:
         admission, key = self._admission(), Key("Release", release)
