@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 Headers = Sequence[tuple[str, str]]
 WELL = "200"
-CHECKER = "Envoy/HC"
-"""The user agent of Envoy's health checks."""
+CHECKERS = ("Envoy/HC", "xds-server")
+"""The user agents of health checks: Envoy's, and those of the server itself."""
 HOLD = "hold"
 
 
@@ -89,7 +89,7 @@ class Instance:
     async def answer(self, path: str, headers: Headers) -> Answer:
         """After the behaviour that the request asks for."""
         asked = {name.lower(): value for name, value in headers}
-        if asked.get("user-agent") == CHECKER:
+        if asked.get("user-agent") in CHECKERS:
             return Answer(await self.checked(path, headers), b"")
         self.stage.seen[self.name].append(Seen(self.name, time.monotonic()))
         attempt, failed = self._counted(asked.get("x-test-fail", "/0"))
