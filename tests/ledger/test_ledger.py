@@ -329,6 +329,17 @@ def test_on_demand_only_those_who_have_it_loaded_are_waited_for() -> None:
     assert (entry.state, entry.summary.words) == (State.LIVE, "1 of 1 accepted, 1 not loaded")
 
 
+def test_who_has_a_release_loaded_is_known() -> None:
+    story = on_demand("one", "two")
+    story.opens("three")
+    story.states("three")
+    assert [*story.ledger.holding(ref("shop"))] == [("one", 1), ("two", 2)]
+    assert [*story.ledger.holding(ref("other"))] == []
+
+    told_all = full("one", "two")
+    assert [each for each, _ in told_all.ledger.holding(ref("shop"))] == ["one", "two"]
+
+
 def test_a_content_that_nobody_has_loaded_is_live() -> None:
     story = on_demand()
     story.opens("idle")

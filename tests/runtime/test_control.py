@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.records.folder import SHOP, deployment, gateway, release
+from tests.records.folder import SHOP, build, deployment, documents, gateway, release
 from tests.runtime.test_worlds import Proxy
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
+from xds_server.domain.problems import Reason
 from xds_server.domain.sidecars import Sidecar
 from xds_server.protocol.events import Nacked, Node
 from xds_server.records.reading import Batch, Readable, Unreadable
@@ -355,3 +356,34 @@ async def test_what_a_sidecar_refuses_is_a_problem_of_its_build(store: Store) ->
         "Build/default/web-1",
         "proxy web-1-1 refuses Listener shop/web@b1/outbound: cannot bind",
     )
+
+
+CHECKED = {**SHOP, "builds.yaml": documents(build("web-1", "b1"), build("web-2", "b2", healthCheck={}))}
+
+
+def test_before_the_first_read_no_answer_changes_anything(store: Store) -> None:
+    server = Server(store)
+    server.hears(CHECKED, complete=True)
+    server.hears({"shop.yaml": release("shop", "shop.test", to="v2")})
+    again = Server(store)
+    again.control._reconsider([Ref("default", "shop")])
+    assert again.control.waiting_for is not None
+    assert [*again.control.admission.pending] == [Ref("default", "shop")]
+
+
+def test_a_server_that_asks_nobody_takes_what_is_placed_to_be_well(store: Store) -> None:
+    server = Server(store)
+    server.hears(CHECKED, complete=True)
+    server.control.activating.ask_nobody()
+    server.hears({"shop.yaml": release("shop", "shop.test", to="v2")})
+    assert not server.control.admission.pending
+
+
+async def test_a_release_that_waits_is_woken_for_its_deadline(store: Store) -> None:
+    server = Server(store)
+    server.hears(CHECKED, complete=True)
+    server.control.turned.clear()
+    server.hears({"shop.yaml": release("shop", "shop.test", to="v2", policy={"activationDeadline": "0s"})})
+    assert server.control.turned.is_set()
+    [problem] = [each for each in server.control.problems if each.record == "Release/default/shop"]
+    assert problem.reason is Reason.ACTIVATION_FAILED

@@ -204,6 +204,37 @@ async def test_a_record_that_is_held_back_is_refused_with_the_problem(records: P
         assert (good["verdict"], good["inForce"]) == ("live", None), "last good is in force"
 
 
+async def test_a_release_that_waits_says_for_what_and_is_refused_once_it_has_failed(records: Path) -> None:
+    async with house(records) as here, here.proxy() as proxy:
+        assert (await here.wait())["verdict"] == "live"
+        here.write("v3.yaml", deployment("v3", "b3"))
+        deadline = {"policy": {"activationDeadline": "1h"}}
+        here.write("shop.yaml", release("shop", "shop.test", to="v3", **deadline))
+        await here.until(lambda: bool(here.control.admission.pending))
+
+        lacks = "component web of v3 has no endpoint that takes requests (build b3)"
+        found = await here.get("/releases/shop/wait?timeout=0")
+        assert (found["verdict"], found["entry"], found["inForce"]["state"]) == ("pending", None, "live")
+        assert lacks in found["why"]
+        assert "[Pending]" in found["why"]
+        wanted = f"&content={found['content']}"
+        assert (await here.get(f"/releases/shop/wait?timeout=0{wanted}"))["verdict"] == "pending"
+
+        waiting = asyncio.create_task(here.wait(wanted))  # noqa: TID251 - beside the proxy
+        await here.somebody_waits()
+        here.write("b3.yaml", build("web-3", "b3"))
+        await proxy.routes()
+        await proxy.accept()
+        assert (await waiting)["verdict"] == "live"
+
+        here.write("v4.yaml", deployment("v4", "b4"))
+        here.write("shop.yaml", release("shop", "shop.test", to="v4", policy={"activationDeadline": "0s"}))
+        await here.until(lambda: bool(here.control.admission.pending))
+        failed = await here.wait()
+        assert failed["verdict"] == "refused"
+        assert "[ActivationFailed]" in failed["why"]
+
+
 async def test_nobody_is_connected(records: Path) -> None:
     async with house(records) as here:
         found = await here.get("/releases/shop/wait?timeout=0")

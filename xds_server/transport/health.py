@@ -67,7 +67,7 @@ async def ask(instance: Address, asked: Asked, seconds: float) -> str:
     except ssl.SSLError as error:
         said = f"TLS fails: {getattr(error, 'verify_message', '') or error.reason or error}"
     except OSError as error:
-        said = f"cannot be asked: {error.strerror or error}"
+        said = f"cannot be asked: {os.strerror(error.errno) if error.errno else error}"
     except (EOFError, ValueError, H2Error, _NoAnswer) as error:
         said = f"does not answer as it should: {error}"
     return f"{instance} {said}" if said else ""
