@@ -10,6 +10,7 @@ from pathlib import Path
 from time import monotonic
 
 import structlog
+from fastapi import APIRouter
 
 from xds_server.api.admin import Readiness, admin_app
 from xds_server.api.descriptions import descriptions_api
@@ -135,23 +136,9 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         metrics.registry.register(Traffic(telemetry, lambda: control.admission.world))
         writer = Writer(settings.records)
         rollouts = _rollouts(control, store, telemetry, writer)
-        asked = AskedOfRollouts(rollouts)
         xds = XdsServer(control.worlds, everyone, control.connections, take=telemetry.take)
         port = await _start(xds, settings)
-        watch = Watch(telemetry, lambda: control.admission.world, control.books.live, clock)
-        writing = Writing(control, writer, asked)
-        more = (
-            releases_api(Waiting(control.books, lambda: control.admission, control.waits_for), _turn),
-            proxies_api(proxies),
-            steering_api(control),
-            rollouts_api(asked),
-            notifications_api(notifier),
-            writing_api(writing),
-            unused_api(Collector(control, telemetry, writing)),
-            traffic_api(watch),
-            descriptions_api(Descriptions(control, telemetry, watch, asked.report)),
-            inventory_api(Inventory(lambda: control.admission, lambda: control.books.ledger, asked.said)),
-        )
+        more = (proxies_api(proxies), notifications_api(notifier), *_apis(control, telemetry, rollouts, writer))
         admin = http_server(admin_app(lambda: _readiness(control), metrics.registry, lambda: _standing(control), more))
         log.info(
             "serving",
@@ -180,6 +167,23 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         finally:
             admin.should_exit = True
             await xds.stop(GRACE)
+
+
+def _apis(control: Control, telemetry: Telemetry, rollouts: Rollouts, writer: Writer) -> tuple[APIRouter, ...]:
+    """What is asked, and said, of what is in force."""
+    asked = AskedOfRollouts(rollouts)
+    watch = Watch(telemetry, lambda: control.admission.world, control.books.live, clock)
+    writing = Writing(control, writer, asked)
+    return (
+        releases_api(Waiting(control.books, lambda: control.admission, control.waits_for), _turn),
+        steering_api(control),
+        rollouts_api(asked),
+        writing_api(writing),
+        unused_api(Collector(control, telemetry, writing)),
+        traffic_api(watch),
+        descriptions_api(Descriptions(control, telemetry, watch, asked.report)),
+        inventory_api(Inventory(lambda: control.admission, lambda: control.books.ledger, asked.said)),
+    )
 
 
 def _rollouts(control: Control, store: Store, telemetry: Telemetry, writer: Writer) -> Rollouts:
