@@ -70,7 +70,7 @@ class Described:
 
     def flush(self, seconds: int, **counters: int) -> None:
         """What the proxy has counted by now, by where: `v1`, `v2`, or `early`."""
-        stats = {"early": RULE.format("v2", "2xx").replace("route.", "route.early/")}
+        stats = {"early": RULE.format("v2", "2xx").replace("rule/default", "rule/early")}
         said = {stats.get(where, RULE.format(where, "2xx")): total for where, total in counters.items()}
         members = {"cluster.shop-v1/web.membership_healthy": 1, "cluster.shop-v1/web.membership_total": 2}
         self._now += 1

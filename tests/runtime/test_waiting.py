@@ -456,6 +456,6 @@ async def test_no_answer_is_described_that_is_never_given(records: Path) -> None
         document = await here.get("/openapi.json")
 
     operations = [each for path in document["paths"].values() for each in path.values()]
-    assert {status for each in operations for status in each["responses"]} == {"200", "400", "404", "409", "503"}
+    assert {status for each in operations for status in each["responses"]} == {"200", "400", "403", "404", "409", "503"}
     assert "HTTPValidationError" not in document["components"]["schemas"]
     assert "400" in document["paths"]["/explain"]["post"]["responses"]

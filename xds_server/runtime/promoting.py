@@ -32,8 +32,8 @@ class AskedOfRollouts(Rolling):
         return None if found is None else _report(found)
 
     def said(self, release: Ref) -> RolloutSaid | None:
-        """What its rollout says of a release that is in force."""
-        found = self._rollouts.standing(release)
+        """What its rollout says, if this is a release that has one."""
+        found = self._rollouts.find(release)
         if found is None:
             return None
         report = _report(found)
@@ -90,7 +90,7 @@ class AskedOfRollouts(Rolling):
 
     def running(self, release: Ref) -> str:
         """Why nobody else may set what a release gives; empty if its rollout does not run."""
-        stands = self._rollouts.standing(release)
+        stands = self._rollouts.find(release)
         if stands is None or stands.steered.progress.ended is not None:
             return ""
         where = f"step {stands.steered.progress.step + 1} of {len(stands.plan.steps)}"
@@ -98,7 +98,7 @@ class AskedOfRollouts(Rolling):
 
     def stop(self, release: Ref, weights: Weights, word: Word) -> None:
         """It moves no more, and does not begin anew when its record says these weights."""
-        stands = self._rollouts.standing(release)
+        stands = self._rollouts.find(release)
         if stands is None:
             return
         progress = stands.steered.progress

@@ -154,10 +154,14 @@ class Rollouts:
 
     def standing(self, release: Ref) -> Standing | None:
         """None of a release that does not move by itself. Raises `CannotSteer`."""
-        record = in_force(self._control.admission, release)
-        found = self._control.admission.steered.get(release)
-        plan = None if found is None else plan_of(record, found.said)
-        if found is None or plan is None:
+        in_force(self._control.admission, release)
+        return self.find(release)
+
+    def find(self, release: Ref) -> Standing | None:
+        """None of what is no release, or does not move by itself."""
+        found, record = self._control.admission.steered.get(release), self._in_force(release)
+        plan = None if found is None or record is None else plan_of(record, found.said)
+        if found is None or record is None or plan is None:
             return None
         seen = self._watched.get(release)
         if seen is not None and not seen.is_of(found.progress):
