@@ -35,7 +35,7 @@ class Collected:
         self.server.hears(FILES, complete=True)
         telemetry = Telemetry(store.counted, lambda: 100.0)
         for seconds, total in ((10, 0), (11, 7)):
-            stats = {RULE.format("old", "2xx").replace("route.", "route.explicit/"): total}
+            stats = {RULE.format("old", "2xx").replace("rule/default", "rule/explicit"): total}
             flush = flush_of(telemetry.totals.names, exported(stats, seconds))
             telemetry.flushes.hear(telemetry.totals.fold("edge-1", flush, 100.0))
         writing = Writing(self.server.control, Writer(folder), Engine())
