@@ -4,6 +4,7 @@ Beside it, turn by turn, a bare grpcio server sends the same bytes to a fleet of
 """
 
 import argparse
+import json
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -11,6 +12,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from bench.fleet.proxy import Behaviour, Mode
 from bench.fleet.running import Bare, Fleet, bare_server, fleet
@@ -18,8 +22,10 @@ from bench.folders import put, release_file, release_text, write_world
 from bench.processes import processor, resident
 from bench.report import Figure, parser, report
 from e2e.support.server import Server
+from xds_server.cli import servers
 from xds_server.snapshot import TypeUrl
 
+ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 HOLDERS = 10
 RATIO = 1.3
 
@@ -44,6 +50,7 @@ def main() -> None:
     )
     options.add_argument("--delivery", choices=list(Mode), default=Mode.ON_DEMAND, type=Mode)
     options.add_argument("--delay", type=float, default=0.0, help="seconds before each answer of a proxy")
+    options.add_argument("--rollback", action="store_true", help="by the API, from the word on, in place of records")
     options.add_argument("--churn", type=float, help="seconds from one proxy's reconnecting to the next one's")
     asked = options.parse_args()
     with ExitStack() as stack:
@@ -115,12 +122,20 @@ class _Flips:
         proxies.watch(*self._watched(app), holders)
         text = release_text(app, canary)
         before = processor(server.child.pid)
-        flipped = put(release_file(self.home / "records", app), text)
+        if self.asked.rollback:
+            flipped = perf_counter()
+            self._take_back(server, app, canary)
+        else:
+            flipped = put(release_file(self.home / "records", app), text)
         seen = proxies.seen()
         turns.processor += processor(server.child.pid) - before
         turns.ours.append(seen.last - flipped)
         turns.bytes = seen.bytes
         proxies.keep(self.home / "payload")
+
+    def _take_back(self, server: Server, app: str, number: int) -> None:
+        said = {"who": "bench", "why": "a turn", "to": f"{app}-v{1 + number % 2}"}
+        servers.asked(f"127.0.0.1:{server.admin}", f"/releases/{app}/rollback", ANYTHING, json.dumps(said).encode())
 
     def _send(self, turns: Turns, app: str, holders: int) -> None:
         bare, proxies = self.bare

@@ -11,12 +11,14 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
 from pathlib import Path
 
+import httpx
 from typing_extensions import override
 
 from bench import worlds
@@ -73,7 +75,8 @@ class Edge:
     """A served folder with a real Envoy before it. `loaded`: the apps whose hosts it has been asked for.
 
     `turns`: no two flips of one app after each other are the same. `strangers`: apps of which a deployment is asked for
-    that nobody has asked for. `writing`: seconds of CPU to write each record.
+    that nobody has asked for. `writing`: seconds of CPU to write each record. `admin`: where the server's API is.
+    `pinned`: how often each app was taken back.
     """
 
     records: Path
@@ -84,6 +87,8 @@ class Edge:
     turns: Iterator[int] = field(default_factory=count)
     strangers: Iterator[int] = field(default_factory=count)
     writing: list[float] = field(default_factory=list)
+    admin: str = ""
+    pinned: Counter[str] = field(default_factory=Counter)
 
     async def flips(self) -> list[float]:
         """From the return of the renames to the ACKs."""
@@ -99,6 +104,23 @@ class Edge:
         self.writing.append(time.thread_time() - began)
         await asyncio.wait_for(self.watch.accepted.wait(), LIMIT)
         return self.watch.at - released
+
+    async def rollbacks(self) -> list[float]:
+        """From the word to the ACKs: every release is pinned to the one and the other deployment."""
+        async with httpx.AsyncClient(base_url=f"http://{self.admin}", timeout=LIMIT) as client:
+            turns = islice(self.turns, self.asked.flips)
+            return [await self._take_back(client, self.loaded[turn * 7 % len(self.loaded)], turn) for turn in turns]
+
+    async def _take_back(self, client: httpx.AsyncClient, app: str, turn: int) -> float:
+        self.watch.names = {ROUTES, f"{ROUTES}/{app}.example.com"}
+        self.watch.accepted.clear()
+        to = f"{app}-v{1 + self.pinned[app] % 2}"
+        self.pinned[app] += 1
+        began = time.perf_counter()
+        said = await client.post(f"/releases/{app}/rollback", json={"who": "bench", "why": f"turn {turn}", "to": to})
+        said.raise_for_status()
+        await asyncio.wait_for(self.watch.accepted.wait(), LIMIT)
+        return self.watch.at - began
 
     @asynccontextmanager
     async def churn(self) -> AsyncIterator[None]:
@@ -144,6 +166,7 @@ def main() -> None:
         "--loaded", type=int, nargs="*", default=[10, 500], help="hosts that Envoy has loaded by then (default 10 500)"
     )
     options.add_argument("--first", type=int, default=20, help="first requests (default 20)")
+    options.add_argument("--rollbacks", action="store_true", help="take releases back by the API, too; ends with that")
     options.add_argument("--mode", choices=["delta", "sotw"], default="delta")
     options.add_argument("--delivery", choices=["on-demand", "full"], default="on-demand")
     options.add_argument("--envoy", default=str(Path(sys.executable).parent / "envoy"), help="the Envoy to start")
@@ -174,7 +197,9 @@ async def _measured(edge: Edge, what: str, *, on_demand: bool) -> list[Figure]:
     async with edge.churn():
         churned = await edge.flips()
     first = await edge.first_requests(edge.asked.first)
+    taken_back = await edge.rollbacks() if edge.asked.rollbacks else []
     return [
+        *percentiles(f"{what}, rollback by the API", taken_back, IDLE_BARS if on_demand else (None, None)),
         *percentiles(f"{what}, idle", idle, IDLE_BARS if on_demand else (None, None)),
         *percentiles(f"{what}, 50 changes of endpoints a second", churned, CHURN_BARS if on_demand else (None, None)),
         Figure(f"{what}: bytes a flip", size, "bytes", BYTES if on_demand else None),
@@ -199,7 +224,7 @@ async def _edge(apps: int, asked: argparse.Namespace) -> AsyncIterator[Edge]:
         node = replace(ProxyNode.of_gateway("edge", settings.xds), mode=asked.mode, id="bench")
         await stack.enter_async_context(envoy_process(asked.envoy, node, home))
         await asyncio.wait_for(watch.accepted.wait(), LIMIT)
-        edge = Edge(home / "records", listener, watch, [], asked)
+        edge = Edge(home / "records", listener, watch, [], asked, admin=f"127.0.0.1:{admin}")
         first = "app0.example.com"
         await asyncio.to_thread(wait_until, lambda: _serves(listener, first), f"{first} is served", LIMIT)
         yield edge
