@@ -9,8 +9,11 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
+from e2e.support import records
+from e2e.support.envoy import EnvoyVersion
 from e2e.support.load import Load, Shot, lost
 from e2e.support.processes import wait_until
+from e2e.support.server import Mode
 from e2e.support.world import V1, V2, App, World
 from xds_server.cli.servers import NoAnswer, asked
 from xds_server.runtime.control import clock
@@ -21,6 +24,12 @@ ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 WHO = {"who": "ada@desk", "why": "release"}
 GUARD = {"errors": {"maxRatio": 1.5, "floor": 2}}
 EARLY = ("x-early-adopter", "true")
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[Mode, EnvoyVersion]:
+    """What a step is to Envoy, a release is: others try that on every pair."""
+    return Mode.DELTA, EnvoyVersion.CURRENT
 
 
 def got(world: World, path: str) -> Any:
@@ -200,3 +209,61 @@ def test_a_killed_server_goes_on_where_it_was(pair_world: World) -> None:
     assert steps == ["step 1 of 3", "step 2 of 3", "step 3 of 3"]
     shares = [each["after"] for each in history(app) if each["after"]]
     assert shares[-3:] == [{"killed-v1": 70, "killed-v2": 30}, {"killed-v1": 40, "killed-v2": 60}, {"killed-v2": 100}]
+
+
+EVERY = 256
+"""Slots between two that are asked for; between neighbours that differ the border is looked for."""
+
+
+def served_by(app: App, slot: int) -> str:
+    """Who answers the user whose id begins so."""
+    user = f"shop-user={slot:04x}1111-0000-4000-8000-000000000000"
+    found = app.get(headers=[("cookie", user)]).served
+    assert found is not None
+    return found
+
+
+def owners(app: App) -> list[str]:
+    """Of each slot, by asking Envoy."""
+    found: list[str] = []
+    for start in range(0, 1 << 16, EVERY):
+        found += between(app, start, start + EVERY)
+    return found
+
+
+def between(app: App, start: int, end: int) -> list[str]:
+    first, last = served_by(app, start), served_by(app, end - 1)
+    if first == last:
+        return [first] * (end - start)
+    middle = (start + end) // 2
+    return between(app, start, middle) + between(app, middle, end)
+
+
+@pytest.mark.parametrize("canary", [2, 3])
+def test_no_user_leaves_the_canary_and_so_many_move_as_was_planned(pair_world: World, canary: int) -> None:
+    world, app = pair_world, pair_world.app(f"sticky-{canary}")
+    versions = [app.deploy("v1", V1), app.deploy("v2", V2), app.deploy("v3", V2)]
+    rises = f"{app.name}-v{canary}"
+    others = [each for each in versions if each != rises]
+    steps = [{"to": share, "for": "1h"} for share in (5, 25, 50, 100)]
+    spec = {"sticky": {"cookie": "shop-user"}, "rollout": {"deployment": rises, "steps": steps}}
+    weights = {others[0]: 60, others[1]: 40, rises: 0}
+    document = records.release(app.name, dict(sorted(weights.items())), **spec)
+    body = json.dumps({"files": {"release.yaml": json.dumps(document)}}).encode()
+    plan = asked(f"127.0.0.1:{world.server.admin}", "/records/plan", ANYTHING, body)
+    planned = [each["moves"]["slots"] for each in plan["plan"]["rollouts"][0]["steps"]]
+    app.release(weights=dict(sorted(weights.items())), sticky=spec["sticky"])
+    app.wait_served(others[0], headers=[("cookie", "shop-user=0000")])
+    before = owners(app)
+    app.write(document)
+    wait_until(partial(has_come_to, app, 1), "the first step")
+    for step, moves in enumerate(planned, 1):
+        if step > 1:
+            said(world, f"/releases/{app.name}/promote", fromStep=step - 1)
+        live = got(world, f"/releases/{app.name}/wait?timeout=10")
+        assert live["verdict"] == "live"
+        after = owners(app)
+        assert all(now == rises for was, now in zip(before, after, strict=True) if was == rises), "nobody leaves it"
+        assert sum(was != now for was, now in zip(before, after, strict=True)) == moves
+        before = after
+    assert set(before) == {rises}
