@@ -19,10 +19,11 @@ from e2e.support.client import Client, answers
 from e2e.support.envoy import Envoy, EnvoyVersion
 from e2e.support.mesh import V1, V2, Mesh, mesh
 from e2e.support.processes import free_ports, wait_until
+from e2e.support.records import Build
 from e2e.support.server import BIN, Mode, Server
+from e2e.support.world import UPDATES, App, World, explicit_host
 from e2e.support.world import V1 as SHOP_V1
 from e2e.support.world import V2 as SHOP_V2
-from e2e.support.world import App, World, explicit_host
 from e2e.test_grpc import begin
 from xds_server.cli.ctl import app as ctl
 
@@ -33,6 +34,10 @@ Counted = Counter[tuple[str, str, str, str]]
 ROUNDS = 30
 FAILS = ("x-test-act", "fails/503")
 EARLY = ("x-early-adopter", "true")
+STAFF = ("x-staff", "true")
+KNOWN = ("cookie", "user=4f9c2d7e-0b5e-49d1-b7aa-01bc5a6e7d80")
+FORGED = ("x-envoy-upstream-alt-stat-name", "rule/early")
+"""Nobody but the gateway says under what it counts."""
 
 
 def samples(server: Server, name: str) -> Iterator[tuple[dict[str, str], float]]:
@@ -68,6 +73,9 @@ def send(app: App, sent: Counted, rounds: int = ROUNDS) -> None:
             (app.host, "/cart", []),
             (app.host, "/", [EARLY]),
             (app.host, "/", [FAILS]),
+            (app.host, "/", [STAFF]),
+            (app.host, "/", [KNOWN, FORGED]),
+            (explicit_host(f"{app.name}-v2"), "/", []),
             (explicit_host(f"{app.name}-v1"), "/", [FAILS] if number % 3 == 0 else []),
         ):
             with Client(app.world.port) as client:
@@ -78,13 +86,18 @@ def send(app: App, sent: Counted, rounds: int = ROUNDS) -> None:
             sent[reply.served, component, rule, f"{reply.status // 100}xx"] += 1
 
 
-def shop(world: World, name: str) -> App:
+def shop(world: World, name: str, **spec: Any) -> App:
+    """`internal` is also a word of Envoy's own."""
     app = world.app(name)
     v1, v2 = app.deploy("v1", SHOP_V1), app.deploy("v2", SHOP_V2)
-    early = {"name": "early", "match": {"headers": [{"name": EARLY[0], "exact": EARLY[1]}]}, "deployment": v2}
-    app.release(weights={v1: 60, v2: 40}, audiences=[early])
+    audiences = [audience("early", EARLY, v2), audience("internal", STAFF, v2)]
+    app.release(weights={v1: 60, v2: 40}, audiences=audiences, **spec)
     app.wait_served(v2, headers=[EARLY])
     return app
+
+
+def audience(name: str, header: tuple[str, str], deployment: str) -> dict[str, Any]:
+    return {"name": name, "match": {"headers": [{"name": header[0], "exact": header[1]}]}, "deployment": deployment}
 
 
 def seen(world: World, app: App) -> Counted:
@@ -102,9 +115,9 @@ def seen(world: World, app: App) -> Counted:
 
 
 def test_what_three_gateways_count_is_what_was_sent(pair_world: World) -> None:
-    """Two of them send only what is read, if they can."""
+    """Two of them send only what is read, if they can. One cluster has requests of every rule."""
     world = pair_world
-    app = shop(world, "counts")
+    app = shop(world, "counts", sticky={"cookie": "user"})
     with ExitStack() as stack:
         for number in (2, 3):
             stack.enter_context(world.another_envoy(f"edge-{number}", "edge", "--envoy-version", world.version))
@@ -112,7 +125,9 @@ def test_what_three_gateways_count_is_what_was_sent(pair_world: World) -> None:
         send(app, sent)
 
         counts_are(world.server, app.name, sent)
-        assert {rule for _, _, rule, _ in sent} == {"default", "early", "explicit"}
+        v2 = f"{app.name}-v2"
+        rules = {rule for deployment, component, rule, _ in sent if (deployment, component) == (v2, "web")}
+        assert rules == {"default", "early", "internal", "explicit"}
 
         world.server.child.kill()
         send(app, sent)
@@ -121,6 +136,47 @@ def test_what_three_gateways_count_is_what_was_sent(pair_world: World) -> None:
 
         counts_are(world.server, app.name, sent)
     assert counted(world.server, app.name) == sent, "what is gone has been counted"
+
+
+def test_an_audience_that_comes_and_goes_is_told_from_the_default(pair_world: World) -> None:
+    world = pair_world
+    app = world.app("comes-and-goes")
+    v1, v2 = app.deploy("v1", SHOP_V1), app.deploy("v2", SHOP_V2)
+    app.released(v2)
+    sent = seen(world, app)
+    early = [audience("early", EARLY, v1), audience("late", STAFF, v2)]
+    for audiences, deployment, rules in ((early, v1, ("early", "late")), ([], v2, ("default", "default"))) * 2:
+        app.release(v2, audiences=audiences)
+        while (reply := app.get(headers=[EARLY])).served != deployment:
+            sent[reply.served or "", "web", reply.header("x-served-rule") or "", "2xx"] += 1
+        sent[deployment, "web", rules[0], "2xx"] += 1
+        for _ in range(10):
+            assert app.get().header("x-served-rule") == "default"
+            assert app.get(headers=[STAFF]).header("x-served-rule") == rules[1]
+            sent[v2, "web", "default", "2xx"] += 1
+            sent[v2, "web", rules[1], "2xx"] += 1
+
+    counts_are(world.server, app.name, sent)
+
+
+def test_a_cluster_that_is_changed_goes_on_from_what_was_counted(pair_world: World) -> None:
+    """Envoy counts anew. What it had counted before was heard."""
+    world = pair_world
+    app = world.app("changed")
+    v1 = app.deploy("v1", SHOP_V1)
+    app.released(v1)
+    sent = seen(world, app)
+    build = Build(app.name, "web", SHOP_V1["web"])
+    for seconds, requests in ((5, 20), (6, 10), (7, 5), (8, 2)):
+        for _ in range(requests):
+            assert app.get().status == 200
+        sent[v1, "web", "default", "2xx"] += requests
+        counts_are(world.server, app.name, sent)
+        changed = world.updates()["clusters"] + 1
+        check = {"path": "/", "interval": f"{seconds}s"}
+        app.write(build.record([world.addresses[build.identity]], healthCheck=check))
+        world.envoy.wait_stat(UPDATES["clusters"], changed)
+        wait_until(lambda: world.envoy.stat("cluster_manager.warming_clusters") == 0, "it serves as it is now")
 
 
 def test_an_envoy_that_starts_again_goes_on_from_where_it_was(pair_world: World) -> None:

@@ -5,7 +5,6 @@ from xds_server.telemetry import names as module
 from xds_server.telemetry.names import IN_HISTOGRAM, Kind, Names
 
 WEB, TIME = RULE.format("v1", "2xx"), RULE.format("v1", "time")
-SIDECAR = "vhost.outbound/web.route.context/shop-v1/web.upstream_rq_2xx"
 
 
 def test_a_name_keeps_its_number_also_after_a_restart() -> None:
@@ -30,21 +29,6 @@ def test_what_an_earlier_release_has_read_keeps_its_numbers() -> None:
 
     assert found is not None
     assert found.first >= 7 + len(IN_HISTOGRAM)
-
-
-def test_what_is_counted_of_one_cluster_is_known_together_until_it_is_forgotten() -> None:
-    names = Names()
-    failed = "cluster.shop-v1/web.upstream_cx_connect_fail"
-    found = [names.find(name) for name in (WEB, failed, RULE.format("v2", "2xx"), SIDECAR)]
-    web, of_cluster, other, sidecar = (each.first for each in found if each is not None)
-
-    assert set(names.together(web)) == set(names.together(of_cluster)) == {web, of_cluster}
-    assert set(names.together(other)) == {other}
-    assert not names.together(sidecar), "a virtual host's are its own"
-
-    names.forget({web, sidecar})
-    assert set(names.together(web)) == {web}
-    assert not names.together(of_cluster)
 
 
 def test_a_gauge_has_no_number() -> None:

@@ -55,28 +55,6 @@ def test_a_stat_that_began_anew_in_the_same_process_does_too() -> None:
     assert fleet.sums() == (7, 0)
 
 
-def test_a_cluster_begins_anew_as_a_whole() -> None:
-    """What has grown meanwhile, or is as large as before, began anew too if anything is smaller, or gone."""
-    totals, name, more = Totals(Names()), "cluster.shop-v1/web.{}".format, RULE.format("v1", "5xx")
-    web, failed, calls = RULE.format("v1", "2xx"), name("upstream_cx_connect_fail"), name("grpc.0")
-    other = RULE.format("v2", "2xx")
-    sidecar = "vhost.outbound/web.route.context/shop-v1/web.upstream_rq_2xx"
-
-    def fold(uptime: int, counters: dict[str, int]) -> dict[str, int]:
-        flush = flush_of(totals.names, exported({sidecar: 4, other: 4, **counters}, uptime))
-        added = totals.names.sums(totals.fold("edge-1", flush, 1).added)
-        return {series.what: count for series, count in added.items()}
-
-    fold(1, {web: 5, failed: 5, calls: 1})
-    assert fold(2, {web: 7, failed: 5, calls: 0}) == {"2xx": 7, "connect_fail": 5}, "one is smaller"
-    assert fold(3, {web: 8, failed: 5, calls: 0, more: 2}) == {"2xx": 1, "5xx": 2}
-    assert fold(4, {web: 8, failed: 6, calls: 0}) == {"2xx": 8, "connect_fail": 6}, "one is gone"
-    assert fold(5, {web: 8, failed: 6, calls: 0}) == {}
-    assert fold(6, {web: 8, failed: 6, calls: 0, more: 1}) == {"5xx": 1}
-    assert totals.sums()[V1] == 5 + 8 + 8
-    assert totals.sums()[V2] == totals.sums()[V1._replace(rule="context")] == 4
-
-
 def test_what_differs_between_two_flushes_of_one_process_is_whole_and_what_came_before_is_not() -> None:
     totals = Totals(Names())
 

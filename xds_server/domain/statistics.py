@@ -23,8 +23,6 @@ LATENCY = "upstream_rq_time"
 """The histogram of which these are the edges."""
 UPTIME = "server.uptime"
 """Whole seconds since a process began, at the time of a flush."""
-CLUSTERS = "cluster."
-"""How the names of all begin that Envoy counts anew when it is told of a cluster again that has changed."""
 READ = (
     r"cluster\.[^./]+/[^./]+\.(?:rule/[^./]+\.upstream_rq_(?:[1-5]xx|time)|upstream_rq_retry|upstream_rq_timeout"
     r"|upstream_cx_connect_fail|upstream_rq_pending_overflow|grpc\.\d+|membership_healthy|membership_total)"

@@ -4,12 +4,12 @@ A histogram's name has several, one after the other: the buckets, and last the s
 """
 
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
 from xds_server.domain.names import Ref
-from xds_server.domain.statistics import BUCKETS, CLUSTERS, TIME, UPTIME, Series, What, series_of
+from xds_server.domain.statistics import BUCKETS, TIME, UPTIME, Series, What, series_of
 
 SUM = "sum_ms"
 IN_HISTOGRAM = (*BUCKETS, SUM)
@@ -61,7 +61,6 @@ class Names:
         self._next = 0
         self._stats: dict[str, Stat] = {}
         self._unread: set[str] = {UPTIME}
-        self._clusters: dict[tuple[Ref, str], list[int]] = {}
         for number, name in known:
             series = series_of(name)
             if series is not None:
@@ -85,12 +84,6 @@ class Names:
                 found[series] += count
         return found
 
-    def together(self, number: int) -> Sequence[int]:
-        """What is counted of the same cluster: it begins anew as one. Empty: the number counts nothing of a cluster."""
-        series = self.series.get(number)
-        found = self._clusters.get((series.deployment, series.component), []) if series is not None else []
-        return found if number in found else ()
-
     def forget(self, used: Container[int]) -> list[int]:
         """Let go of names of which no number is used: which they are, by their first numbers."""
         unused = {name: stat for name, stat in self._stats.items() if not any(map(used.__contains__, _numbers(stat)))}
@@ -98,8 +91,6 @@ class Names:
             del self._stats[name]
             for number in _numbers(stat):
                 del self.series[number]
-        for of in {stat.of for stat in unused.values()} & self._clusters.keys():
-            self._clusters[of] = [number for number in self._clusters[of] if number in self.series]
         gone = {stat.first for stat in unused.values()}
         self.unsaved = [(number, name) for number, name in self.unsaved if number not in gone]
         return sorted(gone - {-1})
@@ -125,7 +116,5 @@ class Names:
         found = self._stats[name] = Stat(number, kind, (series.deployment, series.component))
         counted = [series._replace(what=what) for what in IN_HISTOGRAM] if kind is Kind.HISTOGRAM else [series]
         self.series.update(enumerate(counted, number))
-        if name.startswith(CLUSTERS):
-            self._clusters.setdefault(found.of, []).extend(range(number, number + len(counted)))
         self._next = max(self._next, number + len(counted))
         return found

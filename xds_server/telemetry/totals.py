@@ -4,9 +4,8 @@ A proxy sends all that it has counted since it began, again and again. So of eac
 kept, and what a flush adds is the difference: a flush that comes twice, late, or never, changes nothing in the end.
 Two servers that heard different flushes agree when each takes the larger total.
 
-A total that has become smaller in a later flush began anew; and so has all of a cluster of which anything has become
-smaller, or is gone: it went and came back, or has changed. A process that says nothing for long is let go: what it
-counted stays in the sums.
+A total that has become smaller in a later flush began anew: the cluster went and came back. A process that says nothing
+for long is let go: what it counted stays in the sums.
 """
 
 from collections import defaultdict
@@ -107,8 +106,7 @@ class Totals:
         process, known = self._process(node, flush)
         later = flush.time > process.time
         whole = known and later and process.steady
-        anew = later and _begin_anew(process, flush.totals, self.names)
-        added = self._add(process, flush.totals)
+        added = self._add(process, flush.totals, anew=later)
         if not known and (node, process.start) in self._ended:
             added = self._take_back(process, added)
         process.time = max(process.time, flush.time)
@@ -118,7 +116,7 @@ class Totals:
         process.heard, process.steady = now, True
         if later:
             process.gauges = flush.gauges
-        if added or anew or not known:
+        if added or not known:
             self.unsaved[process] = None
         return Change(process, flush.time, added, whole)
 
@@ -140,13 +138,16 @@ class Totals:
             self._counts[number] -= more
         return {}
 
-    def _add(self, process: Process, totals: Mapping[int, int]) -> dict[int, int]:
+    def _add(self, process: Process, totals: Mapping[int, int], *, anew: bool) -> dict[int, int]:
         last, counts, added = process.last, self._counts, dict[int, int]()
         for number, total in totals.items():
             known = last.get(number, 0)
             more = total - known
-            if more <= 0 or (not known and number not in last and not self._room()):
+            if not more or (more < 0 and not anew) or (not known and number not in last and not self._room()):
                 continue
+            if more < 0:
+                process.before[number] = min(process.before.get(number, 0) + known, LARGEST)
+                more = total
             last[number] = total
             counts[number] += more
             added[number] = more
@@ -215,18 +216,6 @@ class Totals:
     def members_of(self, component: tuple[Ref, str], since: float) -> list[tuple[int, int]]:
         """Of one component in a deployment, what every proxy says that has it and was heard since then."""
         return [process.gauges[component] for process in self if process.heard >= since and component in process.gauges]
-
-
-def _begin_anew(process: Process, totals: Mapping[int, int], names: Names) -> bool:
-    """Keep apart what ended since the flush before. False: nothing did."""
-    last, told = process.last, totals.get
-    ended: set[int] = set()
-    for number in [number for number, known in last.items() if told(number, 0) < known]:
-        ended.update(names.together(number) or ([number] if number in totals else []))
-    for number in ended & last.keys():
-        process.before[number] = min(process.before.get(number, 0) + last[number], LARGEST)
-        last[number] = 0
-    return bool(ended)
 
 
 def _same(process: Process, flush: Flush) -> bool:
