@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import pytest
-
 from tests.ledger.facts import NOON, ref
 from tests.runtime.receivers import SECRET
 from tests.runtime.test_serve import LOOPBACK, free_ports
@@ -79,9 +77,11 @@ def receiving(folder: Path) -> Iterator[tuple[str, Path]]:
     with (folder / "printed").open("w") as printed:
         command = [sys.executable, str(folder / "receiver.py"), str(folder / "ops.secret")]
         with subprocess.Popen(command, stdout=printed, stderr=subprocess.DEVNULL) as child:
-            _wait_for(port)
-            yield f"http://{LOOPBACK}:{port}/", folder / "printed"
-            child.kill()
+            try:
+                _wait_for(port)
+                yield f"http://{LOOPBACK}:{port}/", folder / "printed"
+            finally:
+                child.kill()
 
 
 def _wait_for(port: int) -> None:
@@ -107,7 +107,6 @@ async def sent(url: str, folder: Path, secret: str, ago: timedelta = timedelta()
         return (await poster.post("7f", body.encode())).status
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 async def test_the_receiver_takes_what_is_ours_and_fresh_alone(tmp_path: Path) -> None:
     with receiving(tmp_path) as (url, printed):
         assert await sent(url, tmp_path, OTHER) == 401
