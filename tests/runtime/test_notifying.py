@@ -25,6 +25,7 @@ from xds_server.notifications.message import About
 from xds_server.notifications.outbox import Outbox
 from xds_server.notifications.outcome import REFUSALS, Outcome
 from xds_server.notifications.webhook import Webhook
+from xds_server.records.admitted import Admission
 from xds_server.runtime import notifying
 from xds_server.runtime.notifying import FAILING, Courier, Notifier, notifier_of
 from xds_server.runtime.posting import WebhooksUnusable
@@ -166,7 +167,9 @@ async def test_a_webhook_that_fails_for_long_is_a_problem_until_it_takes_somethi
     changes = list[list[str]]()
     poster = FakePoster(*[DOWN] * (FAILING - 1))
     poster.free.clear()
-    made = notifier(store, courier(store, poster), changed=lambda: changes.append([*map(str, made.problems())]))
+    made = notifier(
+        store, courier(store, poster), changed=lambda: changes.append([*map(str, made.problems(Admission()))])
+    )
     async with working(made):
         store.save((), (), [event("first")])
         await until(lambda: len(poster.posted) == 1)
@@ -207,7 +210,9 @@ async def test_what_is_refused_for_long_is_given_up_logged_and_counted(store: St
 
 async def test_where_there_is_no_room_the_oldest_are_dropped_which_is_a_problem(store: Store) -> None:
     poster, changes = FakePoster(), list[int]()
-    made = notifier(store, ops := courier(store, poster), changed=lambda: changes.append(len([*made.problems()])))
+    made = notifier(
+        store, ops := courier(store, poster), changed=lambda: changes.append(len([*made.problems(Admission())]))
+    )
     ops.outbox = Outbox(lambda: 0.0, 2)
     store.save((), (), [event(str(number)) for number in range(5)])
     with capture_logs() as logged:

@@ -73,6 +73,12 @@ def at_once(act: Callable[[], None]) -> None:
     act()
 
 
+class Reporter(Protocol):
+    """Whoever finds something wrong that no record says."""
+
+    def problems(self, admission: Admission) -> Iterable[Problem]: ...
+
+
 class Control(Caller):
     """Holds what is in force and publishes what it compiles to. Belongs to one event loop; never awaits."""
 
@@ -102,7 +108,7 @@ class Control(Caller):
         self.worlds.follow_sidecars(self._tell_sidecars)
         self._late: dict[Ref, frozenset[Ref]] = {}
         self._found: frozenset[Problem] = frozenset()
-        self._elsewhere: Callable[[], Iterable[Problem]] = tuple
+        self._reporters: tuple[Reporter, ...] = ()
         self._problems_changed: Callable[[Set[Problem], Set[Problem]], None] = lambda _before, _after: None
         self._turned: Callable[[frozenset[Ref]], None] = lambda _apps: None
         self._reporters: tuple[Reporter, ...] = ()
@@ -138,10 +144,13 @@ class Control(Caller):
         """Problems are in no hurry, and may be many: `later` is given what tells of them, once proxies are told."""
         self._later = later
 
-    def also_report(self, problems: Callable[[], Iterable[Problem]]) -> Callable[[], None]:
-        """What else is wrong. What is given back says that it may have changed."""
-        self._elsewhere = problems
-        return self._report_soon
+    def report_of(self, reporter: Reporter) -> None:
+        """What this one says is wrong is a problem, too."""
+        self._reporters = (*self._reporters, reporter)
+
+    def report_soon(self) -> None:
+        """A reporter has something else to say."""
+        self._report_soon()
 
     def follow_problems(self, hear: Callable[[Set[Problem], Set[Problem]], None]) -> None:
         """`hear` is told what was wrong before and is now: at once, and with every change."""
@@ -444,7 +453,7 @@ class Control(Caller):
         admission = self._admission
         proxies: tuple[Reporter, ...] = (self._refusals, self._connected, self._ordering, *self._reporters)
         by_proxies = (problem for each in proxies for problem in each.problems(admission))
-        found = self._extending.problems(admission, self._connected.oldest).union(by_proxies, self._elsewhere())
+        found = self._extending.problems(admission, self._connected.oldest).union(by_proxies)
         if admission.has_problems_of(self._told) and found == self._found:
             return
         before, after = self._told.findings | self._found, admission.findings | found

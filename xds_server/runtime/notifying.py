@@ -27,6 +27,7 @@ from xds_server.notifications.message import About, ping
 from xds_server.notifications.outbox import Outbox
 from xds_server.notifications.outcome import Outcome, Verdict
 from xds_server.notifications.webhook import Notification, Notifying, Webhook
+from xds_server.records.admitted import Admission
 from xds_server.state.notifications import Unsent
 
 log = structlog.get_logger()
@@ -186,7 +187,7 @@ class Notifier(Notifications, Collector):
             for each in self._couriers:
                 tasks.create_task(each.work())
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self, _admission: Admission) -> Iterator[Problem]:
         """Webhooks that do not take what they are told."""
         for each in self._couriers:
             if each.tally.trouble:

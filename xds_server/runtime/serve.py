@@ -128,7 +128,8 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         if not settings.probe:
             control.activating.ask_nobody()
         control.report_later(_once_proxies_are_told)
-        notifier.listen(store.unsent, control.about, control.also_report(notifier.problems))
+        control.report_of(notifier)
+        notifier.listen(store.unsent, control.about, control.report_soon)
         metrics.registry.register(notifier)
         proxies = ConnectedProxies(control.connections, control.worlds, control.books, lambda: control.admission.world)
         everyone = Everyone(metrics, *control.observers, proxies, *observers)
