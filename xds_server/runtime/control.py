@@ -60,12 +60,6 @@ def clock() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - the shell's clock
 
 
-class Reporter(Protocol):
-    """Whoever finds something wrong that no record says."""
-
-    def problems(self, admission: Admission) -> Iterable[Problem]: ...
-
-
 Later = Callable[[Callable[[], None]], object]
 
 
@@ -111,7 +105,6 @@ class Control(Caller):
         self._reporters: tuple[Reporter, ...] = ()
         self._problems_changed: Callable[[Set[Problem], Set[Problem]], None] = lambda _before, _after: None
         self._turned: Callable[[frozenset[Ref]], None] = lambda _apps: None
-        self._reporters: tuple[Reporter, ...] = ()
         metrics.trials(lambda: self.worlds.trials)
         self.turned = asyncio.Event()
         told = Told(self.worlds, self.connections, self.books.ledger)
@@ -236,14 +229,6 @@ class Control(Caller):
     def follow_turns(self, hear: Callable[[frozenset[Ref]], None]) -> None:
         """`hear` is told which apps may differ, after each change; of the first complete read, all."""
         self._turned = hear
-
-    def report_of(self, reporter: Reporter) -> None:
-        """What this one says is wrong is a problem, too."""
-        self._reporters = (*self._reporters, reporter)
-
-    def report_soon(self) -> None:
-        """A reporter has something else to say."""
-        self._report_soon()
 
     def tick(self) -> None:
         """Time has passed: audiences may have ended."""
