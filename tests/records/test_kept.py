@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.records.folder import SHOP, Content, Server, build, deployment, documents, release
+from tests.records.folder import SHOP, Content, Server, build, deployment, documents, record, release
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Reason
 from xds_server.records.admission import pinned
@@ -117,6 +117,15 @@ def test_a_release_that_goes_keeps_nothing(shop):
     assert shop.kept == []
 
 
+def test_of_another_app_there_is_nothing_to_go_back_to(shop):
+    other = {"app": "other", "version": "1", "components": {"web": {"build": "b1", "routes": [{"pathPrefix": "/"}]}}}
+    placed = {"app": "other", "component": "web", "build": "b1", "endpoints": {"addresses": ["10.0.0.9:80"]}}
+    shop.hears({"o.yaml": documents(record("AppDeployment", "o1", other), record("Build", "o", placed))})
+    shop.releases(v2=100)
+    shop.hears({"shop.yaml": release("shop", "shop.test", app="other", to="o1"), "v1.yaml": None})
+    assert (shop.kept, shop.deployed) == ([], {"v2", "v3"})
+
+
 def test_a_restart_remembers(shop):
     shop.releases(v2=100)
     shop.releases(v3=100)
@@ -163,6 +172,30 @@ def test_it_is_the_last_distinct_ones_that_have_no_traffic_now(turns):
         assert len(kept) <= history
         assert len({each for _, each in turns}) > 1 or list(kept) == last[:history]
         had.append(now)
+
+
+TURNS = st.lists(
+    st.tuples(st.sampled_from(["v1", "v2", "v3"]), st.integers(0, 2), st.sets(st.sampled_from(["v1", "v2", "v3"]))),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(TURNS, st.booleans())
+def test_what_it_can_go_back_to_is_always_there_and_who_stays_against_its_file_has_a_problem(turns, restarting):
+    """`turns`: to which it goes, how many it keeps, and which files there are."""
+    shop = Remembering(FILES)
+    for to, history, there in turns:
+        files: dict[str, Content] = {f"{each}.yaml": FILES[f"{each}.yaml"] for each in there}
+        files["shop.yaml"] = release("shop", "shop.test", to=to, policy={"history": history})
+        if restarting:
+            shop.restarts()
+        shop.reads({"edge.yaml": FILES["edge.yaml"], "builds.yaml": FILES["builds.yaml"], **files})
+        assert set(shop.kept) <= shop.deployed
+        against = {each.record.rpartition("/")[2] for each in shop.admission.problems if each.reason is Reason.IN_USE}
+        assert against == shop.deployed - there
+        [given] = shop.serves["Release/default/shop"]["default"]
+        assert shop.deployed - there <= {*shop.kept, given["deployment"], to}
 
 
 def test_the_key_of_what_is_kept_is_no_record(shop):

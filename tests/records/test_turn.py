@@ -16,6 +16,7 @@ from xds_server.records.claims import claims_of
 from xds_server.records.documents import Key
 from xds_server.records.models import Gateway, Release
 from xds_server.records.reading import Unreadable
+from xds_server.records.saved import KEPT
 from xds_server.records.world import AppWorld, World, app_of
 
 HOSTS = st.lists(st.sampled_from(["x.test", "y.test", "z.test", "v1.p.test"]), min_size=1, max_size=2, unique=True)
@@ -237,7 +238,8 @@ class Folder(RuleBasedStateMachine):
         }
         assert after is self.before or {*after.deletes} == {key for key in old if key not in new}
         waiting = {pending_key(ref) for ref in after.pending}
-        assert {Key(kind, Ref(*who)) for kind, *who in self.server.rows} == {*new, *waiting}
+        kept = {Key(KEPT, release) for release in after.kept}
+        assert {Key(kind, Ref(*who)) for kind, *who in self.server.rows} == {*new, *waiting, *kept}
 
     @invariant()
     def apps_that_do_not_differ_are_the_same_objects(self) -> None:
@@ -266,6 +268,13 @@ class Folder(RuleBasedStateMachine):
             assert_whole(each, admission.world)
         for app in admission.world.apps.values():
             assert_agreed(app)
+
+    @invariant()
+    def what_history_can_go_back_to_is_in_force(self) -> None:
+        admission = self.server.admission
+        releases = {ref: app for app in admission.world.apps.values() for ref in app.releases}
+        for ref, kept in admission.kept.items():
+            assert set(kept) <= set(releases[ref].deployments)
 
     @invariant()
     def nothing_is_remembered_of_what_is_nowhere(self) -> None:

@@ -16,7 +16,9 @@ Kept = tuple[Ref, ...]
 
 
 def kept_after(kept: Kept, before: Release | None, after: Release) -> Kept:
-    """What a release keeps once it is another record: before the change it kept `kept`."""
+    """What a release keeps once it is another record: before the change it kept `kept`, of the same app."""
+    if before is not None and before.refer(before.spec.app) != after.refer(after.spec.app):
+        return ()
     had, has = _served(before), _served(after)
     found = dict.fromkeys((*had, *kept))
     return tuple(each for each in found if each not in has)[: after.spec.policy.history]
