@@ -12,8 +12,8 @@ from tests.api.test_admin import ask
 from tests.records.folder import NOON
 from xds_server.api.admin import Readiness, admin_app
 from xds_server.api.writing import Writing, writing_api
-from xds_server.difference import Difference
 from xds_server.difference.applying import Applied, Faulty
+from xds_server.difference.comparison import Difference
 from xds_server.difference.history import Event, Word
 from xds_server.difference.planning import Planned
 from xds_server.difference.steering import CannotSteer, NoSuchRelease

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from tests.records.folder import SHOP, Content, Server, build, deployment, documents, gateway, release
-from xds_server.difference import Difference, Served, difference, served
+from xds_server.difference.comparison import Difference, Served, difference, served
 
 EXPLICIT = gateway(template=".preview.test")
 BUILDS = documents(*(build(f"web-{number}", f"b{number}") for number in (1, 2, 3)))

@@ -1,6 +1,6 @@
 from tests.difference.edits import FILES, edited, shop, state
 from tests.records.folder import SHOP, deployment
-from xds_server.difference import difference
+from xds_server.difference.comparison import difference
 from xds_server.domain.problems import Reason
 
 UNPLACED = {"v9.yaml": deployment("v9", "b9")}

@@ -6,8 +6,8 @@ from typing import Any
 from tests.difference.edits import BUILDS, EXPLICIT
 from tests.difference.test_rollouts import COOKIE, STEPS
 from tests.records.folder import SHOP, Server, deployment, documents, release
-from xds_server.difference import served
 from xds_server.difference.applying import applied, homes, rewritten
+from xds_server.difference.comparison import served
 from xds_server.difference.planning import Planned, plan_sections, planned
 
 FILES = {**SHOP, "edge.yaml": EXPLICIT, "builds.yaml": BUILDS}

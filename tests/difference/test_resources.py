@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.difference.edits import FILES, edited, shop
 from tests.records.folder import Server, deployment, gateway
-from xds_server.difference import Served, difference, served
+from xds_server.difference.comparison import Served, difference, served
 from xds_server.snapshot import TypeUrl
 
 

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from tests.certificates import self_signed
 from xds_server.api.difference_data import difference_data
 from xds_server.cli.reports import builds_data, problems_data, rendered
-from xds_server.difference import Served, difference
+from xds_server.difference.comparison import Served, difference
 from xds_server.domain.sidecars import Ports, Sidecar
 from xds_server.graph import distil
 from xds_server.mesh import NO_MESH, compile_mesh

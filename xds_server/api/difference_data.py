@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from xds_server.api.problems import problem_report
-from xds_server.difference import Difference
 from xds_server.difference.builds import Bound, BuildChange
+from xds_server.difference.comparison import Difference
 from xds_server.difference.explicit import ExplicitChange
 from xds_server.difference.gateways import GatewayChange, Listening
 from xds_server.difference.history import in_percent

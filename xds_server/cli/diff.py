@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from xds_server.cli.folders import read_folder
-from xds_server.difference import Difference, difference, served
+from xds_server.difference.comparison import Difference, difference, served
 from xds_server.records.admission import admit
 from xds_server.records.admitted import Admission
 from xds_server.records.reading import Batch, Readable, Unreadable

@@ -8,8 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from xds_server.cli.reports import problem_line
-from xds_server.difference import Difference
-from xds_server.difference.lines import Line, sections, summary
+from xds_server.difference.change import Line
+from xds_server.difference.comparison import Difference
+from xds_server.difference.lines import sections, summary
 from xds_server.domain.problems import Problem
 
 COLOURS = {"+": "green", "~": "yellow", "-": "red"}

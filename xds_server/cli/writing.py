@@ -53,7 +53,7 @@ def apply(
 
     Example: xdsctl apply v3.yaml release.yaml --wait --why "v3 for early adopters"
     """
-    from xds_server.cli import applying, reports, steering
+    from xds_server.cli import applying, steering
     from xds_server.cli.servers import problem
 
     said = {
@@ -66,7 +66,10 @@ def apply(
     if output is not Report.TEXT:
         echo(report.model_dump(mode="json", by_alias=True), output.value)
     else:
-        reports.print_aside(map(problem, report.problems))
+        if report.problems:
+            from xds_server.cli import reports
+
+            reports.print_aside(map(problem, report.problems))
         for line in applying.lines(report, dry_run=dry_run):
             typer.echo(line)
     awaited = applying.awaited_of(report) if wait_for and not dry_run else []
@@ -100,14 +103,14 @@ def plan(
 
     Example: xdsctl plan release.yaml
     """
-    from xds_server.cli import applying
+    from xds_server.cli import planning
 
     if files[-1].is_dir() or any(each.is_dir() for each in files[1:]):
         typer.echo("xdsctl: write FILE..., or DIR FILE...: the folder to compare with comes first", err=True)
         raise typer.Exit(1)
-    report = _answered(lambda: applying.plan_of(files, server))
+    report = _answered(lambda: planning.plan_of(files, server))
     if output is Report.TEXT:
-        applying.print_plan(report)
+        planning.print_plan(report)
     else:
         echo(report.plan, output.value)
     raise typer.Exit(1 if report.refused else 2 if report.plan["changes"] else 0)
@@ -155,13 +158,16 @@ def _share(text: str) -> tuple[str, float]:
 
 
 def _answered(ask: Callable[[], Answered]) -> Answered:
-    from xds_server.cli import applying, reports
+    from xds_server.cli import applying
     from xds_server.cli.servers import NoAnswer
 
     try:
         return ask()
     except NoAnswer as error:
         problems = applying.problems_of(error)
-        reports.print_errors(problems)
+        if problems:
+            from xds_server.cli import reports
+
+            reports.print_errors(problems)
         typer.echo(f"xdsctl: {'nothing is written' if problems else error}", err=True)
         raise typer.Exit(1) from None

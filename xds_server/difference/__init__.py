@@ -1,5 +1,4 @@
-"""What would be different: one engine for `xdsctl diff` and for whoever plans a change of a running server."""
+"""What would be different: one engine for `xdsctl diff` and `plan`. `comparison` has it all, the others a part each.
 
-from xds_server.difference.comparison import Difference, Served, difference, served
-
-__all__ = ["Difference", "Served", "difference", "served"]
+Nothing is imported here: who reads the history of a release need not load Envoy's types for that.
+"""

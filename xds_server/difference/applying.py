@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from xds_server.difference.comparison import beyond
 from xds_server.difference.steering import CannotSteer
 from xds_server.domain.names import Ref
-from xds_server.domain.problems import Place, Problem, Reason, Severity
+from xds_server.domain.problems import Place, Problem, Reason, Severity, beyond
 from xds_server.domain.words import few
 from xds_server.ledger.content import document_content, short
 from xds_server.records.admitted import Admission

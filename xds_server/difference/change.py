@@ -9,6 +9,10 @@ from immutables import Map
 Value = TypeVar("Value")
 
 
+Line = tuple[int, str, str, str]
+"""For people: indentation, sign (`+`, `~`, `-` or none), subject, and what is said of it."""
+
+
 class Change(StrEnum):
     """What happens to something that has a name."""
 

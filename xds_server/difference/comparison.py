@@ -8,7 +8,6 @@
 the one after has grown out of the one before (`admit`, `served`); that is also what makes it say what a server refuses.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from xds_server.difference.builds import BuildChange, build_changes
@@ -18,7 +17,7 @@ from xds_server.difference.gateways import GatewayChange, gateway_changes
 from xds_server.difference.records import RecordChange, record_changes
 from xds_server.difference.resources import ResourceChange, resource_changes
 from xds_server.difference.traffic import Edited, HostChange, edited, host_changes
-from xds_server.domain.problems import Problem, Severity
+from xds_server.domain.problems import Problem, Severity, beyond
 from xds_server.pipeline import EMPTY, Compilation, compile_world
 from xds_server.records.admitted import Admission
 
@@ -75,13 +74,3 @@ def difference(before: Served, after: Served) -> Difference:
         warned=tuple(each for each in came if each.severity is Severity.WARNING),
         solved=() if same_problems else beyond(one.problems, two.problems),
     )
-
-
-def beyond(problems: Iterable[Problem], others: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Those that the others do not say too; a problem that only moved in its file is the same."""
-    known = {_said(each) for each in others}
-    return tuple(each for each in problems if _said(each) not in known)
-
-
-def _said(problem: Problem) -> tuple[str, ...]:
-    return problem.record or problem.where.file, problem.reason, problem.where.path, problem.what

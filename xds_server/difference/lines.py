@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from xds_server.difference.builds import BuildChange, Turned
-from xds_server.difference.change import Change
+from xds_server.difference.change import Change, Line
 from xds_server.difference.comparison import Difference
 from xds_server.difference.explicit import ExplicitChange
 from xds_server.difference.gateways import GatewayChange
@@ -23,9 +23,6 @@ SIGNS = {Change.ADDED: "+", Change.CHANGED: "~", Change.REMOVED: "-"}
 LISTENERS = {Change.ADDED: "open", Change.CHANGED: "change", Change.REMOVED: "close"}
 FIELDS = 8
 """Fields of one record that are shown; the rest are counted."""
-
-Line = tuple[int, str, str, str]
-"""Indentation, sign (`+`, `~`, `-` or none), subject, and what is said of it."""
 
 
 def sections(found: Difference) -> Mapping[str, Sequence[Line]]:

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from xds_server.difference.applying import Applied, as_applied, errors, objections
-from xds_server.difference.change import differing
+from xds_server.difference.change import Line, differing
 from xds_server.difference.comparison import Difference, Served, difference
-from xds_server.difference.lines import Line, sections
+from xds_server.difference.lines import sections
 from xds_server.difference.rollouts import (
     Course,
     RolloutChange,

@@ -1,5 +1,6 @@
 """A fault in the operator's input is a value: it is listed and shown, never raised."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -97,3 +98,13 @@ class Problem:
         subject = f" {self.record}:" if self.record else ""
         end = "" if self.fix.endswith(("?", ".")) else "."
         return f"{self.where}: {self.severity}:{subject} {self.what}. {self.fix}{end} [{self.reason}]"
+
+
+def beyond(problems: Iterable[Problem], others: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Those that the others do not say too; a problem that only moved in its file is the same."""
+    known = {_said(each) for each in others}
+    return tuple(each for each in problems if _said(each) not in known)
+
+
+def _said(problem: Problem) -> tuple[str, ...]:
+    return problem.record or problem.where.file, problem.reason, problem.where.path, problem.what

@@ -11,7 +11,6 @@ from typing import Protocol
 
 import structlog
 
-from xds_server.difference import Served
 from xds_server.difference.applying import (
     Applied,
     Faulty,
@@ -24,6 +23,7 @@ from xds_server.difference.applying import (
     objections,
     rewritten,
 )
+from xds_server.difference.comparison import Served
 from xds_server.difference.history import Event, Word, events
 from xds_server.difference.planning import Planned, planned
 from xds_server.difference.releases import release_shifts
