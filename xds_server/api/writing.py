@@ -58,7 +58,7 @@ class Writing(Protocol):
     ) -> Event: ...
 
     def content(self, release: Ref) -> str:
-        """What is in force of a release."""
+        """What the folder states of a release."""
 
 
 NOT_WRITTEN: dict[int | str, dict[str, Any]] = {

@@ -43,6 +43,7 @@ from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.ordering import Follower, Ordering
 from xds_server.runtime.probing import over_the_network
 from xds_server.runtime.refusals import Refusals, StandingRefusals
+from xds_server.runtime.words import Words
 from xds_server.runtime.worlds import Fleet, GatewayWorlds
 from xds_server.snapshot import Delivery, TypeUrl
 from xds_server.state.extended import extended_in, extended_key, extended_row
@@ -101,6 +102,7 @@ class Control(Caller):
         self._ordering = Ordering(self.worlds, self.connections, follower)
         self.worlds.follow_sidecars(self._tell_sidecars)
         self._late: dict[Ref, frozenset[Ref]] = {}
+        self._words = Words()
         self._found: frozenset[Problem] = frozenset()
         self._reporters: tuple[Reporter, ...] = ()
         self._problems_changed: Callable[[Set[Problem], Set[Problem]], None] = lambda _before, _after: None
@@ -173,10 +175,11 @@ class Control(Caller):
                 self.waiting_for = f"{self._folder}: {said.why}"
             return
         with self._metrics.admission.time():
-            after = self.admitted(said)
+            after = self.would_be(said)
+        self._words.note(self._admission, after, said.files, word)
         self._turn(after, word=word)
 
-    def admitted(self, said: Batch) -> Admission:
+    def would_be(self, said: Batch) -> Admission:
         """What would be in force if the source said this now."""
         return admit(self._admission, said, clock(), folder=self._folder, allow_empty=self._allow_empty)
 
@@ -260,7 +263,7 @@ class Control(Caller):
         history: list[Event] = []
         if self.waiting_for is None or before.in_force:
             shifts = iter(found := list(shifts))
-            history = _history(found, event, word)
+            history = [self._words.of(each, after) for each in _history(found, event, word)]
         self._saved = after
         self.books.save_of({each.release for each in history})
         kept = [*after.rows, *rows, *also]

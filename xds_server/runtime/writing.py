@@ -31,6 +31,7 @@ from xds_server.difference.removing import files_of, without
 from xds_server.difference.steering import CannotSteer, weights_set
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem
+from xds_server.ledger.content import document_content
 from xds_server.pipeline import compile_world
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
@@ -131,8 +132,9 @@ class Writing:
             return files
 
     def content(self, release: Ref) -> str:
-        """Of what is in force of a release; empty if nothing is."""
-        return self._control.content(release)
+        """Of what the folder states of a release, which may be in force only later; empty if it states nothing."""
+        stated = self._control.admission.wanted.get(Key("Release", release), ())
+        return document_content(stated[0]) or "" if stated else ""
 
     def rewritten(self, files: Mapping[str, str]) -> tuple[tuple[Applied, ...], tuple[FileChange, ...]]:
         """What applying these files writes. Raises `CannotSteer`."""
@@ -144,7 +146,7 @@ class Writing:
 
     def after(self, changes: Sequence[FileChange]) -> Admission:
         """What would be in force."""
-        return self._control.admitted(Batch(_said(changes)))
+        return self._control.would_be(Batch(_said(changes)))
 
     def _judged(self, change: FileChange, release: Ref, word: Word) -> Event:
         """What it does. Raises `Faulty`."""
