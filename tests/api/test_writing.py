@@ -1,7 +1,7 @@
 """Who may write, and what is answered."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from tests.api.test_admin import ask
 from tests.records.folder import NOON
 from xds_server.api.admin import Readiness, admin_app
 from xds_server.api.writing import Writing, writing_api
-from xds_server.difference.applying import Applied, Faulty
+from xds_server.difference.applying import Application, Faulty
 from xds_server.difference.comparison import Difference
 from xds_server.difference.history import Event, Word
 from xds_server.difference.planning import Planned
@@ -36,9 +36,9 @@ class Folder(Writing):
     @override
     async def apply(
         self, files: Mapping[str, str], word: Word, expected: Mapping[Ref, str], *, dry_run: bool
-    ) -> tuple[Sequence[Applied], Sequence[Problem]]:
+    ) -> Application:
         self._note(files, word, expected, dry_run)
-        return (), ()
+        return Application(NOON, (), ())
 
     @override
     async def plan(self, files: Mapping[str, str]) -> Planned:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,14 @@ from typer.testing import CliRunner
 
 from tests.cli.test_steering import lines, ran
 from tests.conftest import Golden
-from tests.records.folder import deployment, documents, gateway, record, release, shop_in
+from tests.records.folder import SHOP, deployment, documents, gateway, record, release, shop_in
 from tests.runtime.test_waiting import SHOP_REF, House, house
 from xds_server.cli.ctl import app
 from xds_server.cli.waiting import Code
 from xds_server.difference.history import Word
 from xds_server.domain.names import Ref
 from xds_server.records.documents import Key
+from xds_server.runtime.control import clock
 
 WHO = ["--who", "ada@desk", "--why", "v2 is good"]
 COMMENTED = """\
@@ -201,10 +203,20 @@ async def test_a_folder_that_is_not_believed_is_not_written(records: Path, new: 
         assert "nothing is written now: the folder has no release any more" in refused.stderr
 
 
+async def test_a_folder_that_is_empty_takes_its_first_records(tmp_path: Path, new: Path) -> None:
+    (tmp_path / "records").mkdir()
+    (new / "shop.yaml").write_text(documents(*SHOP.values()))
+    async with house(tmp_path / "records") as here:
+        done = await ran(here, "apply", str(new / "shop.yaml"), *WHO)
+        assert (done.exit_code, gives(here)) == (0, {"v1": 100})
+    assert (tmp_path / "records" / "shop.yaml").read_text() == documents(*SHOP.values())
+
+
 async def test_the_answer_is_data_too(records: Path, new: Path) -> None:
     (new / "edge2.yaml").write_text(gateway("edge2"))
     async with house(records) as here:
         said = json.loads("".join(lines(await ran(here, "apply", str(new / "edge2.yaml"), "-o", "json", *WHO))))
+        assert datetime.fromisoformat(said.pop("at")) <= clock()
         assert said == {
             "written": True,
             "records": [{"record": "Gateway/default/edge2", "outcome": "added", "file": "edge2.yaml", "content": ""}],

@@ -86,7 +86,7 @@ async def test_who_writes_into_the_folder_beside_it_is_not_overwritten(records: 
         texts = {"new.yaml": release("shop", "shop.test", to="v2")}
         setting = [writing.apply(texts, ADA, {}, dry_run=False), writing.apply(texts, ADA, {}, dry_run=False)]
         both = await asyncio.gather(*setting)
-        assert [str(records[0].outcome) for records, _ in both] == ["changed", "unchanged"]
+        assert [str(each.records[0].outcome) for each in both] == ["changed", "unchanged"]
 
         # An editor that is quicker than the watch.
         (records / "shop.yaml").write_text(release("shop", "shop.test", "new.test"))

@@ -1,6 +1,6 @@
 """Records are written by commands: applied from files, and the shares of a release set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from fastapi import APIRouter, Depends, Request
@@ -19,14 +19,13 @@ from xds_server.api.writing_reports import (
     Refused,
     Shares,
 )
-from xds_server.difference.applying import Applied, Faulty, Outcome
+from xds_server.difference.applying import Application, Applied, Faulty, Outcome
 from xds_server.difference.history import Event, Word
 from xds_server.difference.lines import summary
 from xds_server.difference.planning import Planned, plan_sections
 from xds_server.difference.steering import CannotSteer, NoSuchRelease
 from xds_server.domain.addresses import is_loopback
 from xds_server.domain.names import Ref, ref
-from xds_server.domain.problems import Problem
 
 FORBIDDEN = 403
 FAULTY = 400
@@ -51,7 +50,7 @@ class Writing(Protocol):
 
     async def apply(
         self, files: Mapping[str, str], word: Word, expected: Mapping[Ref, str], *, dry_run: bool
-    ) -> tuple[Sequence[Applied], Sequence[Problem]]: ...
+    ) -> Application: ...
 
     async def set(
         self, release: Ref, shares: Mapping[Ref, int], word: Word, expected: str, *, stop_rollout: bool
@@ -91,14 +90,15 @@ def writing_api(records: Writing) -> APIRouter:
         """All of them, or none: each is checked first against what is in force. What is answered is in force."""
         expected = {ref(word): content for word, content in asked.expect.items()}
         try:
-            found, problems = await records.apply(asked.files, asked.word, expected, dry_run=asked.dry_run)
+            found = await records.apply(asked.files, asked.word, expected, dry_run=asked.dry_run)
         except CannotSteer as error:
             return refused(error)
-        changed = any(each.outcome is not Outcome.UNCHANGED for each in found)
+        changed = any(each.outcome is not Outcome.UNCHANGED for each in found.records)
         return AppliedReport(
             written=changed and not asked.dry_run,
-            records=tuple(map(record_report, found)),
-            problems=tuple(map(problem_report, problems)),
+            at=found.at,
+            records=tuple(map(record_report, found.records)),
+            problems=tuple(map(problem_report, found.problems)),
         )
 
     @api.post(

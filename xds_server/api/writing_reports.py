@@ -1,6 +1,7 @@
 """Records that are written, as data: what commands ask for and what the server answers."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -59,6 +60,7 @@ class AppliedReport(Said):
     """What applying files did. `written` is false of a dry run, and where everything is unchanged."""
 
     written: bool
+    at: datetime
     records: tuple[RecordReport, ...]
     problems: tuple[ProblemReport, ...] = Field(description="What there is to warn of, by place in the applied files.")
 

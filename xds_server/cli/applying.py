@@ -45,7 +45,7 @@ def lines(report: AppliedReport, *, dry_run: bool) -> Iterator[str]:
 
 def awaited_of(report: AppliedReport) -> list[Awaited]:
     """The releases among the records, with what they say."""
-    return [Awaited(_word(each), each.content) for each in report.records if each.content]
+    return [Awaited(_word(each), each.content, report.at) for each in report.records if each.content]
 
 
 def _word(report: RecordReport) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, echo
-from xds_server.cli.releases import Release, WhoOption, until_live, wait
+from xds_server.cli.releases import Release, WhoOption, until_live
 from xds_server.cli.values import ErrorIsOne, parse_seconds
 
 Answered = TypeVar("Answered")
@@ -141,12 +141,13 @@ def set_shares(
     Example: xdsctl set shop shop-v2=10 --why "no errors at 5 %"
     """
     from xds_server.cli import applying, steering
+    from xds_server.cli.waiting import Awaited
 
     said = {"who": who or steering.who(), "why": why, "shares": dict(map(_share, shares)), "stopRollout": stop_rollout}
     said |= {"expect": expect} if expect else {}
     made = _answered(lambda: applying.shares_set(server, release, said))
     typer.echo(f"{made.release}: {made.what}", err=output is not Report.TEXT)
-    wait(release, None, made.content, timeout, server, output)
+    until_live([Awaited(made.release, made.content, made.at)], timeout, server, output)
 
 
 def _share(text: str) -> tuple[str, float]:

@@ -6,6 +6,7 @@ the applied one is. What is refused is refused whole, with the place in the appl
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 
 from xds_server.difference.steering import CannotSteer
@@ -55,6 +56,15 @@ class Applied:
     def content(self) -> str:
         """Of a Release, as the ledger names it; else empty."""
         return document_content(self.document) or ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Application:
+    """What became of records that were applied: when they were, each of them, and what there is to warn of."""
+
+    at: datetime
+    records: tuple[Applied, ...]
+    problems: tuple[Problem, ...]
 
 
 def applied(admission: Admission, files: Mapping[str, str]) -> tuple[Applied, ...]:

@@ -12,6 +12,7 @@ from typing import Protocol
 import structlog
 
 from xds_server.difference.applying import (
+    Application,
     Applied,
     Faulty,
     applied,
@@ -30,7 +31,6 @@ from xds_server.difference.releases import release_shifts
 from xds_server.difference.removing import files_of, without
 from xds_server.difference.steering import CannotSteer, weights_set
 from xds_server.domain.names import Ref
-from xds_server.domain.problems import Problem
 from xds_server.ledger.content import document_content
 from xds_server.pipeline import compile_world
 from xds_server.records.admitted import Admission
@@ -65,8 +65,8 @@ class Writing:
 
     async def apply(
         self, files: Mapping[str, str], word: Word, expected: Mapping[Ref, str], *, dry_run: bool
-    ) -> tuple[Sequence[Applied], Sequence[Problem]]:
-        """What became of each record, and what there is to warn of. Raises `CannotSteer`."""
+    ) -> Application:
+        """All of the records, or none. Raises `CannotSteer`."""
         async with self._one_at_a_time:
             records, changes = self.rewritten(files)
             check_expected(self._control.admission, records, expected)
@@ -76,9 +76,10 @@ class Writing:
             with _reasons():
                 for each in changes:
                     self._writer.check(each.name)
+            at = clock()
             if changes and not dry_run:
                 await self._write(changes, word)
-            return records, problems
+            return Application(at, records, problems)
 
     async def plan(self, files: Mapping[str, str]) -> Planned:
         """What applying these files would do. Raises `CannotSteer`. The comparison is made beside the event loop."""
@@ -180,9 +181,9 @@ def _reasons() -> Iterator[None]:
 
 def check_readable(control: Control) -> None:
     """The folder was read, and is believed. Raises `CannotSteer`."""
-    source = control.admission.source
-    if control.waiting_for is not None or source:
-        why = source[0].what if source else f"the server waits for {control.waiting_for}"
+    away = errors(control.admission.source)
+    if control.waiting_for is not None or away:
+        why = away[0].what if away else f"the server waits for {control.waiting_for}"
         raise CannotSteer(f"nothing is written now: {why}")
 
 
