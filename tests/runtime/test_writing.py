@@ -96,13 +96,13 @@ async def test_who_writes_into_the_folder_beside_it_is_not_overwritten(records: 
         assert control.history(SHOP_REF)[0].word == ADA
 
 
-def test_nothing_is_written_before_the_records_were_read(tmp_path: Path) -> None:
+async def test_nothing_is_written_before_the_records_were_read(tmp_path: Path) -> None:
     with Store.open(tmp_path / "state") as store:
         control = Control("records", store, Metrics(), allow_empty=False)
         writing = Writing(control, Writer(tmp_path), Engine())
 
         with pytest.raises(CannotSteer, match="nothing is written now: the server waits for records to be read"):
-            writing.rewritten({"v3.yaml": deployment("v3")})
+            await writing.apply({"v3.yaml": deployment("v3")}, ADA, {}, dry_run=True)
 
 
 def test_what_a_hand_wrote_is_the_word_of_the_records(tmp_path: Path) -> None:

@@ -68,9 +68,9 @@ class Writing:
     ) -> Application:
         """All of the records, or none. Raises `CannotSteer`."""
         async with self._one_at_a_time:
-            records, changes = self.rewritten(files)
+            records, changes = await self._rewritten(files)
             check_expected(self._control.admission, records, expected)
-            problems = objections(self._control.admission, self.after(changes), records)
+            problems = objections(self._control.admission, self._after(changes), records)
             if errors(problems):
                 raise Faulty(errors(problems))
             with _reasons():
@@ -83,8 +83,8 @@ class Writing:
 
     async def plan(self, files: Mapping[str, str]) -> Planned:
         """What applying these files would do. Raises `CannotSteer`. The comparison is made beside the event loop."""
-        records, changes = self.rewritten(files)
-        before, after = self._control.admission, self.after(changes)
+        records, changes = await self._rewritten(files)
+        before, after = self._control.admission, self._after(changes)
         compiled, extensions = self._control.compiled
 
         def compared() -> Planned:
@@ -106,13 +106,7 @@ class Writing:
             running = self._rollouts.running(release)
             if running and not stop_rollout:
                 raise CannotSteer(f"{running}; with --stop-rollout it is stopped, and this is set")
-            name = admission.wanted[key][0].place.file
-            before = self._text(name) or ""
-            check_read(admission, name, before)
-            try:
-                change = FileChange(name, before, weights_written(before, key, weights))
-            except NotEdited as error:
-                raise CannotSteer(f"{name}: {error}") from None
+            change = await asyncio.to_thread(self._reweighted, admission, key, weights)
             event = self._judged(change, release, word)
             self._rollouts.stop(release, weights, word)
             if change.after != change.before:
@@ -137,21 +131,34 @@ class Writing:
         stated = self._control.admission.wanted.get(Key("Release", release), ())
         return document_content(stated[0]) or "" if stated else ""
 
-    def rewritten(self, files: Mapping[str, str]) -> tuple[tuple[Applied, ...], tuple[FileChange, ...]]:
-        """What applying these files writes. Raises `CannotSteer`."""
+    async def _rewritten(self, files: Mapping[str, str]) -> tuple[tuple[Applied, ...], tuple[FileChange, ...]]:
+        """What applying these files writes. Texts may be long: they are read and made beside the event loop."""
         check_readable(self._control)
         admission = self._control.admission
-        records = applied(admission, files)
-        texts = {name: self._text(name) for name in homes(records)}
-        return records, rewritten(admission, records, files, texts)
 
-    def after(self, changes: Sequence[FileChange]) -> Admission:
+        def made() -> tuple[tuple[Applied, ...], tuple[FileChange, ...]]:
+            records = applied(admission, files)
+            texts = {name: self._text(name) for name in homes(records)}
+            return records, rewritten(admission, records, files, texts)
+
+        return await asyncio.to_thread(made)
+
+    def _reweighted(self, admission: Admission, key: Key, weights: Weights) -> FileChange:
+        name = admission.wanted[key][0].place.file
+        before = self._text(name) or ""
+        check_read(admission, name, before)
+        try:
+            return FileChange(name, before, weights_written(before, key, weights))
+        except NotEdited as error:
+            raise CannotSteer(f"{name}: {error}") from None
+
+    def _after(self, changes: Sequence[FileChange]) -> Admission:
         """What would be in force."""
         return self._control.would_be(Batch(_said(changes)))
 
     def _judged(self, change: FileChange, release: Ref, word: Word) -> Event:
         """What it does. Raises `Faulty`."""
-        before, after = self._control.admission, self.after([change])
+        before, after = self._control.admission, self._after([change])
         held = errors(after.held.get(Key("Release", release), ()))
         if held:
             raise Faulty(held)
