@@ -9,7 +9,8 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from xds_server.api.release_reports import Said
-from xds_server.api.writing import ANSWERS, Written, from_this_machine, refused
+from xds_server.api.writing import ANSWERS, from_this_machine, refused
+from xds_server.api.writing_reports import Written
 from xds_server.difference.history import Word
 from xds_server.difference.steering import CannotSteer
 from xds_server.difference.unused import Unused
