@@ -282,3 +282,39 @@ def test_what_was_listed_is_not_in_force_after_a_restart(cold):
     assert listed(cold) == {"v1": 10_000}
     cold.reads({**SHOP, "builds.yaml": BUILDS, **at_v2()})
     assert listed(cold) == {"v2": 0, "v1": 10_000}
+
+
+def test_who_gives_up_a_host_keeps_it_until_the_release_that_takes_it_is_ready(shop):
+    """Else requests would get nothing meanwhile."""
+    shop.hears({"shop.yaml": None, "next.yaml": release("next", "shop.test", to="v2")})
+    assert shop.hosts == {"shop.test": "shop"}
+    assert said(shop).what == "waits: Release next, which takes host shop.test at gateway edge, is not ready"
+    assert (said(shop).reason, said(shop).severity) == (Reason.PENDING, Severity.WARNING)
+
+    shop.waits(timedelta(minutes=5))
+    assert shop.hosts == {"shop.test": "shop"}, "also when that has failed"
+    shop.outside.answers[WEB_2] = ""
+    shop.hears({"next.yaml": release("next", "shop.test", to="v2", sticky={"cookie": "user"})})
+    assert shop.hosts == {"shop.test": "next"}
+    assert shop.said == ""
+
+
+def test_a_host_that_moves_is_moved_when_what_takes_it_is_ready(shop):
+    both = release("shop", "shop.test", "more.test")
+    shop.hears({"shop.yaml": both})
+    shop.hears({"shop.yaml": SHOP["shop.yaml"], "next.yaml": release("next", "more.test", to="v2")})
+    assert shop.hosts == {"shop.test": "shop", "more.test": "shop"}
+
+    shop.outside.answers[WEB_2] = ""
+    shop.reconsiders()
+    assert shop.hosts == {"shop.test": "shop", "more.test": "next"}
+    assert shop.said == ""
+
+
+def test_nobody_waits_for_a_release_that_is_taken_back(shop):
+    shop.hears({"other.yaml": release("other", "other.test")})
+    shop.hears({"shop.yaml": None, "next.yaml": release("next", "shop.test", to="v2")})
+    assert shop.hosts == {"shop.test": "shop", "other.test": "other"}
+    shop.hears({"next.yaml": None})
+    assert shop.hosts == {"other.test": "other"}
+    assert shop.said == ""

@@ -94,6 +94,14 @@ def test_a_build_that_what_is_in_force_gives_already_is_as_ready_as_it_was():
     assert found(deployment("v1", "b1"), deployment("v2", "b1")) is NOTHING
 
 
+def test_what_another_release_gives_already_is_as_ready_as_it_was():
+    """A release that is called otherwise from now on must not wait while its hosts belong to nobody."""
+    checked = build("web-1", "b1", **CHECKED)
+    other = release("other", "other.test", to="v1")
+    assert found(checked, deployment("v1", "b1"), other, before=None, wanted=V1) is NOTHING
+    assert found(checked, deployment("v1", "b1"), before=None, wanted=V1).questions
+
+
 def test_what_is_given_already_lacks_nothing():
     more = read(release("shop", "shop.test", "more.test", to="v1"))
     assert found(deployment("v1", "b1"), wanted=more) is NOTHING

@@ -53,7 +53,8 @@ class Listing(NamedTuple):
 class Pending:
     """A wanted content of a release that is not in force because of what it `lacks`, `since` when and `until` when.
 
-    `placed` is where the builds run that lacked when it failed; None after a restart: as they run now.
+    `record` is what it says, once that is read. `placed` is where the builds run that lacked when it failed; None after
+    a restart: as they run now.
     """
 
     content: str
@@ -63,6 +64,7 @@ class Pending:
     failed: bool = False
     placed: Placed | None = None
     listing: Listing | None = None
+    record: Release | None = None
 
     @property
     def questions(self) -> frozenset[Question]:
@@ -127,8 +129,17 @@ class Activations:
             pending = self._waits(known or self._begun(wanted), found, app)
         else:
             return None
+        if pending.record is not wanted.record:
+            pending = replace(pending, record=wanted.record)
         self.looked_at[wanted.record.ref] = pending
         return _problem(wanted, pending)
+
+    @property
+    def waiting(self) -> Iterator[tuple[Ref, Release]]:
+        """What the releases say that are not ready, or were not in time."""
+        for ref, pending in {**self._before, **self.looked_at}.items():
+            if pending is not None and pending.record is not None:
+                yield ref, pending.record
 
     def told(self, key: Key, record: Release, content: str) -> Release:
         """What gateways are told of a release that is in force with this record."""

@@ -7,8 +7,8 @@
               and each proxy is sent the routes after that
 
 A component that no record of the app places, in any build, is not asked for: where it runs is not for the records to
-say. Entry components are, always. A build of a deployment that the release gives requests already is as ready as it
-was: where both share it, it keeps nobody from the new one.
+say. Entry components are, always. A build of a deployment that gets requests already, by whichever release, is as ready
+as it was: where both share it, it keeps nobody from the new one.
 
 The records say what is placed. The rest only the shell can know (`Conditions`).
 """
@@ -114,7 +114,8 @@ def lacks(release: Release, before: Release | None, app: AppWorld, conditions: C
     new = given_by(release) - given
     if not new:
         return NOTHING
-    used = _builds(app.deployments[each] for each in given if each in app.deployments)
+    serving = given.union(*map(given_by, app.releases.values()))
+    used = _builds(app.deployments[each] for each in serving if each in app.deployments)
     found = [(path, app.deployments[ref]) for path, word in named(release) if (ref := release.refer(word)) in new]
     missing = [
         (path, lack)

@@ -17,11 +17,11 @@ from typing import TypeVar
 from immutables import Map
 
 from xds_server.domain.names import Ref
-from xds_server.domain.problems import Place, Problem, Reason
+from xds_server.domain.problems import Place, Problem, Reason, Severity
 from xds_server.records import checks
 from xds_server.records.activation import Activations, Wanted
 from xds_server.records.admitted import Admission, Entry, told
-from xds_server.records.claims import Conflict, conflicts
+from xds_server.records.claims import Claim, Conflict, claims_of, conflicts
 from xds_server.records.documents import Document, Key
 from xds_server.records.in_force import InForce
 from xds_server.records.models import AppDeployment, Build, Gateway, Record, Release
@@ -113,7 +113,8 @@ class Turn:
 
     def reconsider(self, releases: Iterable[Ref]) -> None:
         """What they wait for may be there, or they have waited long enough."""
-        todo = {Key("Release", ref) for ref in releases} & self._held.keys()
+        kept = (key for key, found in self._held.items() if any(each.reason is Reason.PENDING for each in found))
+        todo = {*(Key("Release", ref) for ref in releases), *kept} & self._held.keys()
         while self._round(todo):
             todo &= self._held.keys()
 
@@ -310,11 +311,23 @@ class Turn:
                     candidates[key.ref] = document
             elif self._gone(key) and not self._is_pinned(key, self._wants.place(key), "is gone from the records"):
                 candidates[key.ref] = None
+        self._keep_for_those_who_wait(candidates)
         wanted = {ref: _as_release(each) for ref, each in candidates.items()}
         lost = conflicts(wanted, self.in_force.claims, lambda ref: self._age(Key("Release", ref)))
         for ref, document in candidates.items():
             self._decide(Key("Release", ref), document, lost.get(ref))
         return len(lost) < len(candidates)
+
+    def _keep_for_those_who_wait(self, candidates: dict[Ref, Document | None]) -> None:
+        """Who gives up a host keeps all that it has until the release that takes the host is ready for its requests."""
+        takers = {claim: ref for ref, record in self._activations.waiting for claim in claims_of(record)}
+        for ref, document in [*candidates.items()] if takers else ():
+            key = Key("Release", ref)
+            gives_up = set(claims_of(self._entry(key, Release))).difference(claims_of(_as_release(document)))
+            claim = min((each for each in gives_up if takers.get(each, ref) != ref), default=None)
+            if claim is not None:
+                self._held[key] = (_kept_for(key, self._wants.place(key), claim, takers[claim]),)
+                del candidates[ref]
 
     def _release(self, key: Key) -> Document | None:
         """A release that may have what it wants, as far as hosts are not concerned; None if there is nothing to do."""
@@ -525,6 +538,12 @@ def _names(release: Release, deployment: Ref) -> bool:
 
 def _wants_a_host(problems: Iterable[Problem]) -> bool:
     return any(each.reason is Reason.ROUTE_CONFLICT for each in problems)
+
+
+def _kept_for(key: Key, place: Place, claim: Claim, taker: Ref) -> Problem:
+    what = f"waits: Release {taker.word}, which takes host {claim.host} at gateway {claim.gateway.word}, is not ready"
+    fix = "What is in force stays until that is; what keeps it is said of it"
+    return Problem(place, Reason.PENDING, what, fix, str(key), Severity.WARNING)
 
 
 def _lost(document: Document, conflict: Conflict) -> checks.Finding:
