@@ -87,6 +87,7 @@ def test_a_client_cannot_steer_envoy_by_its_own_headers(shop: App) -> None:
     said = echo(shop.get(headers=headers).body)
 
     assert not said.all("x-envoy-max-retries")
+    assert not said.all("x-envoy-upstream-alt-stat-name"), "the router takes off what it is told"
     assert said.all("x-envoy-expected-rq-timeout-ms") == ["15000"]
 
 
