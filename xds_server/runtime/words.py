@@ -29,11 +29,11 @@ class Words:
 
     def of(self, event: Event, after: Admission) -> Event:
         """With the word by which it was written what came into force."""
-        content, word = self._waiting.get(event.release, ("", RECORDS))
-        if event.word != RECORDS or content != _in_force(after, event.release):
+        waiting = self._waiting.get(event.release)
+        if waiting is None or event.word != RECORDS or waiting[0] != _in_force(after, event.release):
             return event
         del self._waiting[event.release]
-        return event._replace(word=word)
+        return event._replace(word=waiting[1])
 
 
 def _stated(admission: Admission, release: Ref) -> str:
