@@ -104,7 +104,8 @@ def test_a_user_keeps_the_deployment_that_the_gateway_gives():
     at_the_gateway = {0: "v1", 1 << 15: "v2", 52429: "v3"}
     given: defaultdict[str, set[str]] = defaultdict(set)
     for user in users:
-        [outcome] = call("worker@w1", "http://api/", user, release=sticky, v2=v2).outcomes
+        edits = {"release": sticky, "v2": v2, "worker-w2": placed("worker", "w2")}
+        [outcome] = call("worker@w1", "http://api/", user, **edits).outcomes
         assert outcome.slot is not None
         given[at_the_gateway[max(low for low in at_the_gateway if low <= outcome.slot)]].add(outcome.deployment)
 
