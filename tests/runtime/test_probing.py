@@ -104,6 +104,17 @@ async def test_what_has_passed_is_remembered_by_instance_and_check(instances: In
     assert made.answer(question("a", build="b2")) is None
 
 
+async def test_what_is_wanted_again_is_asked_again(instances: Instances) -> None:
+    instances.answers["a"] = WELL
+    asked = question("a")
+    async with asking(instances, [asked]) as made:
+        await instances.until(lambda: made.answer(asked) == WELL)
+        made.want(frozenset())
+        made.forget(World(), [SHOP])
+        made.want(frozenset([asked]))
+        await instances.until(lambda: instances.asked["a"] > 1)
+
+
 async def test_what_is_placed_no_more_is_forgotten(instances: Instances) -> None:
     [document] = read_documents("b.yaml", build("web-1", "b1"))
     assert isinstance(document.record, Build)

@@ -155,7 +155,9 @@ def tick(before: Admission, now: datetime) -> Admission:
     believed = before.returning is not None and before.returning.until <= now
     turn = Turn(replace(before, source=(), returning=None) if believed else before, now)
     turn.expire(app for app, instant in before.due.items() if instant <= now)
-    turn.reconsider([ref for ref, each in before.waiting if each.until <= now])
+    over = [ref for ref, each in before.waiting if each.until <= now]
+    if over:
+        turn.reconsider(over)
     if believed:
         turn.want()
     after = turn.finish()

@@ -80,8 +80,9 @@ class Probing:
                 self._news.clear()
                 for question in asking.keys() - self._wanted:
                     asking.pop(question).cancel()
-                for question in self._wanted - asking.keys():
-                    asking[question] = tasks.create_task(self._ask(question))
+                for question in self._wanted:
+                    if question not in asking or asking[question].done():
+                        asking[question] = tasks.create_task(self._ask(question))
 
     async def _ask(self, question: Question) -> None:
         pause, room = self._pause, self._first
