@@ -43,14 +43,6 @@ def test_what_is_in_force_at_once_waits_for_nothing() -> None:
     assert server.words.of(event, server.admission) == event
 
 
-def test_a_release_that_is_gone_is_gone_by_the_records() -> None:
-    server = Told()
-    server.hears({"shop.yaml": None, "other.yaml": release("other", "other.test")})
-    event = Event(SHOP_REF, NOON, RECORDS, "default: v1 100 % -> nothing")
-
-    assert server.words.of(event, server.admission) == event
-
-
 def test_who_writes_it_anew_takes_the_word() -> None:
     server = Told()
     server.hears_from(ADA, shop=TO_V3)

@@ -1,16 +1,14 @@
 """`/unused`: which deployments nothing uses any more, and letting them go."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse
-from pydantic import Field
 
-from xds_server.api.release_reports import Said
+from xds_server.api.unused_reports import Removal, Removed, UnusedReport
 from xds_server.api.writing import ANSWERS, from_this_machine, refused
-from xds_server.api.writing_reports import Written
 from xds_server.difference.history import Word
 from xds_server.difference.steering import CannotSteer
 from xds_server.difference.unused import Unused
@@ -24,30 +22,6 @@ OlderThan = Annotated[
     Query(alias="olderThan", ge=0, le=CENTURY, description="Seconds since it was first accepted; less is too new."),
 ]
 OfApp = Annotated[str, Query(description="Only of this app: NAME, or NAMESPACE.NAME.")]
-
-
-class UnusedReport(Said):
-    """A deployment that no release gives or asks for, and that none can go back to."""
-
-    deployment: str
-    app: str
-    file: str = Field(description="Which states it.")
-    accepted: datetime = Field(description="When it was first accepted.")
-    requests: int = Field(description="In the last hour: somebody may ask for it explicitly.")
-    builds: tuple[str, ...] = Field(description="That no other deployment has when all of these have gone.")
-
-
-class Removal(Written):
-    """Which deployments go."""
-
-    deployments: tuple[str, ...] = Field(min_length=1)
-
-
-class Removed(Said):
-    """What went, and the files that said so."""
-
-    deployments: tuple[str, ...]
-    files: tuple[str, ...]
 
 
 class Collecting(Protocol):

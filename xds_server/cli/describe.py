@@ -20,7 +20,6 @@ from xds_server.api.descriptions import (
 )
 from xds_server.api.problems import ProblemReport
 from xds_server.api.rollouts import RolloutReport
-from xds_server.cli.folders import admitted
 from xds_server.cli.screen import console, show
 from xds_server.cli.servers import NoAnswer, asked
 from xds_server.cli.steering import lines
@@ -49,6 +48,8 @@ def in_force(server: str, release: str) -> Description:
 
 def said(folder: Path, release: str) -> Description:
     """What the records of a folder say. Raises `NoAnswer`."""
+    from xds_server.cli.folders import admitted  # it reads Envoy's types, which takes a second
+
     admission, name = admitted(folder), ref(release)
     if release_of(admission, name) is None:
         raise NoAnswer(f"there is no Release {release!r} in {folder}")

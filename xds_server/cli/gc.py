@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from pydantic import TypeAdapter
 from rich.table import Table
 
-from xds_server.api.unused import Removed, UnusedReport
+from xds_server.api.unused_reports import Removed, UnusedReport
 from xds_server.cli.screen import console
 from xds_server.cli.servers import asked
 from xds_server.cli.words import ago

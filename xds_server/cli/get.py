@@ -11,7 +11,6 @@ from rich.table import Table
 
 from xds_server.api.inventory import Filters, Listed, ListedRecord, record_report
 from xds_server.api.releases import PAGE
-from xds_server.cli.folders import admitted
 from xds_server.cli.screen import console
 from xds_server.cli.servers import NoAnswer, asked
 from xds_server.cli.words import ago
@@ -36,6 +35,8 @@ def in_force(server: str, kind: Listed, which: Filters) -> list[ListedRecord]:
 
 def said(folder: Path, kind: Listed, which: Filters) -> list[ListedRecord]:
     """What the records of a folder say. Raises `NoAnswer`."""
+    from xds_server.cli.folders import admitted  # it reads Envoy's types, which takes a second
+
     admission = admitted(folder)
     names = names_of(admission, which.wanted(kind.kind))
     if which.name and not names:

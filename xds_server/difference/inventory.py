@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from xds_server.difference.statuses import RolloutSaid, status_of, wanted
+from xds_server.difference.unused import users
 from xds_server.domain.names import Ref
 from xds_server.graph import distil
 from xds_server.graph.distillation import Users
@@ -76,7 +77,7 @@ def items(admission: Admission, kind: str, names: list[Ref], rollouts: Rollouts 
     if kind == "App":
         yield from (_app(admission, name) for name in names)
         return
-    users: dict[Ref, Users] = {}
+    builds: dict[Ref, Users] = {}
     for name in names:
         found = _record(admission, Key(kind, name))
         if found is None:
@@ -84,10 +85,10 @@ def items(admission: Admission, kind: str, names: list[Ref], rollouts: Rollouts 
         record, content, accepted = found
         app = app_of(record)
         own = AppWorld(Ref("", "")) if app is None else admission.world.app(app)
-        if isinstance(record, Build) and own.app not in users:
-            users[own.app] = distil(own.deployments.values())
+        if isinstance(record, Build) and own.app not in builds:
+            builds[own.app] = distil(own.deployments.values())
         said = _said(admission, record, own, rollouts)
-        used_by = tuple(_used_by(admission, record, own, users.get(own.app, {})))
+        used_by = tuple(_used_by(admission, record, own, builds.get(own.app, {})))
         yield Item(Key(kind, name), app, accepted, json.loads(content), used_by, *said)
 
 
@@ -130,14 +131,12 @@ def readiness(deployment: AppDeployment, app: AppWorld) -> tuple[str, str]:
     return NO_ENDPOINTS, f"{', '.join(without)}: no Build record places it at an address that takes requests"
 
 
-def _used_by(admission: Admission, record: Record, app: AppWorld, users: Users) -> Iterator[str]:
+def _used_by(admission: Admission, record: Record, app: AppWorld, builds: Users) -> Iterator[str]:
     match record:
         case AppDeployment():
-            for release in sorted(app.releases.values(), key=lambda each: each.ref):
-                if record.ref in map(release.refer, release.spec.deployments):
-                    yield f"Release {release.ref.word}"
+            yield from users(admission, app, record.ref)
         case Build():
-            yield from (each.word for each in sorted(users.get(build_id(record), ())))
+            yield from (each.word for each in sorted(builds.get(build_id(record), ())))
         case Gateway():
             claims = admission.claims.items()
             yield from sorted({release.word for claim, release in claims if claim.gateway == record.ref})

@@ -118,8 +118,7 @@ class Writing:
         async with self._one_at_a_time:
             check_readable(self._control)
             admission = self._control.admission
-            texts = {name: self._text(name) for name in files_of(admission, deployments)}
-            changes = without(admission, deployments, texts)
+            changes = await asyncio.to_thread(self._without, admission, deployments)
             await self._write(changes, word)
             files = tuple(each.name for each in changes)
             words = sorted(each.word for each in deployments)
@@ -130,6 +129,10 @@ class Writing:
         """Of what the folder states of a release, which may be in force only later; empty if it states nothing."""
         stated = self._control.admission.wanted.get(Key("Release", release), ())
         return document_content(stated[0]) or "" if stated else ""
+
+    def _without(self, admission: Admission, deployments: Collection[Ref]) -> tuple[FileChange, ...]:
+        texts = {name: self._text(name) for name in files_of(admission, deployments)}
+        return without(admission, deployments, texts)
 
     async def _rewritten(self, files: Mapping[str, str]) -> tuple[tuple[Applied, ...], tuple[FileChange, ...]]:
         """What applying these files writes. Texts may be long: they are read and made beside the event loop."""
