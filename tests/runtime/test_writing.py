@@ -93,7 +93,7 @@ async def test_who_writes_into_the_folder_beside_it_is_not_overwritten(records: 
         with pytest.raises(CannotSteer, match=r"shop\.yaml was changed just now"):
             await writing.set(SHOP_REF, {V1: 10000}, ADA, "", stop_rollout=True)
         assert (records / "shop.yaml").read_text() == release("shop", "shop.test", "new.test")
-        assert control.history(SHOP_REF)[0].word == ADA
+        assert control.history(SHOP_REF)[-1].word == ADA
 
 
 async def test_nothing_is_written_before_the_records_were_read(tmp_path: Path) -> None:
