@@ -29,6 +29,7 @@ from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
 from xds_server.records.models import Release
 from xds_server.records.pins import Pin
+from xds_server.records.readiness import ASSUMED
 from xds_server.records.reading import Batch, Unreadable
 from xds_server.records.saved import PROXY, UNFINISHED, Row
 from xds_server.records.world import World, app_of
@@ -175,13 +176,16 @@ class Control(Caller):
                 self.waiting_for = f"{self._folder}: {said.why}"
             return
         with self._metrics.admission.time():
-            after = self.would_be(said)
+            after = self._admitted(self._admission, said)
         self._words.note(self._admission, after, said.files, word)
         self._turn(after, word=word)
 
     def would_be(self, said: Batch) -> Admission:
-        """What would be in force if the source said this now."""
-        return admit(self._admission, said, clock(), folder=self._folder, allow_empty=self._allow_empty)
+        """What would be in force if the source said this now, once all that it gives is ready."""
+        return self._admitted(self._admission.asking(ASSUMED), said)
+
+    def _admitted(self, before: Admission, said: Batch) -> Admission:
+        return admit(before, said, clock(), folder=self._folder, allow_empty=self._allow_empty)
 
     def rollback(self, release: Ref, to: Ref | None, word: Word) -> Event:
         """Give its users another deployment, or what they had before; and pin that. Raises `CannotSteer`."""
