@@ -199,10 +199,10 @@ def test_a_killed_server_goes_on_where_it_was(pair_world: World) -> None:
     app = begins(world, "killed", [{"to": 30}, {"to": 60, "for": "8s"}, {"to": 100, "for": "1h"}], GUARD)
     with load(app) as running:
         for step in (1, 2):
-            wait_until(partial(has_come_to, app, step), f"step {step}")
+            wait_until(partial(has_come_to, app, step), f"step {step}", 60)
             world.server.child.kill()
             world.server.start()
-        wait_until(lambda: (rollout(app) or {}).get("step") == 3, "the last step")
+        wait_until(partial(has_come_to, app, 3), "the last step", 60)
         app.wait_served("killed-v2")
         assert lost(running.stop().answers) == []
     steps = [each["what"].partition(";")[0] for each in history(app) if each["kind"] in ("started", "advanced")]
