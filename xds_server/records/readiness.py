@@ -14,7 +14,8 @@ The records say what is placed. The rest only the shell can know (`Conditions`).
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from typing_extensions import override
@@ -22,7 +23,7 @@ from typing_extensions import override
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref
 from xds_server.records.checks import named
-from xds_server.records.models import AppDeployment, Build, Component, HealthCheck, Release, UpstreamTls
+from xds_server.records.models import AppDeployment, Build, HealthCheck, Release, UpstreamTls
 from xds_server.records.models import Protocol as Spoken
 from xds_server.records.world import AppWorld
 from xds_server.records.yaml import FieldPath
@@ -92,6 +93,10 @@ class Lacks(NamedTuple):
 NOTHING = Lacks()
 
 
+Placed = Mapping[tuple[str, str], Sequence[Build]]
+"""The records that place each build, by component and hash."""
+
+
 class _Lack(NamedTuple):
     words: str
     build: BuildId
@@ -117,17 +122,18 @@ def lacks(release: Release, before: Release | None, app: AppWorld, conditions: C
     serving = given.union(*map(given_by, app.releases.values()))
     used = _builds(app.deployments[each] for each in serving if each in app.deployments)
     found = [(path, app.deployments[ref]) for path, word in named(release) if (ref := release.refer(word)) in new]
+    placed = _placed(app)
     missing = [
         (path, lack)
         for path, deployment in found
-        for lack in _missing(deployment, app, conditions)
+        for lack in _missing(deployment, placed, conditions)
         if lack.build not in used
     ]
     if missing:
         builds = frozenset(lack.build for _, lack in missing)
         questions = frozenset(lack.question for _, lack in missing if lack.question is not None)
         return Lacks(missing[0][0], tuple(lack.words for _, lack in missing), builds, questions)
-    may_be_cold = [each for each in found if _may_stay_cold(each[1], app)] if before is not None else []
+    may_be_cold = [each for each in found if _may_stay_cold(each[1], placed)] if before is not None else []
     return _cold(release.ref, may_be_cold, conditions)
 
 
@@ -139,21 +145,24 @@ def _builds(deployments: Iterable[AppDeployment]) -> frozenset[BuildId]:
     )
 
 
-def _missing(deployment: AppDeployment, app: AppWorld, conditions: Conditions) -> Iterator[_Lack]:
+def _placed(app: AppWorld) -> Placed:
+    """By component and build, in the order of their names."""
+    found: defaultdict[tuple[str, str], list[Build]] = defaultdict(list)
+    for _, record in sorted(app.builds.items()):
+        found[record.spec.component, record.spec.build].append(record)
+    return found
+
+
+def _missing(deployment: AppDeployment, placed: Placed, conditions: Conditions) -> Iterator[_Lack]:
+    app, entries = deployment.refer(deployment.spec.app), deployment.spec.entries
     for name, component in deployment.spec.components.items():
-        build = BuildId(app.app, name, component.build)
-        placed = app.placed(name, component.build)
-        if not any(each.spec.endpoints.take_requests for each in placed):
-            if name in deployment.spec.entries or _is_placed(name, app):
+        build, here = BuildId(app, name, component.build), placed.get((name, component.build), ())
+        if not any(each.spec.endpoints.take_requests for each in here):
+            if name in entries or any(each == name for each, _ in placed):
                 what = f"component {name} of {deployment.ref.word} has no endpoint that takes requests"
                 yield _Lack(f"{what} (build {component.build})", build)
-        elif placed[0].spec.health_check is not None:
-            yield from _unwell(_question(build, placed, placed[0].spec.health_check), deployment, conditions)
-
-
-def _is_placed(component: str, app: AppWorld) -> bool:
-    """In one build or another."""
-    return any(each.spec.component == component for each in app.builds.values())
+        elif here[0].spec.health_check is not None:
+            yield from _unwell(_question(build, here, here[0].spec.health_check), deployment, conditions)
 
 
 def _question(build: BuildId, placed: Sequence[Build], check: HealthCheck) -> Question:
@@ -172,13 +181,9 @@ def _unwell(question: Question, deployment: AppDeployment, conditions: Condition
         yield _Lack(f"{who} has not passed its health check: {said}", question.build, question)
 
 
-def _may_stay_cold(deployment: AppDeployment, app: AppWorld) -> bool:
-    entries = ((name, deployment.spec.components[name]) for name in deployment.spec.entries)
-    return any(_waits(each) for name, component in entries for each in _placed(name, component, app))
-
-
-def _placed(name: str, component: Component, app: AppWorld) -> Sequence[Build]:
-    return app.placed(name, component.build)
+def _may_stay_cold(deployment: AppDeployment, placed: Placed) -> bool:
+    entries = ((name, deployment.spec.components[name].build) for name in deployment.spec.entries)
+    return any(_waits(each) for where in entries for each in placed.get(where, ()))
 
 
 def _waits(record: Build) -> bool:
