@@ -5,7 +5,6 @@ import os
 import ssl
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import dataclass
 
 from h2.config import H2Configuration
@@ -77,10 +76,12 @@ async def _ask(instance: Address, asked: Asked) -> str:
     reader, writer = await asyncio.open_connection(
         instance.host, instance.port, ssl=asked.tls, server_hostname=asked.server_name if asked.tls else None
     )
-    with closing(writer):
+    try:
         if asked.service is not None:
             return await _by_grpc(reader, writer, asked, asked.service)
         status = await (_http2_status if asked.http2 else _http1_status)(reader, writer, asked)
+    finally:
+        writer.transport.abort()  # TLS would wait for the other side's last word
     return "" if status in WELL else f"answered {status}"
 
 
