@@ -1,6 +1,12 @@
+from collections.abc import Callable
+from datetime import timedelta
+
 from tests.difference.edits import FILES, header, shares, shop
+from tests.records.conditions import Activating
 from tests.records.folder import NOON, Server
-from xds_server.difference.history import Event, Word, events, weights_words
+from tests.records.folder import SHOP as SHOP_FILES
+from tests.records.test_activation import BUILDS, FAILED, at_v2
+from xds_server.difference.history import Event, Kind, Word, events, waiting, weights_words
 from xds_server.difference.releases import release_shifts
 from xds_server.domain.names import Ref
 
@@ -40,3 +46,18 @@ def test_weights_are_said_without_those_that_have_nothing():
     assert weights_words(((V1, 9_999), (V2, 1))) == "v1 99.99 %, v2 0.01 %"
     assert weights_words(((V1, 10_000), (V2, 0))) == "v1 100 %"
     assert weights_words(()) == "nothing"
+
+
+def test_who_begins_to_wait_and_who_waits_in_vain_is_said_once():
+    folder = Activating({**SHOP_FILES, "builds.yaml": BUILDS})
+
+    def said(change: Callable[[], None]) -> list[tuple[Kind, str]]:
+        before = folder.admission
+        change()
+        return [(each.kind, each.what) for each in waiting(before, folder.admission, NOON)]
+
+    lack = "component web of v2 (build b2) has not passed its health check: nobody has answered yet"
+    assert said(lambda: folder.hears(at_v2(**FAILED))) == [(Kind.PENDING, f"waits to be ready: {lack}")]
+    assert said(lambda: folder.waits(timedelta(seconds=1))) == []
+    assert said(lambda: folder.waits(timedelta(seconds=30))) == [(Kind.FAILED, f"not ready in time: {lack}")]
+    assert said(lambda: folder.waits(timedelta(seconds=30))) == []

@@ -10,6 +10,7 @@ from xds_server.difference.releases import ReleaseShift, RuleShift
 from xds_server.domain.names import DEFAULT_RULE, Ref
 from xds_server.domain.words import few
 from xds_server.ledger.entry import Entry
+from xds_server.records.admitted import Admission
 from xds_server.records.releases import Weights
 
 
@@ -79,6 +80,16 @@ def events(shifts: Iterable[ReleaseShift], at: datetime, word: Word) -> Iterator
     for shift in shifts:
         default = next((each for each in shift.rules if each.name == DEFAULT_RULE), RuleShift(DEFAULT_RULE, (), ()))
         yield Event(shift.release, at, word, "; ".join(_words(shift)), default.before, default.after)
+
+
+def waiting(before: Admission, after: Admission, at: datetime) -> Iterator[Event]:
+    """The releases that begin to wait until what they newly give is ready, and those that have waited too long."""
+    for release in after.waited:
+        was, is_ = before.pending.get(release), after.pending.get(release)
+        if is_ is None or (was is not None and (was.content, was.failed) == (is_.content, is_.failed)):
+            continue
+        kind, what = (Kind.FAILED, "not ready in time") if is_.failed else (Kind.PENDING, "waits to be ready")
+        yield Event(release, at, RECORDS, f"{what}: {few(is_.lacks.words)}", kind=kind)
 
 
 def _words(shift: ReleaseShift) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 from typing_extensions import override
 
-from xds_server.difference.history import RECORDS, Done, Event, Kind, Word, events, in_percent
+from xds_server.difference.history import RECORDS, Done, Event, Kind, Word, events, in_percent, waiting
 from xds_server.difference.releases import ReleaseShift, RuleShift, release_shifts
 from xds_server.difference.steering import check_pinned, given_back, rolled_back
 from xds_server.domain.names import Ref
@@ -268,6 +268,7 @@ class Control(Caller):
         if self.waiting_for is None or before.in_force:
             shifts = iter(found := list(shifts))
             history = [self._words.of(each, after) for each in _history(found, event, word)]
+            history += waiting(before, after, clock())
         self._saved = after
         self.books.save_of({each.release for each in history})
         kept = [*after.rows, *rows, *also]
