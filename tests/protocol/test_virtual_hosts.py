@@ -124,6 +124,23 @@ def test_a_host_that_is_gone_before_it_was_sent_is_denied() -> None:
     )  # fmt: skip
 
 
+def test_who_waits_is_denied_also_if_a_wildcard_came_and_went_meanwhile() -> None:  # R38: else its requests hang
+    first = on_demand()
+    second = on_demand([], [], ["*.test"], after=first)
+    third = on_demand(after=second)
+    (
+        started(first)
+        >> ask(VHDS, "e/h/none") << (Sent(VHDS, "5", removed="e/h/none"), FILLING)
+        >> ask(VHDS, "e/h/acme.test", "e/h/acme.test:80") << None
+        >> second << None
+        >> third << None
+        >> ack(VHDS, "5") << Sent(VHDS, "6", removed="e/h/acme.test e/h/acme.test:80")
+        >> ack(VHDS, "6") << None
+        >> on_demand([], [], ["*.test"], after=third) << Sent(VHDS, "7", "e/h/acme.test=1ofe/h/*.test")
+        >> ack(VHDS, "7") << None
+    )  # fmt: skip
+
+
 def test_under_a_wildcard_that_refuses_only_what_is_deployed_is_loaded() -> None:
     first = on_demand([], [], ["!*.preview", "v1.preview"])
     (

@@ -255,8 +255,12 @@ class VirtualHosts(Channel):
             self.look(new)
 
     def _look_at_known(self, name: str, content: Resource) -> None:
-        for asked in self.aliases(name) if self.denied else ():
-            self.denied.pop(asked, None)
+        """It is owed. Who waits for a first answer has none before it is sent, and asks no more (R38)."""
+        waiting = [asked for asked in self.aliases(name) if asked in self.denied] if self.denied else ()
+        for asked in waiting:
+            del self.denied[asked]
+        if waiting:
+            self._asked.add(name)  # if it goes before it is sent, that is to be denied after all
         if name not in self._wanted.names:
             self._wanted.pick([name])
         self._clusters.pick(content.needs)
