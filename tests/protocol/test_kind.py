@@ -134,10 +134,12 @@ class Proxies(RuleBasedStateMachine):
         before, self.world = self.world, self.snapshot(content, self.world if follows else None)
         if not follows:
             self.world = replace(self.world, serial=before.serial + 1000)
-        for subject in [subject for subject in self.sent_to if not self.is_in(self.world, subject)]:
-            del self.sent_to[subject]
-        self.accepted = {subject for subject in self.accepted if self.is_in(self.world, subject)}
-        self.refused_by = {each: some for each, some in self.refused_by.items() if self.is_in(self.world, each)}
+        # What is offered anew is tried anew: nobody remembers how it went with it before.
+        known = {*self.sent_to, *self.refused_by, *self.accepted}
+        stays = {each for each in known if self.is_in(before, each) and self.is_in(self.world, each)}
+        self.sent_to = {subject: some for subject, some in self.sent_to.items() if subject in stays}
+        self.refused_by = {subject: some for subject, some in self.refused_by.items() if subject in stays}
+        self.accepted &= stays
         self.excused = {subject for subject in self.excused if self.is_in(self.world, subject)}
         self.hear(self.kind.offer(self.world, self.now))
 
@@ -470,6 +472,62 @@ def test_a_listener_is_tried_again_with_what_took_the_place_of_routes_that_were_
     machine.offer(content=world_of("lm", {"l": "1", "m": "bad"}), follows=False)
     machine.all_is_delivered()
     machine.offer(content=world_of("m", {"m": "1"}), follows=False)
+    machine.all_is_delivered()
+
+
+def test_what_is_offered_again_may_be_refused_by_one_again() -> None:
+    """The first was sent it because it was settled while nobody wanted it: nothing is known of that any more."""
+
+    def world_of(listener: str, clusters: str) -> Content:
+        return {
+            CDS: tuple(written(name, "1", ENDPOINTS_OF[name], ENDPOINTS_OF[name]) for name in clusters),
+            LDS: (written("l", listener, ["e/l"], ["e/l"]),),
+            RDS: (written("e/l", "1"),),
+            VHDS: (host("e/l/-", "1", ()), host("e/l/*", "1", (), refuses=True)),
+        }
+
+    def returns() -> None:
+        [proxy] = machine.proxies.values()
+        machine.hang_up(proxy)
+        machine.dial(proxy.envoy, busy=False, remembers=True)
+
+    machine = OnDemandProxies()
+    machine.begin(content=world_of("1", "a"), count=1)
+    returns()
+    machine.offer(content=world_of("bad", "a"), follows=False)
+    machine.offer(content=world_of("1", "ac"), follows=False)
+    machine.all_is_delivered()
+    returns()
+    machine.all_is_delivered()
+    machine.offer(content=world_of("bad", "a"), follows=False)
+    machine.what_everybody_refuses_is_sent_to_one()
+    machine.all_is_delivered()
+
+
+def test_who_refused_what_was_not_offered_any_more_may_try_it_when_it_is_offered_again() -> None:
+    """It was sent it because it was settled, and refused it when something newer was."""
+
+    def world_of(listener: str) -> Content:
+        return {LDS: (written("l", listener, ["l"], ["l"]),), RDS: (written("l", "1"),)}
+
+    machine = Proxies()
+    machine.start(snapshot_of(world_of("1")))
+    first = machine.dial(DeltaEnvoy(), busy=False, remembers=False)
+    machine.deliver()
+    machine.offer(content=world_of("taken"), follows=False)
+    machine.time_passes(LIMIT)
+    machine.offer(content=world_of("1"), follows=False)
+    second = machine.dial(DeltaEnvoy(), busy=True, remembers=False)
+    while second.envoy.outbox:
+        machine.read(second)
+    while machine.moves(first):
+        pass
+    machine.all_is_delivered()
+    assert any(machine.refused_by.values())
+    machine.offer(content=world_of("taken"), follows=False)
+    machine.answer(first)
+    machine.read(first)
+    machine.who_refused_what_another_accepted_is_not_fit_to_try_anything()
     machine.all_is_delivered()
 
 
