@@ -177,6 +177,19 @@ def test_its_identity_is_what_it_does_however_it_is_written() -> None:
     assert identity_of(shop.record) != identity_of(shop.record, AT_TEN)
 
 
+def test_its_identity_is_the_same_in_every_version() -> None:
+    """Else every rollout would begin anew with the first start of another one."""
+    shop = Rolling()
+    assert identity_of(shop.record) == "c5060380d4992ac09348f851fcbb2d61"
+    frozen = Rolling({**SHOP, **at(100, 0)} | at_frozen())
+    assert identity_of(frozen.record) == identity_of(shop.record)
+
+
+def at_frozen() -> dict[str, Content]:
+    shares = [{"deployment": "v1", "weight": 100}, {"deployment": "v2", "weight": 0}]
+    return {"shop.yaml": release("shop", "shop.test", default=shares, rollout={**STEPS, "freeze": True})}
+
+
 def test_rows_come_back_as_they_were() -> None:
     progress = Progress("one", 2, approved=frozenset({1}), paused="lunch", ended=Ended.STOPPED, because="ada")
     known, to = Steered(progress, SAID, AT_TEN, "two"), (Moved("early", V1, Pin(NOON, "ada", "naïve")),)

@@ -430,6 +430,98 @@ def test_a_release_without_one_says_so(tmp_path: Path) -> None:
         assert not server.kinds
 
 
+def test_what_a_held_back_record_says_is_not_written_over_and_the_rollout_waits(server: Server) -> None:
+    server.until(lambda: server.step == 2)
+    wanted = release("shop", "shop.test", default=[{"deployment": "v2"}, {"deployment": "v9", "weight": 0}])
+    server.hears({"shop.yaml": wanted})
+    for _ in range(40):
+        server.looks()
+    assert (server.step, server.gives) == (2, {"v1": 50, "v2": 50})
+    assert "says something else" in server.because
+    assert server.files["shop.yaml"] == wanted
+
+
+def test_a_rollback_after_gates_and_words_takes_back_all_of_it(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        server = began(store, steps=[{"to": 10}, {"gate": "qa"}, {"to": 50, "for": "1h"}, {"to": 100}])
+        server.until(lambda: server.step == 2)
+        server.looks()
+        server.asked.approve(SHOP_REF, "qa", ADA)
+        server.until(lambda: server.step == 3)
+        server.asked.promote(SHOP_REF, 3, ADA)
+        server.until(lambda: server.ended is not None)
+        server.looks()
+        server.control.rollback(SHOP_REF, None, ADA)
+        assert server.gives == {"v1": 100, "v2": 0}
+
+
+def test_what_has_finished_is_not_written_once_it_was_taken_back(server: Server) -> None:
+    server.refuses = "the folder is mounted"
+    server.until(lambda: server.ended is not None)
+    server.looks()
+    server.control.rollback(SHOP_REF, V1, ADA)
+    server.refuses = ""
+    server.looks(100)
+    assert server.ended == Ended.ROLLED_BACK
+    assert json.loads(server.files["shop.yaml"])["spec"]["default"][1]["weight"] == 0
+    assert not server.problems(Reason.ROLLOUT_NOT_WRITTEN)
+
+
+def test_what_is_set_to_what_the_record_says_is_in_force(server: Server) -> None:
+    server.until(lambda: server.step == 2)
+    server.asked.stop(SHOP_REF, ((V1, 10_000), (V2, 0)), ADA)
+    assert (server.ended, server.gives) == (Ended.STOPPED, {"v1": 100, "v2": 0})
+    assert server.history[-1].after == ((V1, 10_000),)
+
+
+def test_an_audience_that_somebody_gives_back_is_not_moved_again(tmp_path: Path) -> None:
+    early = {"name": "early", "hosts": ["early.test"], "deployment": "v2"}
+    with opened(tmp_path) as store:
+        server = began(store, steps=[{"to": 10, "for": "1h"}], guard=GUARD, audiences=[early])
+        bad = Flush(v1=(900, 9), v2=(100, 1), v2_early=(20, 15))
+        server.until(lambda: Kind.MOVED in server.kinds, bad)
+        assert server.problems(Reason.PINNED)[0].startswith("audience early gets v1, whatever it says, since 2026")
+        server.control.unpin(SHOP_REF, ADA)
+        for _ in range(5):
+            server.looks(0.5, bad)
+        assert not server.control.admission.moved
+        assert not server.problems(Reason.PINNED)
+
+
+def test_a_pause_does_not_count_as_being_held(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        server = began(store, steps=[{"to": 10}, {"gate": "qa"}, {"to": 100}], rollout={"maxHold": "10s"})
+        server.until(lambda: server.step == 2)
+        server.asked.pause(SHOP_REF, ADA)
+        for _ in range(60):
+            server.looks()
+        server.asked.resume(SHOP_REF, ADA)
+        server.looks()
+        assert server.ended is None
+        server.until(lambda: server.ended is not None)
+        assert server.ended == Ended.ROLLED_BACK
+
+
+def test_what_is_not_live_for_long_is_said(server: Server) -> None:
+    server.live = False
+    for _ in range(80):
+        server.looks()
+    assert server.kinds[-2:] == [Kind.STARTED, Kind.HELD]
+    assert "not live" in server.history[-1].word.why
+
+
+def test_who_was_killed_before_an_unknown_one_was_known_still_does_not_let_it_begin(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        Server(store, {**SHOP, **shop(v1=70)})
+    for _ in range(2):
+        with opened(tmp_path) as store:
+            server = Server(store, {**SHOP, **shop(v1=70)})
+            for _ in range(10):
+                server.looks()
+            assert (server.step, server.gives) == (0, {"v1": 70, "v2": 30})
+            assert len(server.problems(Reason.ROLLOUT_UNKNOWN)) == 1
+
+
 WELL = Flush(v1=(90, 1), v2=(10, 0))
 
 

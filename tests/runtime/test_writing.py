@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from tests.records.folder import SHOP, deployment, release, shop_in
 from tests.runtime.test_waiting import SHOP_REF, house
-from xds_server.difference.history import RECORDS, Word
+from xds_server.difference.history import RECORDS, Event, Word
 from xds_server.difference.steering import CannotSteer
 from xds_server.domain.names import Ref
 from xds_server.records.reading import Batch, Readable
@@ -35,10 +35,11 @@ class Engine(Rollouts):
         return f"a rollout of Release {release.word} is at 25 %"
 
     @override
-    def stop(self, release: Ref, weights: Weights, word: Word) -> None:
+    def stop(self, release: Ref, weights: Weights, word: Word) -> Event | None:
         assert release == SHOP_REF
         assert sum(weight for _, weight in weights) == 10_000
         self.stopped = word
+        return None
 
 
 @pytest.fixture

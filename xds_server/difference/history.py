@@ -51,6 +51,10 @@ class Kind(StrEnum):
     FAILED = "failed"
 
 
+OF_ROLLOUT = frozenset({Kind.STARTED, Kind.ADVANCED, Kind.PROMOTED, Kind.FINISHED})
+"""What a rollout does to a default, by itself or because somebody says so."""
+
+
 class Done(NamedTuple):
     """What is done to a release, whose word that is, and by which numbers it was decided."""
 

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from xds_server.difference.history import ROLLOUT, Event, weights_words
+from xds_server.difference.history import OF_ROLLOUT, Event, Kind, weights_words
 from xds_server.domain.errors import XdsServerError
 from xds_server.domain.names import Ref
 from xds_server.domain.words import few
@@ -100,11 +100,19 @@ def running(admission: Admission, release: Ref) -> Steered | None:
 
 
 def rolled_back(admission: Admission, release: Ref, weights: Weights, why: str) -> Steered | None:
-    """Its rollout, ended in these weights; None: there is none that could end."""
-    found = running(admission, release)
-    if found is None:
+    """Its rollout, ended in these weights; None: there is none that could end.
+
+    One that has finished, and whose record does not say so yet, ends so, too: nobody shall write it any more.
+    """
+    found = admission.steered.get(release)
+    if found is None or not (found.progress.ended is None or is_unwritten(found)):
         return None
-    return replace(found, progress=found.progress.end(Ended.ROLLED_BACK, why), weights=weights)
+    return replace(found, progress=found.progress.end(Ended.ROLLED_BACK, why), weights=weights, also="")
+
+
+def is_unwritten(found: Steered) -> bool:
+    """It has finished, and its record does not say so."""
+    return found.progress.ended is Ended.FINISHED and found.said != found.weights
 
 
 def _without(admission: Admission, record: Release) -> Weights | None:
@@ -119,12 +127,15 @@ def _before(release: Ref, weights: Weights, history: Iterable[Event]) -> Weights
     now = {deployment: weight for deployment, weight in weights if weight}
     found: Weights = ()
     for event in history:
-        if found and event.word.who != ROLLOUT:
+        if not event.before or event.before == event.after:
+            continue
+        by_rollout = event.kind in OF_ROLLOUT
+        if found and not by_rollout:
             break
-        if event.before and event.before != event.after and dict(event.before) != now:
+        if found or dict(event.before) != now:
             found = event.before
-            if event.word.who != ROLLOUT:
-                break
+        if found and (not by_rollout or event.kind is Kind.STARTED):
+            break
     if found:
         return found
     raise CannotSteer(

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
+NONE = timedelta()
+
 
 class Ended(StrEnum):
     """How a rollout has ended."""
@@ -18,23 +20,27 @@ class Progress:
     """`step`: the one that it stays at, -1 before the first. `stayed`: how long a server has watched it there.
 
     Time in which no server ran, and time that a clock jumped over, was watched by nobody and does not count; it is no
-    part of what makes two equal. `attempt`: how often it has begun; what was learnt in one holds for no other.
+    part of what makes two equal. Nor is `waited`, for how long somebody's word or evidence was missing there and nobody
+    had paused it, nor `dark`, for how long what it gives has not been live. `attempt`: how often it has begun; what was
+    learnt in one holds for no other.
     """
 
     identity: str
     step: int = -1
-    stayed: timedelta = field(default=timedelta(), compare=False)
+    stayed: timedelta = field(default=NONE, compare=False)
+    waited: timedelta = field(default=NONE, compare=False)
+    dark: timedelta = field(default=NONE, compare=False)
     approved: frozenset[int] = frozenset()
     paused: str = ""
     ended: Ended | None = None
     because: str = ""
     attempt: int = 1
 
-    def watched(self, stayed: timedelta) -> "Progress":
-        return replace(self, stayed=stayed)
+    def watched(self, stayed: timedelta, waited: timedelta = NONE, dark: timedelta = NONE) -> "Progress":
+        return replace(self, stayed=stayed, waited=waited, dark=dark)
 
     def at(self, step: int, because: str) -> "Progress":
-        return replace(self, step=step, stayed=timedelta(), because=because)
+        return replace(self, step=step, because=because).watched(NONE)
 
     def end(self, how: Ended, because: str) -> "Progress":
         return replace(self, ended=how, because=because)

@@ -5,7 +5,7 @@ long as its `default` and `rollout` are those that it began with: everything els
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -13,14 +13,14 @@ from hashlib import blake2b
 from pydantic import TypeAdapter
 
 from xds_server.domain.names import Ref
-from xds_server.records.documents import Document
+from xds_server.records.documents import Document, Key
 from xds_server.records.models import Release
 from xds_server.records.pins import Pin
 from xds_server.records.progress import Progress
 from xds_server.records.releases import Weights
 from xds_server.records.rewritten import with_default
 from xds_server.records.rollout import Rollout
-from xds_server.records.saved import MOVED, STEERED, Row
+from xds_server.records.saved import MOVED, STEERED, UNKNOWN, Row
 
 NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -59,13 +59,15 @@ class Moved:
 def identity_of(release: Release, weights: Weights | None = None) -> str:
     """Of what a rollout is about: the weights (or these in their place), and what it is to do; empty without a rollout.
 
-    It is the same however the record is written.
+    It is the same however the record is written, and whatever fields a later version knows besides. `freeze` keeps a
+    rollout where it is, so it is no part of it.
     """
     return "" if release.spec.rollout is None else _identity(release.spec.rollout, weights or release.weights)
 
 
 def _identity(rollout: Rollout, weights: Weights) -> str:
-    said = [[(deployment.word, weight) for deployment, weight in weights], rollout.model_dump(mode="json")]
+    does = rollout.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"freeze"})
+    said = [[(deployment.word, weight) for deployment, weight in weights], does]
     return blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
@@ -103,3 +105,21 @@ def moved_row(release: Ref, moved: tuple[Moved, ...]) -> Row:
 def moved_in(rows: Iterable[Row]) -> dict[Ref, tuple[Moved, ...]]:
     found = (row for row in rows if row.kind == MOVED)
     return {Ref(row.namespace, row.name): _MOVED.validate_json(row.document) for row in found}
+
+
+def rolling(wanted: Mapping[Key, tuple[Document, ...]]) -> set[Ref]:
+    """The releases that are stated with a rollout, whether they are in force or not."""
+    return {
+        key.ref
+        for key, documents in wanted.items()
+        for each in documents
+        if isinstance(each.record, Release) and each.record.spec.rollout is not None
+    }
+
+
+def unknown_row(release: Ref) -> Row:
+    return Row(UNKNOWN, *release, "", NO_TIME)
+
+
+def unknown_in(rows: Iterable[Row]) -> set[Ref]:
+    return {Ref(row.namespace, row.name) for row in rows if row.kind == UNKNOWN}

@@ -88,6 +88,7 @@ class Turn:
         self._steered = self._steered.set(release, steered)
         self._pinned.add(Key(STEERED, release))
         self._give(release, None if release in self._pins else steered.weights)
+        self._again(Key("Release", release))
 
     def move(self, release: Ref, moved: Moved) -> None:
         """An audience gets another deployment."""
@@ -95,6 +96,7 @@ class Turn:
         self._moved = self._moved.set(release, (*others, moved))
         self._pinned.add(Key(MOVED, release))
         self._give(release, None)
+        self._again(Key("Release", release))
 
     def _move_back(self, release: Ref) -> None:
         if release in self._moved:

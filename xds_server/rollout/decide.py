@@ -7,7 +7,8 @@ What is worse is taken back at any time: no pause, freeze or window keeps it. Ev
     evidence     the step needs it to be safe, or its guard cannot say yet and `onUnknown` holds
     leave        nothing is frozen, and the window is open
 
-Who waits for a gate or for evidence longer than `maxHold` is taken back.
+Who waits for a gate, for evidence or to be live longer than `maxHold` is taken back; while it is paused or frozen that
+time stands still.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from xds_server.records.rollout import OnUnknown, OnWorse, Step
 from xds_server.rollout.health import Health, Verdict
 from xds_server.rollout.plan import Plan
 
+SOON = timedelta(seconds=30)
+"""Whatever is not live by then is waited for, and said to be."""
+
 
 class Held(StrEnum):
     """What a rollout waits for that could go on otherwise."""
@@ -29,6 +33,8 @@ class Held(StrEnum):
     EVIDENCE = "evidence"
     FROZEN = "frozen"
     WINDOW = "window"
+    LIVE = "live"
+    RECORD = "record"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,7 @@ def _awaited(plan: Plan, progress: Progress, health: Health, now: datetime) -> D
     if progress.step < 0:
         return None
     if not progress.stayed:
-        return Wait(f"{_percent(plan.share(progress.step))} is not live at every proxy yet")
+        return _dark(plan, progress, now)
     step = plan.steps[progress.step]
     left = (step.for_ or timedelta()) - progress.stayed
     if left > timedelta():
@@ -112,7 +118,12 @@ def _awaited(plan: Plan, progress: Progress, health: Health, now: datetime) -> D
     missing = _missing(plan, progress, step, health)
     if not missing:
         return None
-    return _held(plan, progress, missing, now)
+    return _held(plan, progress, missing, now, Held.EVIDENCE if step.gate is None else Held.GATE)
+
+
+def _dark(plan: Plan, progress: Progress, now: datetime) -> Decision:
+    because = f"{_percent(plan.share(progress.step))} is not live at every proxy yet"
+    return Wait(because) if progress.dark < SOON else _held(plan, progress, because, now, Held.LIVE)
 
 
 def _missing(plan: Plan, progress: Progress, step: Step, health: Health) -> str:
@@ -125,11 +136,10 @@ def _missing(plan: Plan, progress: Progress, step: Step, health: Health) -> str:
     return f"not known to be safe: {health.because}" if step.need is not None or waits else ""
 
 
-def _held(plan: Plan, progress: Progress, missing: str, now: datetime) -> Decision:
-    held = Held.EVIDENCE if plan.steps[progress.step].gate is None else Held.GATE
+def _held(plan: Plan, progress: Progress, missing: str, now: datetime, held: Held) -> Decision:
     if plan.max_hold is None:
         return Wait(missing, held=held)
-    left = plan.max_hold - (progress.stayed - (plan.steps[progress.step].for_ or timedelta()))
+    left = plan.max_hold - progress.waited
     if left <= timedelta():
         return RollBack(f"held for {_words(plan.max_hold)}, which is maxHold: {missing}")
     return Wait(missing, now + left, held=held)

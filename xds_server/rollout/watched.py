@@ -15,7 +15,7 @@ from math import exp, log
 
 from xds_server.domain.names import DEFAULT_RULE, Ref
 from xds_server.records.models import Release
-from xds_server.records.progress import Progress
+from xds_server.records.progress import NONE, Progress
 from xds_server.records.rollout import Guard
 from xds_server.rollout.health import Health, Judgement, Verdict, hopeless, judged
 from xds_server.rollout.plan import Plan
@@ -57,7 +57,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """Of one attempt of a rollout. `stayed`: for how long it was watched at this step. `held`: what it waits for."""
+    """Of one attempt of a rollout. `stayed`: for how long it was watched at this step. `held`: what it waits for.
+
+    `waited` and `dark` as in `Progress`. `moved`: the audiences that were moved: whoever unpins one has the last word.
+    """
 
     identity: str
     attempt: int
@@ -66,14 +69,17 @@ class Watched:
     asked: tuple[Question, ...] = ()
     known: tuple[Answer, ...] = ()
     step: int = -1
-    stayed: timedelta = timedelta()
+    stayed: timedelta = NONE
+    waited: timedelta = NONE
+    dark: timedelta = NONE
     held: str = ""
+    moved: tuple[str, ...] = ()
 
     def is_of(self, progress: Progress) -> bool:
         return (self.identity, self.attempt) == (progress.identity, progress.attempt)
 
     def at(self, step: int) -> "Watched":
-        return self if step == self.step else replace(self, step=step, stayed=timedelta(), held="")
+        return self if step == self.step else replace(self, step=step, stayed=NONE, waited=NONE, dark=NONE, held="")
 
     def after(self, ticks: Sequence[Iterable[Tick]]) -> "Watched":
         """`ticks`: of each question. An audience's have nothing on stable's side."""

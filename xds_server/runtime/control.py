@@ -32,6 +32,7 @@ from xds_server.records.pins import Pin
 from xds_server.records.readiness import ASSUMED
 from xds_server.records.reading import Batch, Unreadable
 from xds_server.records.saved import PROXY, UNFINISHED, Row
+from xds_server.records.steered import rolling, unknown_in, unknown_row
 from xds_server.records.world import World, app_of
 from xds_server.resources.extensions import Call, Extensions
 from xds_server.resources.gateways import GatewayParts
@@ -114,8 +115,9 @@ class Control(Caller):
         ask = over_the_network(lambda: self._admission.world.secrets)
         self.activating = Activating(told, ask, self._reconsider)
         rows = store.load()
-        self.began_empty = not rows
-        """Nothing was known of before."""
+        self._began_empty = not rows
+        self.unknown = unknown_in(rows)
+        """The releases of whose rollouts nobody knows how far they had come: with them, the state began."""
         self._admission = self._saved = restore(rows, clock()).asking(self.activating)
         self._unfinished = [row for row in rows if row.kind in (UNFINISHED, PROXY)]
         self._extending.recall(extended_in(rows))
@@ -228,7 +230,7 @@ class Control(Caller):
         log.info("steered", release=release.word, kind=event.kind, who=word.who, why=word.why, what=event.what)
         return event
 
-    def keep(self, after: Admission, rows: Sequence[Row]) -> None:
+    def keep(self, after: Admission, rows: Sequence[Row] = ()) -> None:
         """Something is to be remembered of a release, by which nothing moves."""
         self._heard = perf_counter()
         self._turn(after, also=rows)
@@ -271,9 +273,12 @@ class Control(Caller):
             history += waiting(before, after, clock())
         self._saved = after
         self.books.save_of({each.release for each in history})
-        kept = [*after.rows, *rows, *also]
-        if kept or after.forgotten or gone or history:
-            self._store.save(kept, [*after.forgotten, *gone], history)
+        if first and self._began_empty:
+            self.unknown |= rolling(after.wanted)
+            also = [*also, *map(unknown_row, sorted(self.unknown))]
+        kept, forgotten = [*after.rows, *rows, *also], [*after.forgotten, *gone]
+        if kept or forgotten or history:
+            self._store.save(kept, forgotten, history)
         self._admission = after
         self._count(before)
         if compile_it:

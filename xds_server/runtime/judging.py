@@ -26,7 +26,8 @@ class Judging:
 
     def past(self, canary: Ref, deployments: Iterable[Ref]) -> Past:
         """Minute by minute, of what is still known."""
-        flushes = list(self._telemetry.flushes.since(0))
+        settled = self._telemetry.settled
+        flushes = [each for each in self._telemetry.flushes.since(0) if each.number <= settled]
         others = [each for each in deployments if each != canary]
 
         def past(cohort: str, deployment: Ref | None, over: float) -> Sequence[Counts]:

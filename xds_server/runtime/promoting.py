@@ -70,7 +70,9 @@ class AskedOfRollouts(Rolling):
     def resume(self, release: Ref, word: Word) -> Event:
         stands = self._stands(release)
         if not stands.steered.progress.paused:
-            raise CannotSteer(f"the rollout of Release {release.word} is not paused")
+            raise CannotSteer(
+                f"the rollout of Release {release.word} is not paused; xdsctl rollout {release.word} says why it waits"
+            )
         return self._progress(stands, replace(stands.steered.progress, paused=""), Done("resumed", word, Kind.RESUMED))
 
     @override
@@ -96,27 +98,37 @@ class AskedOfRollouts(Rolling):
         where = f"step {stands.steered.progress.step + 1} of {len(stands.plan.steps)}"
         return f"Release {release.word} moves by itself, and is at {where}"
 
-    def stop(self, release: Ref, weights: Weights, word: Word) -> None:
-        """It moves no more, and does not begin anew when its record says these weights."""
+    def stop(self, release: Ref, weights: Weights, word: Word) -> Event | None:
+        """It moves no more, and does not begin anew when its record says these weights; if it says so already, they are
+        in force. What is done to it; None: nothing, but for what is remembered.
+        """
         stands = self._rollouts.find(release)
         if stands is None:
-            return
-        progress = stands.steered.progress
+            return None
+        progress, identity = stands.steered.progress, identity_of(stands.record, weights)
         ended = progress.end(Ended.STOPPED, f"by {word.who}: {word.why}")
-        to = replace(stands.steered, progress=ended, also=identity_of(stands.record, weights))
-        if progress.ended is None:
-            self._rollouts.steer(stands, to, Done("rollout stopped", word, Kind.STOPPED))
+        if identity == progress.identity:
+            to = replace(stands.steered, progress=ended, weights=weights, also="")
         else:
-            self._rollouts.remember(stands, to)
+            to = replace(stands.steered, progress=ended, also=identity)
+        if progress.ended is None or to.weights != stands.steered.weights:
+            what = "rollout stopped" if progress.ended is None else "set"
+            return self._rollouts.steer(stands, to, Done(what, word, Kind.STOPPED))
+        self._rollouts.remember(stands, to)
+        return None
 
     def _stands(self, release: Ref, over: Container[Ended | None] = tuple(Ended)) -> Standing:
         """A rollout that has not ended so."""
         found = self._rollouts.standing(release)
         if found is None:
-            raise CannotSteer(f"Release {release.word} has no rollout: its record says what it gives")
+            raise CannotSteer(
+                f"Release {release.word} has no rollout in force: its record, or a pin, says what it gives"
+            )
         ended = found.steered.progress.ended
         if ended in over:
-            raise CannotSteer(f"the rollout of Release {release.word} has {ended}: {found.steered.progress.because}")
+            raise CannotSteer(
+                f"the rollout of Release {release.word} has {ended}: {found.steered.progress.because}; {_way_on(found)}"
+            )
         return found
 
     def _progress(self, stands: Standing, progress: Progress, done: Done) -> Event:
@@ -134,6 +146,13 @@ class AskedOfRollouts(Rolling):
     def frozen(self) -> FreezeReport:
         found = self._rollouts.frozen
         return FreezeReport(until=found and found.until, why=found and found.why)
+
+
+def _way_on(found: Standing) -> str:
+    if found.steered.progress.ended is Ended.ROLLED_BACK:
+        step = found.steered.progress.step + 1
+        return f"xdsctl promote {found.record.ref.word} --from-step {step} lets it begin again"
+    return "another `default` or `rollout` in its record begins another"
 
 
 def _report(found: Standing) -> RolloutReport:

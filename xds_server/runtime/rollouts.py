@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from xds_server.difference.history import ROLLOUT, Done, Event, Kind, Word
-from xds_server.difference.steering import CannotSteer, in_force
+from xds_server.difference.steering import CannotSteer, in_force, is_unwritten
 from xds_server.domain.errors import XdsServerError
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Reason, Severity
@@ -23,9 +23,9 @@ from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
 from xds_server.records.models import Release
 from xds_server.records.pins import Pin
-from xds_server.records.progress import Ended, Progress
+from xds_server.records.progress import NONE, Ended, Progress
 from xds_server.records.releases import Weights
-from xds_server.records.saved import WATCHED, Row
+from xds_server.records.saved import UNKNOWN, WATCHED, Row
 from xds_server.records.steered import Moved, Steered, identity_of
 from xds_server.records.wants import place_in
 from xds_server.rollout import Decision, Finish, Frozen, Held, MoveTo, Plan, RollBack, Verdict, Wait, decide, plan_of
@@ -43,6 +43,10 @@ LONGEST = timedelta(seconds=5)
 """More than this between two looks was watched by nobody: the process did not run."""
 SETTLED = timedelta(seconds=5)
 """How long a share is in force before what proxies say of instances is about it."""
+KEPT_AT_ONCE = 50
+"""Rollouts in one transaction of what they are judged by: about two milliseconds."""
+WAITED_FOR = (Held.GATE, Held.EVIDENCE, Held.LIVE)
+"""What may be missing for `maxHold` at most."""
 TRIED_AGAIN = timedelta(minutes=1)
 """How long after a record could not be written it is tried again."""
 EMPTY_STATE = "the state directory was empty when the server began, so that nobody knows how far it had come"
@@ -55,14 +59,14 @@ class NotWritten(XdsServerError):
 class Steers(Protocol):
     """What is in force, and how that is changed."""
 
-    began_empty: bool
+    unknown: set[Ref]
 
     @property
     def admission(self) -> Admission: ...
 
     def steer(self, after: Admission, release: Ref, done: Done, rows: Sequence[Row] = ()) -> Event: ...
 
-    def keep(self, after: Admission, rows: Sequence[Row]) -> None: ...
+    def keep(self, after: Admission, rows: Sequence[Row] = ()) -> None: ...
 
     def report_soon(self) -> None: ...
 
@@ -105,8 +109,7 @@ class Rollouts:
         self._frozen = frozen_in(rows)
         self._poked = asyncio.Event()
         self._concerned: set[Ref] = set()
-        self._firsts: dict[Ref, Release] = {}
-        self._began = False
+        self._swept = True
         self._running: set[Ref] = set()
         self._unwritten: dict[Ref, tuple[datetime, str]] = {}
         self._decisions: dict[Ref, Decision] = {}
@@ -119,38 +122,38 @@ class Rollouts:
         return found if found is not None and self._shell.clock() < found.until else None
 
     def hear(self, apps: frozenset[Ref]) -> None:
-        """Releases of these apps may be others. The first who are named are all there are."""
-        if not self._began:
-            self._began = True
-            world = self._control.admission.world
-            known = (
-                [each for app in apps for each in world.app(app).releases.values()] if self._control.began_empty else []
-            )
-            self._firsts = {each.ref: each for each in known if each.spec.rollout is not None}
+        """Releases of these apps may be others."""
         self._concerned |= apps
         self._poked.set()
 
     async def work(self) -> None:
-        """Look at every rollout again and again, until cancelled."""
+        """Look at every rollout again and again, and at what is new at once, until cancelled."""
         while True:
-            try:
-                async with asyncio.timeout(LOOKED):
-                    await self._poked.wait()
-            except TimeoutError:
-                pass
-            self._poked.clear()
+            due = self._shell.monotonic() + LOOKED
+            while (left := due - self._shell.monotonic()) > 0:
+                try:
+                    async with asyncio.timeout(left):
+                        await self._poked.wait()
+                except TimeoutError:
+                    break
+                await self._hear()
             await self.look()
 
     async def look(self) -> None:
         """Once. Others have their turn between two rollouts."""
-        while self._concerned:
-            await self._hear_of(self._concerned.pop())
+        await self._hear()
         elapsed, flushes = self._elapsed(), self._judging.flushes()
         for release in sorted(self._running):
             self._look_at(release, elapsed, flushes)
             await asyncio.sleep(0)
-        self._write_again()
-        self._keep()
+        await self._write_again()
+        await self._keep()
+
+    async def _hear(self) -> None:
+        self._poked.clear()
+        while self._concerned:
+            self._swept = False
+            await self._hear_of(self._concerned.pop())
 
     def standing(self, release: Ref) -> Standing | None:
         """None of a release that does not move by itself. Raises `CannotSteer`."""
@@ -175,19 +178,24 @@ class Rollouts:
 
     def problems(self, admission: Admission) -> Iterator[Problem]:
         """What is wrong with rollouts."""
-        for release, found in admission.steered.items() if self._control.began_empty else ():
-            if found.progress.paused == EMPTY_STATE and found.progress.ended is None:
+        for release in self._running:
+            found = admission.steered.get(release)
+            if found is not None and found.progress.paused == EMPTY_STATE:
                 what = f"the rollout waits where its record's weights are: {EMPTY_STATE}"
                 fix = f"xdsctl resume {release.word} lets it begin; or write how far it shall be into its weights"
                 yield _problem(admission, release, Reason.ROLLOUT_UNKNOWN, what, fix)
         for release, (_, why) in self._unwritten.items():
-            ended = admission.steered.get(release)
-            if why and ended is not None:
-                found = ended
+            found = admission.steered.get(release)
+            if why and found is not None:
                 what = f"the rollout has {found.progress.ended}, and its record does not say so: {why}"
                 words = ", ".join(f"{each.word}: {weight / 100:.9g}" for each, weight in found.weights)
                 fix = f"Write these weights into its default: {words}"
                 yield _problem(admission, release, Reason.ROLLOUT_NOT_WRITTEN, what, fix)
+        for release, those in admission.moved.items():
+            for each in those:
+                what = f"audience {each.audience} gets {each.deployment.word}, whatever it says, {each.pin.words}"
+                fix = f"xdsctl unpin {release.word} gives it what it says"
+                yield _problem(admission, release, Reason.PINNED, what, fix)
 
     def restart(self, stands: Standing, word: Word) -> Event:
         """One that was rolled back and pinned begins again, with nothing learnt. Raises `CannotSteer`."""
@@ -209,7 +217,7 @@ class Rollouts:
     def freeze(self, frozen: Frozen, word: Word) -> None:
         """Every rollout stays where it is. It can be rolled back all the same. Raises `CannotSteer`."""
         if frozen.until <= self._shell.clock():
-            raise CannotSteer(f"{frozen.until:%Y-%m-%dT%H:%M:%SZ} is over")
+            raise CannotSteer(f"{frozen.until:%Y-%m-%dT%H:%M:%SZ} is over: write a later time")
         self._store.save([frozen_row(frozen)], ())
         self._frozen = frozen
         log.info("rollouts frozen", until=frozen.until.isoformat(), who=word.who, why=word.why)
@@ -218,16 +226,16 @@ class Rollouts:
     def unfreeze(self, word: Word) -> None:
         """Raises `CannotSteer`."""
         if self.frozen is None:
-            raise CannotSteer("no rollout is frozen")
+            raise CannotSteer("no rollout is frozen, but by `freeze` in its record")
         self._store.save((), [FREEZE])
         self._frozen = None
         log.info("rollouts may move again", who=word.who, why=word.why)
         self._poked.set()
 
     async def _hear_of(self, app: Ref) -> None:
-        admission = self._control.admission
-        for release in admission.world.app(app).releases:
-            found, record = admission.steered.get(release), self._in_force(release)
+        for release in list(self._control.admission.world.app(app).releases):
+            admission, record = self._control.admission, self._in_force(release)
+            found = admission.steered.get(release)
             if found is not None:
                 self._settle(release, found)
             elif record is not None and release not in admission.pins:
@@ -237,30 +245,37 @@ class Rollouts:
         """One that is known runs, or has ended: then its record shall say so."""
         if found.progress.ended is None:
             self._running.add(release)
+            if found.progress.paused:
+                self._control.report_soon()
             return
         self._running.discard(release)
-        if found.progress.ended is Ended.FINISHED and found.said != found.weights:
+        if is_unwritten(found):
             self._unwritten.setdefault(release, (self._shell.clock(), ""))
-        else:
-            self._unwritten.pop(release, None)
+        elif self._unwritten.pop(release, None) is not None:
+            self._control.report_soon()
 
     async def _begin(self, record: Release) -> None:
-        plan = plan_of(record)
+        release, plan = record.ref, plan_of(record)
         if plan is None:
             return
         progress = Progress(plan.identity)
         last = len(plan.steps) - 1
         if plan.weights_at(last) == plan.weights:
             progress = progress.at(last, "").end(Ended.FINISHED, "its record gives what the last step would give")
-        elif self._firsts.pop(record.ref, None) is record:
+        elif release in self._control.unknown:
             progress = replace(progress, paused=EMPTY_STATE)
         begun = await asyncio.to_thread(watched, record, plan, progress, self._past(record, plan))
-        if self._in_force(record.ref) is not record:
+        admission = self._control.admission
+        if self._in_force(release) is not record or release in admission.pins or release in admission.steered:
             self.hear(frozenset([record.refer(record.spec.app)]))
             return
-        self._watched[record.ref] = self._saved[record.ref] = begun
-        to, rows = Steered(progress, plan.weights, plan.weights), [watched_row(record.ref, begun)]
-        self._control.keep(steered(self._control.admission, record.ref, to, self._shell.clock()), rows)
+        self._watched[release] = self._saved[release] = begun
+        to, rows = Steered(progress, plan.weights, plan.weights), [watched_row(release, begun)]
+        self._settle(release, to)
+        self._control.keep(steered(admission, release, to, self._shell.clock()), rows)
+        if release in self._control.unknown:
+            self._control.unknown.discard(release)
+            self._store.save((), [(UNKNOWN, *release)])
 
     def _in_force(self, release: Ref) -> Release | None:
         entry = self._control.admission.in_force.get(Key("Release", release))
@@ -287,6 +302,8 @@ class Rollouts:
                 self._move_audience(stands, each.cohort, each.because)
         health, progress = stands.watched.health(self._dead(stands)), stands.steered.progress
         decision = decide(stands.plan, progress, health, self._shell.clock(), self.frozen)
+        if not isinstance(decision, RollBack) and self._is_asked_otherwise(release, progress):
+            decision = Wait("its record says something else by now, and that is not in force yet", held=Held.RECORD)
         self._decisions[release] = decision
         self._act(stands, decision)
 
@@ -297,6 +314,8 @@ class Rollouts:
         plan = None if record is None or found is None else plan_of(record, found.said)
         if record is None or found is None or plan is None or found.progress.ended is not None:
             return None
+        if release in admission.pins:
+            return None
         seen = self._watched.get(release)
         if seen is None or not seen.is_of(found.progress):
             seen = watched(record, plan, found.progress)
@@ -304,9 +323,14 @@ class Rollouts:
         if flushes:
             seen = seen.after([ticks(seen, each, flushes) for each in seen.asked])
         if seen.step >= 0 and self._shell.live(release) is not None:
-            seen = replace(seen, stayed=seen.stayed + elapsed)
+            seen = replace(seen, stayed=seen.stayed + elapsed, dark=NONE)
+        elif seen.step >= 0:
+            seen = replace(seen, dark=seen.dark + elapsed)
+        if seen.held in WAITED_FOR and self.frozen is None:
+            seen = replace(seen, waited=seen.waited + elapsed)
         self._watched[release] = seen
-        return Standing(record, plan, replace(found, progress=found.progress.watched(seen.stayed)), seen, None)
+        progress = found.progress.watched(seen.stayed, seen.waited, seen.dark)
+        return Standing(record, plan, replace(found, progress=progress), seen, None)
 
     def _dead(self, stands: Standing) -> str:
         """Why no request of the canary can succeed."""
@@ -347,7 +371,8 @@ class Rollouts:
         progress = stands.steered.progress
         weights = stands.plan.weights_at(step)
         begins = Kind.STARTED if progress.step < 0 else Kind.ADVANCED
-        to = replace(stands.steered, progress=progress.at(step, word.why), weights=weights)
+        paused = "" if progress.paused == EMPTY_STATE else progress.paused
+        to = replace(stands.steered, progress=replace(progress, paused=paused).at(step, word.why), weights=weights)
         what = f"step {step + 1} of {len(stands.plan.steps)}"
         return self.steer(stands, to, Done(what, word, kind or begins, _numbers(stands)))
 
@@ -364,15 +389,24 @@ class Rollouts:
         after = pinned(self._control.admission, release, weights, Pin(now, *word), to)
         self._control.steer(after, release, Done("rolled back, and pinned", word, Kind.ROLLED_BACK, _numbers(stands)))
 
+    def _is_asked_otherwise(self, release: Ref, progress: Progress) -> bool:
+        """Its record is held back, and does not ask for this rollout."""
+        admission, key = self._control.admission, Key("Release", release)
+        stated = [each.record for each in admission.wanted.get(key, ())] if key in admission.held else []
+        return any(not isinstance(each, Release) or identity_of(each) != progress.identity for each in stated)
+
     def _move_audience(self, stands: Standing, audience: str, because: str) -> None:
         admission, release = self._control.admission, stands.record.ref
         stable = stands.watched.stable if stands.watched is not None else None
-        if stable is None or any(each.audience == audience for each in admission.moved.get(release, ())):
+        seen = self._watched[release]
+        if stable is None or audience in seen.moved:
             return
+        self._watched[release] = seen = replace(seen, moved=(*seen.moved, audience))
         word = Word(ROLLOUT, because)
         to = Moved(audience, stable, Pin(self._shell.clock(), *word))
         done = Done(f"audience {audience} moved, and pinned", word, Kind.MOVED, _numbers(stands))
-        self._control.steer(moved(admission, release, to), release, done)
+        self._control.steer(moved(admission, release, to), release, done, [watched_row(release, seen)])
+        self._saved[release] = seen
 
     def steer(self, stands: Standing, to: Steered, done: Done) -> Event:
         """With what it was judged by until then."""
@@ -386,42 +420,50 @@ class Rollouts:
 
     def remember(self, stands: Standing, to: Steered) -> None:
         """By which nothing moves, and of which nobody has to be told."""
-        after = steered(self._control.admission, stands.record.ref, to, self._shell.clock())
-        self._control.keep(after, ())
+        release = stands.record.ref
+        self._control.keep(steered(self._control.admission, release, to, self._shell.clock()))
 
-    def _write_again(self) -> None:
+    async def _write_again(self) -> None:
         """What is in force shall be in the records, so that nothing but records has to be kept."""
         now = self._shell.clock()
         for release, (when, before) in list(self._unwritten.items()):
-            found = self._control.admission.steered.get(release)
-            if found is None or found.said == found.weights or found.progress.ended is not Ended.FINISHED:
+            admission = self._control.admission
+            found = admission.steered.get(release)
+            if found is None or not is_unwritten(found) or release in admission.pins:
                 del self._unwritten[release]
+                self._control.report_soon()
             elif when <= now:
-                why = self._written(release, found)
+                why = await self._written(release, found)
                 self._unwritten[release] = (now + TRIED_AGAIN, why)
                 if why != before:
                     self._control.report_soon()
 
-    def _written(self, release: Ref, found: Steered) -> str:
+    async def _written(self, release: Ref, found: Steered) -> str:
         """Why its record does not say how it has ended; empty: it does, and will be read."""
+        if self._is_asked_otherwise(release, found.progress):
+            return "it says something else by now, which is not in force yet"
         try:
-            self._shell.write(release, found.weights)
+            await asyncio.to_thread(self._shell.write, release, found.weights)
         except NotWritten as error:
             return str(error)
         return ""
 
-    def _keep(self) -> None:
+    async def _keep(self) -> None:
         """What rollouts are judged by outlives the server."""
         admission = self._control.admission
-        gone = [each for each in self._watched if each not in admission.steered]
-        changed = [each for each, seen in self._watched.items() if self._saved.get(each) is not seen]
-        rows = [watched_row(each, self._watched[each]) for each in changed if each not in gone]
-        if rows or gone:
-            self._store.save(rows, [(WATCHED, *each) for each in gone])
+        gone = [] if self._swept else [each for each in self._watched if each not in admission.steered]
+        self._swept = True
         for each in gone:
             del self._watched[each]
             self._saved.pop(each, None)
-        self._saved.update({each: self._watched[each] for each in changed if each in self._watched})
+        if gone:
+            self._store.save((), [(WATCHED, *each) for each in gone])
+        changed = [each for each in self._running if self._saved.get(each) is not self._watched.get(each)]
+        for start in range(0, len(changed), KEPT_AT_ONCE):
+            part = [each for each in changed[start : start + KEPT_AT_ONCE] if each in self._watched]
+            self._store.save([watched_row(each, self._watched[each]) for each in part], ())
+            self._saved.update({each: self._watched[each] for each in part})
+            await asyncio.sleep(0)
 
 
 def _where(stands: Standing) -> str:
@@ -434,5 +476,5 @@ def _numbers(stands: Standing) -> dict[str, float]:
 
 def _problem(admission: Admission, release: Ref, reason: Reason, what: str, fix: str) -> Problem:
     key = Key("Release", release)
-    place = place_in(admission, key, ("spec", "rollout"))
+    place = place_in(admission, key, ("spec", "audiences" if reason is Reason.PINNED else "rollout"))
     return Problem(place, reason, what, fix, str(key), severity=Severity.WARNING)

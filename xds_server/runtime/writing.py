@@ -50,8 +50,8 @@ class Rollouts(Protocol):
     def running(self, release: Ref) -> str:
         """Why nobody else may set what a release gives; empty if its rollout does not run, and will not."""
 
-    def stop(self, release: Ref, weights: Weights, word: Word) -> object:
-        """Its rollout goes no further, and does not begin anew when its record says these weights."""
+    def stop(self, release: Ref, weights: Weights, word: Word) -> Event | None:
+        """Its rollout goes no further, and does not begin anew when its record says these weights. What that moves."""
 
 
 class Writing:
@@ -108,9 +108,10 @@ class Writing:
                 raise CannotSteer(f"{running}; with --stop-rollout it is stopped, and this is set")
             change = await asyncio.to_thread(self._reweighted, admission, key, weights)
             event = self._judged(change, release, word)
+            if change.after == change.before:
+                return self._rollouts.stop(release, weights, word) or event
             self._rollouts.stop(release, weights, word)
-            if change.after != change.before:
-                await self._write([change], word)
+            await self._write([change], word)
             return event
 
     async def remove(self, deployments: Collection[Ref], word: Word) -> tuple[str, ...]:

@@ -34,11 +34,13 @@ class Numbered:
 
     def of(self, deployment: Ref) -> Sums:
         """Of one deployment. The first who asks pays for all who do."""
-        if self._by_deployment is None:
-            self._by_deployment = {}
+        found = self._by_deployment
+        if found is None:  # whole when others see it: more than one thread asks
+            found = {}
             for series, count in self.names.sums(self.added).items():
-                self._by_deployment.setdefault(series.deployment, {})[series] = count
-        return self._by_deployment.get(deployment, NOTHING)
+                found.setdefault(series.deployment, {})[series] = count
+            self._by_deployment = found
+        return found.get(deployment, NOTHING)
 
 
 class Flushes:
