@@ -6,18 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.records.folder import SHOP, Server, release
+from tests.records.folder import NOON, SHOP, Server, release
+from tests.records.test_steered import AT_TEN, SAID, Rolling
 from xds_server.difference.rollouts import (
     Course,
     UsersMove,
     rollout_change,
     slots_moved,
+    standing,
     stated,
     users_move,
 )
 from xds_server.domain.names import Ref
+from xds_server.records.admission import pinned
 from xds_server.records.documents import Key, read_documents
 from xds_server.records.models import Release
+from xds_server.records.pins import Pin
 from xds_server.records.releases import Weights
 from xds_server.records.values import WHOLE
 from xds_server.traffic.slots import SLOTS, slot_ranges
@@ -138,3 +142,15 @@ def test_a_release_is_compared_as_its_file_says_it() -> None:
     assert last_good is not None
     assert last_good.spec.deployments == ("v1",)
     assert stated(server.admission, Key("Release", V1)) is None
+
+
+def test_why_one_does_nothing_by_itself_is_said() -> None:
+    shop = Rolling()
+    shop.steers(AT_TEN)
+    assert standing(shop.admission, SHOP_REF) == ""
+    shop.ends()
+    assert standing(shop.admission, SHOP_REF).startswith("it has finished: ")
+    shop._turn(pinned(shop.admission, SHOP_REF, SAID, Pin(NOON, "ada", "it fails")))
+    assert standing(shop.admission, SHOP_REF) == (
+        "pinned since 2026-11-23T12:00:00Z by ada: it fails; nothing comes of this before xdsctl unpin shop"
+    )

@@ -59,6 +59,7 @@ def _rollout(change: RolloutChange) -> dict[str, Any]:
         "release": change.release.word,
         "course": change.course.value,
         "because": change.because,
+        "standing": change.standing,
         "deployment": change.deployment.word,
         "steps": [_step(each) for each in change.steps],
     }

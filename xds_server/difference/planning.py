@@ -13,11 +13,14 @@ from xds_server.difference.rollouts import (
     StepShown,
     UsersMove,
     rollout_change,
+    standing,
     stated,
     users_move,
 )
 from xds_server.difference.words import percent
 from xds_server.domain.names import Ref
+from xds_server.records.admitted import Admission
+from xds_server.records.documents import Key
 from xds_server.records.values import WHOLE
 from xds_server.records.world import World
 from xds_server.traffic.slots import SLOTS
@@ -41,12 +44,19 @@ def planned(before: Served, after: Served, records: Sequence[Applied]) -> Planne
     refused = errors(objections(one, two, records))
     warned = as_applied(found.warned, records, two)
     releases = [each.key for each in records if each.key.kind == "Release"]
-    rollouts = (rollout_change(stated(one, key), stated(two, key)) for key in releases)
+    rollouts = (_rollout_change(one, two, key) for key in releases)
     return Planned(
         replace(found, refused=refused, warned=warned),
         tuple(_users(one.world, two.world)),
         tuple(each for each in rollouts if each is not None),
     )
+
+
+def _rollout_change(before: Admission, after: Admission, key: Key) -> RolloutChange | None:
+    found = rollout_change(stated(before, key), stated(after, key))
+    if found is None or (found.course is not Course.GOES_ON and key.ref not in before.pins):
+        return found
+    return replace(found, standing=standing(before, key.ref))
 
 
 def _users(before: World, after: World) -> Iterator[UsersMove]:
@@ -77,6 +87,9 @@ def slots_words(slots: int) -> str:
 
 def _rollout(change: RolloutChange) -> Iterator[Line]:
     yield 2, MARKS[change.course], f"{change.release.word}:", _course(change)
+    if change.standing:
+        yield 4, "!", "but", change.standing
+        return
     for number, step in enumerate(change.steps, 1):
         yield 4, "", f"step {number}:", _step(change.deployment, step)
 

@@ -47,6 +47,8 @@ class RolloutChange:
     because: str
     deployment: Ref
     steps: tuple[StepShown, ...]
+    standing: str = ""
+    """Why it does nothing by itself, where that is so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +131,13 @@ def stated(admission: Admission, key: Key) -> Release | None:
     if record is None and key in admission.in_force:
         record = admission.in_force[key].record
     return record if isinstance(record, Release) else None
+
+
+def standing(admission: Admission, release: Ref) -> str:
+    """Why a rollout in force does nothing by itself; empty: it does."""
+    pin, found = admission.pins.get(release), admission.steered.get(release)
+    if pin is not None:
+        return f"pinned {pin.words}; nothing comes of this before xdsctl unpin {release.word}"
+    if found is not None and found.progress.ended is not None:
+        return f"it has {found.progress.ended}: as long as `default` and `rollout` are these, it does not begin again"
+    return ""
