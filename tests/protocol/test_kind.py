@@ -531,6 +531,27 @@ def test_who_refused_what_was_not_offered_any_more_may_try_it_when_it_is_offered
     machine.all_is_delivered()
 
 
+def test_a_host_on_trial_that_comes_to_need_a_cluster_that_another_tries_waits_for_it() -> None:  # R30
+    def world_of(listener: str, clusters: str, *hosts_: Resource) -> Content:
+        return {
+            CDS: tuple(written(name, "1", ENDPOINTS_OF[name], ENDPOINTS_OF[name]) for name in clusters),
+            LDS: (written("l", listener, ["e/l"], ["e/l"]),),
+            RDS: (written("e/l", "1"),),
+            VHDS: (*hosts_, host("e/l/-", "1", ()), host("e/l/*", "1", (), refuses=True)),
+        }
+
+    machine = OnDemandProxies()
+    machine.begin(content=world_of("1", "a"), count=2)
+    first = next(iter(machine.proxies.values()))
+    machine.hang_up(first)
+    cast("OnDemandEnvoy", first.envoy).ask(VHDS, "e/l/x.t")
+    machine.dial(first.envoy, busy=False, remembers=True)
+    machine.all_is_delivered()
+    machine.offer(content=world_of("2", "ab", host("e/l/x.t", "1", ())), follows=False)
+    machine.offer(content=world_of("1", "ab", host("e/l/x.t", "1", "ab")), follows=False)
+    machine.all_is_delivered()
+
+
 class Room:
     """Delta proxies of one kind that want everything, and answer when they are told to."""
 

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator
 from functools import reduce
 from heapq import heappop, heappush
 from itertools import count
-from operator import or_
+from operator import and_, or_
 
 from xds_server.protocol.events import Acked, Nacked, Quarantined, Untried
 from xds_server.protocol.members import Member, Members
@@ -460,6 +460,11 @@ class Canary:
         if not wanting and not self._goes_along(trial, settled):
             trial.accepted = True
             self.trials.stir(trial)
+        if trial.runs and trial.key.kind is TypeUrl.VIRTUAL_HOST:
+            # It took the place of an older content, and may need what others try: it waits for that as a new one does.
+            tried = reduce(and_, (each.told for each in self.trials.together(trial, settled) if each.runs), trial.told)
+            for alone in self._members.of(trial.told & ~tried):
+                self._leave_off(trial, alone)
         if not trial.open:
             return
         along = self.trials.together(trial, settled)
