@@ -198,8 +198,9 @@ async def _measured(edge: Edge, what: str, *, on_demand: bool) -> list[Figure]:
         churned = await edge.flips()
     first = await edge.first_requests(edge.asked.first)
     taken_back = await edge.rollbacks() if edge.asked.rollbacks else []
+    bars = IDLE_BARS if on_demand else (None, None)
     return [
-        *percentiles(f"{what}, rollback by the API", taken_back, IDLE_BARS if on_demand else (None, None)),
+        *(percentiles(f"{what}, rollback by the API", taken_back, bars) if taken_back else ()),
         *percentiles(f"{what}, idle", idle, IDLE_BARS if on_demand else (None, None)),
         *percentiles(f"{what}, 50 changes of endpoints a second", churned, CHURN_BARS if on_demand else (None, None)),
         Figure(f"{what}: bytes a flip", size, "bytes", BYTES if on_demand else None),

@@ -70,7 +70,10 @@ def pair_world(pair: tuple[Mode, EnvoyVersion], tmp_path_factory: pytest.TempPat
         yield ready
 
 
-LONG = ("test_bench", "test_explain", "test_restart", "test_guide")
+LONG = (
+    *("test_bench", "test_telemetry", "test_upstreams", "test_fleet_order", "test_guide", "test_retries"),
+    *("test_restart", "test_explain", "test_ledger", "test_rollouts", "test_on_demand", "test_demo_canary"),
+)
 
 
 @pytest.hookimpl(trylast=True)

@@ -172,7 +172,7 @@ def test_a_cluster_that_envoy_refuses_keeps_the_release_from_being_live(refusing
         "nobody.knows.This",
     ):
         assert word in printed
-    app.release("plugged-v1")
+    app.release("plugged-v1", policy={"history": 0})
     # Where everything is delivered, the routes name it as long as it is deployed.
     world.folder.remove(records.file_of(bad))
     wait_until(lambda: not world.server.problems(), "it is gone")

@@ -40,6 +40,16 @@ FORGED = ("x-envoy-upstream-alt-stat-name", "rule/early")
 """Nobody but the gateway says under what it counts."""
 
 
+BOTH = [(Mode.DELTA, EnvoyVersion.CURRENT), (Mode.SOTW, EnvoyVersion.FLOOR)]
+
+
+@pytest.fixture(scope="module", params=BOTH[:1], ids=["current"])
+def pair(request: pytest.FixtureRequest) -> tuple[Mode, EnvoyVersion]:
+    """The oldest one, too, where it is said: what a proxy tells, and how that is read, is there the same."""
+    mode, version = request.param
+    return Mode(mode), EnvoyVersion(version)
+
+
 def samples(server: Server, name: str) -> Iterator[tuple[dict[str, str], float]]:
     reply = answers(server.admin, "/metrics")
     assert reply is not None, "/metrics does not answer"
@@ -114,6 +124,7 @@ def seen(world: World, app: App) -> Counted:
     return before[-1]
 
 
+@pytest.mark.parametrize("pair", BOTH, ids=["current", "floor"], indirect=True)
 def test_what_three_gateways_count_is_what_was_sent(pair_world: World) -> None:
     """Two of them send only what is read, if they can. One cluster has requests of every rule."""
     world = pair_world
