@@ -57,7 +57,7 @@ def test_a_sidecar_that_comes_later_serves_what_was_deployed_before(
     """Nobody waits for who is not there."""
     order.sidecars[BESIDE_A2].close()
     order.deploy("order-v2", V2)
-    wait_until(lambda: order.get("/", "order-v2").status == 200, "v2 is there")
+    wait_until(lambda: order.get("/", "order-v2").status == 200, "v2 is there", within=20)
     assert order.get("/api", "order-v2", STRICTLY).status == 500, "but nothing serves its api"
 
     with Envoy(pair[1], bootstrap(order.server, order.mode, order.places[BESIDE_A2]), directory):

@@ -102,7 +102,7 @@ class Turning:
             for number, build in zip(numbers, builds, strict=True)
         ]
         name = f"{self.app.name}-v{self.newest - 1 if back else self.newest}"
-        release = records.release(self.app.name, {name: 100})
+        release = records.release(self.app.name, {name: 100}, policy={"history": 0})
         placed = [build.record(self.addresses) for build in builds]
         self.app.world.folder.write(f"{self.app.name}.yaml", *placed, *deployments, release)
         return name

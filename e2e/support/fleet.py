@@ -55,7 +55,7 @@ class Fleet:
 
     def wait_only(self, *names: str) -> None:
         """Envoy's worker has heard that only these get requests: of changes of health up to a second late."""
-        wait_until(lambda: set(self.crowd(2 * len(self.addresses))) == set(names), f"only {names} answer")
+        wait_until(lambda: set(self.crowd(4 * len(self.addresses))) == set(names), f"only {names} answer")
 
     def crowd(self, count: int) -> list[str]:
         """Which instance answers each of so many requests, one after the other."""

@@ -40,6 +40,10 @@ class Remembering(Server):
         return {each.word for each in self.admission.world.app(SHOP_REF).deployments}
 
     @property
+    def placed(self) -> list[str]:
+        return sorted(key.ref.word for key in self.admission.in_force if key.kind == "Build")
+
+    @property
     def in_use(self) -> list[str]:
         return [each.what for each in self.admission.problems if each.reason is Reason.IN_USE]
 
@@ -202,3 +206,21 @@ def test_the_key_of_what_is_kept_is_no_record(shop):
     shop.releases(v2=100)
     shop.restarts()
     assert Key("Kept", SHOP_REF) not in shop.admission.in_force
+
+
+def test_a_build_that_goes_with_a_deployment_that_stays_stays_with_it(shop):
+    """Else whoever deletes a version as a whole takes its instances from requests that are still on their way."""
+    without = documents(*(build(f"web-{number}", f"b{number}") for number in (2, 3)))
+    shop.releases(v2=100, other={"v1.yaml": None, "builds.yaml": without})
+    assert shop.placed == ["web-1", "web-2", "web-3"]
+    assert shop.in_use[0] == "is gone from the records, but AppDeployment v1 runs on it, which is gone too and stays"
+
+    shop.releases(v2=100, history=0)
+    assert shop.placed == ["web-2", "web-3"]
+    assert shop.in_use == []
+
+
+def test_the_endpoints_of_a_deployment_that_is_still_written_may_go(shop):
+    shop.releases(v2=100)
+    shop.hears({"builds.yaml": documents(*(build(f"web-{number}", f"b{number}") for number in (2, 3)))})
+    assert shop.in_use == []

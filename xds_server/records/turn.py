@@ -39,7 +39,7 @@ from xds_server.records.yaml import FieldPath
 UPSERTS = ("Build", "Gateway", "App", "AppDeployment")
 DELETES = ("AppDeployment", "Gateway", "Build", "App")
 
-Kind = TypeVar("Kind", Release, AppDeployment)
+Kind = TypeVar("Kind", Release, AppDeployment, Build)
 
 
 class Turn:
@@ -416,12 +416,30 @@ class Turn:
         user = self._user(key, waiting)
         if user is not None:
             return f"Release {user.word} uses it", "take it out of the release first"
+        left = self._left_on(key)
+        if left is not None:
+            return f"AppDeployment {left.word} runs on it, which is gone too and stays", "let that go"
         keeper = self._keeper(key)
         if keeper is None:
             return None
         history = f"policy.history: {keeper.spec.policy.history}"
         why = f"the history of Release {keeper.ref.word} ({history}) can go back to it"
         return why, "let the release keep less: policy.history, 0 for nothing"
+
+    def _left_on(self, key: Key) -> Ref | None:
+        """A deployment that is gone from the source, stays in force all the same, and runs where this build is.
+
+        Of one that is still written the endpoints may go: whoever takes them away means it.
+        """
+        build = self._entry(key, Build)
+        if build is None or any(each.ref != key.ref for each in self.in_force.placing(build_id(build))):
+            return None
+        deployments = self.in_force.world.app(build_id(build).app).deployments
+        return next((ref for ref, each in deployments.items() if _runs(each, build) and self._is_left(ref)), None)
+
+    def _is_left(self, deployment: Ref) -> bool:
+        key = Key("AppDeployment", deployment)
+        return key not in self._wants and self.in_force.get(key) is not None
 
     def _keeper(self, key: Key) -> Release | None:
         """A release whose history can go back to a deployment."""
@@ -532,6 +550,11 @@ class Turn:
 
 def _as_release(document: Document | None) -> Release | None:
     return document.record if document is not None and isinstance(document.record, Release) else None
+
+
+def _runs(deployment: AppDeployment, build: Build) -> bool:
+    component = deployment.spec.components.get(build.spec.component)
+    return component is not None and component.build == build.spec.build
 
 
 def _names(release: Release, deployment: Ref) -> bool:
