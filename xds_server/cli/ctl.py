@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xds_server.cli import looking, notifications, releases, rollouts, writing
-from xds_server.cli.options import ADMIN, NOT_BOTH, AdminOption, Report, ReportOption, echo
+from xds_server.cli.options import ADMIN, NOT_BOTH, AdminOption, Report, ReportOption, answered, drawn, echo, told
 from xds_server.cli.values import ErrorIsOne, PlainWords, parse_seconds, version_of
 
 if TYPE_CHECKING:
@@ -135,13 +135,9 @@ def check(
 
 
 def _problems_at(server: str) -> "list[Problem]":
-    from xds_server.cli.servers import NoAnswer, problems_at
+    from xds_server.cli.servers import problems_at
 
-    try:
-        return problems_at(server)
-    except NoAnswer as error:
-        typer.echo(f"xdsctl: {error}", err=True)
-        raise typer.Exit(1) from None
+    return answered(lambda: problems_at(server))
 
 
 @app.command()
@@ -348,10 +344,9 @@ def proxies(
     Example: xdsctl proxies -w
     """
     from xds_server.cli import proxies as asking
-    from xds_server.cli.servers import NoAnswer
 
     names = name or []
-    try:
+    with told():
         before = None
         for found in asking.fleets(server, names) if watch else [asking.fleet(server, names)]:
             if output is not Report.TEXT:
@@ -361,9 +356,6 @@ def proxies(
             else:
                 asking.print_changes(before, found, whole=bool(names))
             before = found
-    except NoAnswer as error:
-        typer.echo(f"xdsctl: {error}", err=True)
-        raise typer.Exit(1) from None
     absent = [each for each in names if all(proxy.id != each for proxy in found.proxies)]
     if absent:
         typer.echo(f"xdsctl: not connected: {', '.join(absent)}. xdsctl proxies lists who is", err=True)
@@ -389,18 +381,12 @@ def top(
     Example: xdsctl top shop
     """
     from xds_server.cli import traffic
-    from xds_server.cli.servers import NoAnswer
 
-    try:
+    with drawn():
         if output is Report.TEXT:
             traffic.show_traffic(server, of, last)
         else:
             echo(traffic.data(traffic.traffic(server, of, last)), output.value)
-    except NoAnswer as error:
-        typer.echo(f"xdsctl: {error}", err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(0) from None
 
 
 @app.command()
@@ -430,16 +416,11 @@ def compare(
     Example: xdsctl compare shop shop-v1 shop-v2 --last 10m
     """
     from xds_server.cli import traffic
-    from xds_server.cli.servers import NoAnswer
 
     if deployments and len(deployments) != 2:
         raise typer.BadParameter("write both deployments, or none")
     sides = (deployments[0], deployments[1]) if deployments else None
-    try:
-        found = traffic.compare(server, release, sides, last)
-    except NoAnswer as error:
-        typer.echo(f"xdsctl: {error}", err=True)
-        raise typer.Exit(1) from None
+    found = answered(lambda: traffic.compare(server, release, sides, last))
     if output is Report.TEXT:
         traffic.print_compared(found)
     else:

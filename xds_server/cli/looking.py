@@ -1,14 +1,12 @@
 """`xdsctl`'s commands about what there is: list it, describe a release, let go of what nothing uses."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from xds_server.cli.options import ADMIN, NOT_BOTH, AdminOption, Report, ReportOption, echo
+from xds_server.cli.options import ADMIN, NOT_BOTH, AdminOption, Report, ReportOption, drawn, echo
 from xds_server.cli.releases import WhoOption
 from xds_server.cli.values import parse_seconds
 
@@ -73,7 +71,7 @@ def get(
 
     word, name, folder = _which(words or [], server)
     kind, which = Listed(word), Filters(name=name, app=of, namespace=namespace)
-    with _told():
+    with drawn():
         reports = found.said(folder, kind, which) if folder else found.in_force(server or ADMIN, kind, which)
     match output:
         case TableFormat.TEXT | TableFormat.WIDE:
@@ -138,7 +136,7 @@ def describe(
 
     if records is not None and (server or watch):
         raise typer.BadParameter(NOT_BOTH if server else "records of a folder do not move: write DIR or -w, not both")
-    with _told():
+    with drawn():
         if watch and output is Report.TEXT:
             found.watch(server or ADMIN, release)
             return
@@ -182,7 +180,7 @@ def gc(
 
     if dry_run and yes:
         raise typer.BadParameter("write --dry-run or --yes, not both")
-    with _told():
+    with drawn():
         reports = found.unused(server, older_than, of)
         removed = found.removed(server, reports, who or steering.who(), why) if yes and reports else None
     if output is not Report.TEXT:
@@ -196,17 +194,3 @@ def gc(
         typer.echo("Nothing is done; with --yes they are taken out of their files.")
     else:
         typer.echo(f"{', '.join(removed.deployments)}: taken out of {', '.join(removed.files)}")
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Why there is no answer, and the end of what is drawn anew."""
-    from xds_server.cli.servers import NoAnswer
-
-    try:
-        yield
-    except NoAnswer as error:
-        typer.echo(f"xdsctl: {error}", err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(0) from None

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, echo
+from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, answered, echo
 from xds_server.cli.values import PlainWords
 
 app = typer.Typer(
@@ -27,13 +27,8 @@ def notifications(context: typer.Context, server: AdminOption = ADMIN, output: R
             raise typer.BadParameter(f"write options after {context.invoked_subcommand}")
         return
     from xds_server.cli import webhooks
-    from xds_server.cli.servers import NoAnswer
 
-    try:
-        found = webhooks.told(server)
-    except NoAnswer as error:
-        typer.echo(f"xdsctl: {error}", err=True)
-        raise typer.Exit(1) from None
+    found = answered(lambda: webhooks.told(server))
     if output is not Report.TEXT:
         echo(webhooks.data(found), output.value)
         return
@@ -54,13 +49,8 @@ def ping(
     Example: xdsctl notifications test ops
     """
     from xds_server.cli import webhooks
-    from xds_server.cli.servers import NoAnswer
 
-    try:
-        found = webhooks.pinged(server, webhook)
-    except NoAnswer as error:
-        typer.echo(f"xdsctl: {error}", err=True)
-        raise typer.Exit(1) from None
+    found = answered(lambda: webhooks.pinged(server, webhook))
     if output is Report.TEXT:
         typer.echo(webhooks.ping_words(found))
     else:

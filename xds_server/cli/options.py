@@ -1,7 +1,8 @@
 """What several commands of `xdsctl` have in common: how things are printed, and which server is asked."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
@@ -35,12 +36,29 @@ def echo(data: Any, style: str) -> None:
 Answered = TypeVar("Answered")
 
 
-def answered(ask: Callable[[], Answered]) -> Answered:
-    """What a server says; or why it does not, and exit code 1."""
+@contextmanager
+def told() -> Iterator[None]:
+    """Where there is no answer: why, and exit code 1."""
     from xds_server.cli.servers import NoAnswer
 
     try:
-        return ask()
+        yield
     except NoAnswer as error:
         typer.echo(f"xdsctl: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+@contextmanager
+def drawn() -> Iterator[None]:
+    """What is drawn anew until Ctrl-C, which is its end; or why there is no answer."""
+    with told():
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise typer.Exit(0) from None
+
+
+def answered(ask: Callable[[], Answered]) -> Answered:
+    """What a server says; or why it does not, and exit code 1."""
+    with told():
+        return ask()

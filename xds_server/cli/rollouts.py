@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, answered, echo
+from xds_server.cli.releases import Release, WhoOption, WhyOption
 from xds_server.cli.values import parse_seconds
 
 if TYPE_CHECKING:
     from xds_server.api.steering import EventReport
 
 app = typer.Typer()
-
-Release = Annotated[str, typer.Argument(metavar="RELEASE", help="NAME, or NAMESPACE.NAME.", show_default=False)]
-WhyOption = Annotated[str, typer.Option("--why", help="Why, for those who read the history.", show_default=False)]
-WhoOption = Annotated[str, typer.Option("--who", help="Whose word it is.", show_default="user@host")]
 
 
 @app.command()
