@@ -5,7 +5,7 @@ from xds_server.domain.statistics import EDGES, Series
 from xds_server.stats import Counts, Tick
 from xds_server.telemetry import Change, Comparison, Flushes, Names, Process
 from xds_server.telemetry.flushes import Numbered
-from xds_server.telemetry.ticks import ERRORS, Guard, counts_of, history, slow, tick_of, ticks_since
+from xds_server.telemetry.ticks import ERRORS, Guard, counts_of, history, slow, tick_of, ticks_of
 
 V1, V2 = Ref("default", "shop-v1"), Ref("default", "shop-v2")
 DEFAULT = Comparison(V2, V1, "default")
@@ -79,5 +79,5 @@ def test_ticks_are_those_of_flushes_after_a_number() -> None:
         flushes.hear(Change(process, time, counted, whole=True))
     flushes.hear(Change(process, 3, {0: 5}, whole=True))
 
-    assert ticks_since(flushes, 1, DEFAULT) == [Tick(Counts(20, 4), Counts(182, 2))]
+    assert ticks_of(flushes.since(1), DEFAULT) == [Tick(Counts(20, 4), Counts(182, 2))]
     assert list(history(flushes.since(0), V1, "default", ERRORS)) == [Counts(91, 1), Counts(182, 2), Counts(5, 0)]

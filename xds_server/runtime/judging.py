@@ -7,7 +7,7 @@ from xds_server.rollout.watched import Past, Question, Watched, minutes
 from xds_server.runtime.telemetry import Telemetry
 from xds_server.stats import Counts, Tick
 from xds_server.telemetry.flushes import Numbered
-from xds_server.telemetry.ticks import ERRORS, Comparison, Guard, counts_of, slow, tick_of
+from xds_server.telemetry.ticks import ERRORS, Comparison, Guard, history, slow, ticks_of
 
 
 class Judging:
@@ -36,7 +36,7 @@ class Judging:
                 (flush.heard, counts)
                 for flush in flushes
                 for each in of
-                if (counts := counts_of(flush.of(each), cohort, guard)) is not None and counts.requests
+                for counts in history([flush], each, cohort, guard)
             )
             return minutes(found)
 
@@ -51,10 +51,8 @@ def ticks(seen: Watched, question: Question, flushes: Iterable[Numbered]) -> lis
     """What these flushes say to a question. An audience has nothing beside it."""
     guard = _guard(question.over)
     if question.limit or seen.stable is None:
-        alone = (counts_of(each.of(seen.canary), question.cohort, guard) for each in flushes)
-        return [Tick(each, Counts()) for each in alone if each is not None and each.requests]
-    comparison = Comparison(seen.canary, seen.stable, question.cohort, guard)
-    return [tick for each in flushes if (tick := tick_of(each, comparison)) is not None]
+        return [Tick(each, Counts()) for each in history(flushes, seen.canary, question.cohort, guard)]
+    return ticks_of(flushes, Comparison(seen.canary, seen.stable, question.cohort, guard))
 
 
 def _guard(over: float) -> Guard:

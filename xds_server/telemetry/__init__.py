@@ -7,7 +7,7 @@ the judge is given of them.
 from xds_server.telemetry.flushes import Flushes
 from xds_server.telemetry.names import Names
 from xds_server.telemetry.reading import Flush, Reading
-from xds_server.telemetry.ticks import Comparison, Guard, ticks_since
+from xds_server.telemetry.ticks import Comparison, Guard, ticks_of
 from xds_server.telemetry.totals import Change, Process, Totals
 
 __all__ = [
@@ -20,5 +20,5 @@ __all__ = [
     "Process",
     "Reading",
     "Totals",
-    "ticks_since",
+    "ticks_of",
 ]

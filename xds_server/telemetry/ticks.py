@@ -12,7 +12,7 @@ from typing import NamedTuple
 from xds_server.domain.names import Ref
 from xds_server.domain.statistics import BUCKETS, CLASSES, edge_above
 from xds_server.stats import Counts, Tick
-from xds_server.telemetry.flushes import Flushes, Numbered
+from xds_server.telemetry.flushes import Numbered
 from xds_server.telemetry.totals import Sums
 
 FAILED = frozenset(f"grpc.{status}" for status in (2, 4, 13, 14, 15))
@@ -44,9 +44,9 @@ class Comparison(NamedTuple):
     guard: Guard = ERRORS
 
 
-def ticks_since(flushes: Flushes, number: int, comparison: Comparison) -> list[Tick]:
-    """A tick of each flush after that number in which both sides had requests."""
-    found = (tick_of(each, comparison) for each in flushes.since(number))
+def ticks_of(flushes: Iterable[Numbered], comparison: Comparison) -> list[Tick]:
+    """A tick of each flush in which both sides had requests."""
+    found = (tick_of(each, comparison) for each in flushes)
     return [tick for tick in found if tick is not None]
 
 
@@ -62,7 +62,7 @@ def tick_of(flush: Numbered, comparison: Comparison) -> Tick | None:
 
 
 def history(flushes: Iterable[Numbered], deployment: Ref, cohort: str, guard: Guard) -> Iterator[Counts]:
-    """What each flush says of one deployment: for its dispersion before a rollout."""
+    """What each flush says of one deployment alone, if anything."""
     for each in flushes:
         counts = counts_of(each.of(deployment), cohort, guard)
         if counts is not None and counts.requests:
