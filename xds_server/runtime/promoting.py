@@ -17,7 +17,7 @@ from xds_server.records.rollout import Step
 from xds_server.records.steered import identity_of
 from xds_server.records.values import duration_text
 from xds_server.rollout import Frozen, Judgement, Wait
-from xds_server.runtime.rollouts import Rollouts, Standing
+from xds_server.runtime.rollouts import Rollouts, Standing, where
 
 
 class AskedOfRollouts(Rolling):
@@ -95,8 +95,7 @@ class AskedOfRollouts(Rolling):
         stands = self._rollouts.find(release)
         if stands is None or stands.steered.progress.ended is not None:
             return ""
-        where = f"step {stands.steered.progress.step + 1} of {len(stands.plan.steps)}"
-        return f"Release {release.word} moves by itself, and is at {where}"
+        return f"Release {release.word} moves by itself, and is at {where(stands.plan, stands.steered.progress.step)}"
 
     def stop(self, release: Ref, weights: Weights, word: Word) -> Event | None:
         """It moves no more, and does not begin anew when its record says these weights; if it says so already, they are

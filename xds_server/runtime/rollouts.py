@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from xds_server.difference.history import ROLLOUT, Done, Event, Kind, Word
-from xds_server.difference.steering import CannotSteer, in_force, is_unwritten
+from xds_server.difference.steering import CannotSteer, in_force, is_unwritten, rolled_back
 from xds_server.domain.errors import XdsServerError
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Reason, Severity
@@ -169,12 +169,7 @@ class Rollouts:
         seen = self._watched.get(release)
         if seen is not None and not seen.is_of(found.progress):
             seen = None
-        progress = (
-            found.progress.watched(seen.stayed)
-            if seen is not None and seen.step == found.progress.step
-            else found.progress
-        )
-        return Standing(record, plan, replace(found, progress=progress), seen, self._decisions.get(release))
+        return Standing(record, plan, _as_seen(found, seen), seen, self._decisions.get(release))
 
     def problems(self, admission: Admission) -> Iterator[Problem]:
         """What is wrong with rollouts."""
@@ -210,7 +205,7 @@ class Rollouts:
         to = replace(stands.steered, progress=progress, weights=stands.plan.weights_at(0), also="")
         begun = watched(stands.record, stands.plan, progress, self._past(stands.record, stands.plan))
         self._watched[release] = self._saved[release] = begun
-        done = Done(f"again, step 1 of {len(stands.plan.steps)}", word, Kind.PROMOTED)
+        done = Done(f"again, {where(stands.plan, 0)}", word, Kind.PROMOTED)
         after = steered(self._control.admission, release, to, now, unpin=True)
         return self._control.steer(after, release, done, [watched_row(release, begun)])
 
@@ -309,17 +304,11 @@ class Rollouts:
 
     def _watch(self, release: Ref, elapsed: timedelta, flushes: Sequence[Numbered]) -> Standing | None:
         """With what was counted and the time since the last look; None: it does not run any more."""
-        admission, record = self._control.admission, self._in_force(release)
-        found = admission.steered.get(release)
-        plan = None if record is None or found is None else plan_of(record, found.said)
-        if record is None or found is None or plan is None or found.progress.ended is not None:
+        stands = self.find(release)
+        if stands is None or stands.steered.progress.ended is not None or release in self._control.admission.pins:
             return None
-        if release in admission.pins:
-            return None
-        seen = self._watched.get(release)
-        if seen is None or not seen.is_of(found.progress):
-            seen = watched(record, plan, found.progress)
-        seen = seen.at(found.progress.step)
+        progress = stands.steered.progress
+        seen = (stands.watched or watched(stands.record, stands.plan, progress)).at(progress.step)
         if flushes:
             seen = seen.after([ticks(seen, each, flushes) for each in seen.asked])
         if seen.step >= 0 and self._shell.live(release) is not None:
@@ -329,8 +318,7 @@ class Rollouts:
         if seen.held in WAITED_FOR and self.frozen is None:
             seen = replace(seen, waited=seen.waited + elapsed)
         self._watched[release] = seen
-        progress = found.progress.watched(seen.stayed, seen.waited, seen.dark)
-        return Standing(record, plan, replace(found, progress=progress), seen, None)
+        return replace(stands, steered=_as_seen(stands.steered, seen), watched=seen)
 
     def _dead(self, stands: Standing) -> str:
         """Why no request of the canary can succeed."""
@@ -362,8 +350,8 @@ class Rollouts:
         self._watched[release] = seen = replace(seen, held=held)
         if held in ("", Held.PAUSED):
             return
-        kind, where = Kind.GATE if held is Held.GATE else Kind.HELD, _where(stands)
-        event = Event(release, self._shell.clock(), Word(ROLLOUT, decision.because), f"{held} at {where}", kind=kind)
+        kind, what = Kind.GATE if held is Held.GATE else Kind.HELD, f"{held} at {where(stands.plan, seen.step)}"
+        event = Event(release, self._shell.clock(), Word(ROLLOUT, decision.because), what, kind=kind)
         self._store.save([watched_row(release, seen)], (), [event._replace(numbers=seen.numbers)])
         self._saved[release] = seen
 
@@ -373,8 +361,7 @@ class Rollouts:
         begins = Kind.STARTED if progress.step < 0 else Kind.ADVANCED
         paused = "" if progress.paused == EMPTY_STATE else progress.paused
         to = replace(stands.steered, progress=replace(progress, paused=paused).at(step, word.why), weights=weights)
-        what = f"step {step + 1} of {len(stands.plan.steps)}"
-        return self.steer(stands, to, Done(what, word, kind or begins, _numbers(stands)))
+        return self.steer(stands, to, Done(where(stands.plan, step), word, kind or begins, _numbers(stands)))
 
     def finish(self, stands: Standing, word: Word, kind: Kind = Kind.FINISHED) -> Event:
         weights = stands.plan.weights_at(len(stands.plan.steps) - 1)
@@ -383,10 +370,9 @@ class Rollouts:
         return self.steer(stands, to, Done("rollout finished", word, kind, _numbers(stands)))
 
     def _roll_back(self, stands: Standing, word: Word) -> None:
-        release, weights, now = stands.record.ref, stands.plan.without, self._shell.clock()
-        progress = stands.steered.progress.end(Ended.ROLLED_BACK, word.why)
-        to = replace(stands.steered, progress=progress, weights=weights)
-        after = pinned(self._control.admission, release, weights, Pin(now, *word), to)
+        admission, release, weights = self._control.admission, stands.record.ref, stands.plan.without
+        ended = rolled_back(admission, release, weights, word.why)
+        after = pinned(admission, release, weights, Pin(self._shell.clock(), *word), ended)
         self._control.steer(after, release, Done("rolled back, and pinned", word, Kind.ROLLED_BACK, _numbers(stands)))
 
     def _is_asked_otherwise(self, release: Ref, progress: Progress) -> bool:
@@ -466,8 +452,16 @@ class Rollouts:
             await asyncio.sleep(0)
 
 
-def _where(stands: Standing) -> str:
-    return f"step {stands.steered.progress.step + 1} of {len(stands.plan.steps)}"
+def where(plan: Plan, step: int) -> str:
+    """A step, as people count them."""
+    return f"step {step + 1} of {len(plan.steps)}"
+
+
+def _as_seen(found: Steered, seen: Watched | None) -> Steered:
+    """With the times for which it was watched at its step."""
+    if seen is None or seen.step != found.progress.step:
+        return found
+    return replace(found, progress=found.progress.watched(seen.stayed, seen.waited, seen.dark))
 
 
 def _numbers(stands: Standing) -> dict[str, float]:
