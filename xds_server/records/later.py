@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from xds_server.records.models import AppDeployment, Component, Record, Release
+from xds_server.records.models import AppDeployment, Component, Record
 from xds_server.records.values import Model
 
 Later = tuple[tuple[str | int, ...], str]
@@ -21,10 +21,8 @@ def not_in_force(record: Record) -> Iterator[Later]:
     if isinstance(record, AppDeployment):
         for name, component in record.spec.components.items():
             yield from _said(("spec", "components", name), component)
-        return
-    yield from _said(("spec",), record.spec)
-    if isinstance(record, Release):
-        yield from _said(("spec", "policy"), record.spec.policy)
+    else:
+        yield from _said(("spec",), record.spec)
 
 
 def _said(path: tuple[str | int, ...], model: Model) -> Iterator[Later]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from xds_server.domain.names import Ref
-from xds_server.records.documents import Key
 from xds_server.records.saved import PIN, Row
 
 
@@ -25,10 +24,6 @@ class Pin:
     @property
     def words(self) -> str:
         return f"since {self.at:%Y-%m-%dT%H:%M:%SZ} by {self.who}: {self.why}"
-
-
-def pin_key(release: Ref) -> Key:
-    return Key(PIN, release)
 
 
 def pin_row(release: Ref, pin: Pin) -> Row:
