@@ -99,6 +99,13 @@ def until_ended(demo: Callable[[Console], Coroutine[Any, Any, None]]) -> int:
     return code
 
 
+def home_in(stack: AsyncExitStack) -> Path:
+    """Where everything is that a demo leaves, and leaves no more: with the log of its server."""
+    home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="xds-server-demo-")))
+    logs.configure("text", stack.enter_context((home / "server.log").open("w", encoding="utf-8")))
+    return home
+
+
 def ended_by_signal() -> asyncio.Event:
     """Set by SIGTERM and by Ctrl-C."""
     asked = asyncio.Event()
@@ -110,8 +117,7 @@ def ended_by_signal() -> asyncio.Event:
 async def _demo(console: Console, port: int, envoy: str, mode: str) -> None:
     asked = ended_by_signal()
     async with AsyncExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="xds-server-demo-")))
-        logs.configure("text", stack.enter_context((home / "server.log").open("w", encoding="utf-8")))
+        home = home_in(stack)
         gateway = gateway_port(port)
         builds = [each for of in INSTANCES.values() for each in of]
         ports = await stack.enter_async_context(listening({each: Instance(each) for each in builds}))

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
@@ -25,10 +24,11 @@ from xds_server.cli.demo import (
     first_routes,
     free_ports,
     gateway_port,
+    home_in,
     listening,
     until_ended,
 )
-from xds_server.cli.demo_shop import GATEWAY, Instance, Scope
+from xds_server.cli.demo_shop import BUILD, GATEWAY, Instance, Scope
 from xds_server.cli.envoys import find_envoy
 from xds_server.cli.rolling import rollout
 from xds_server.cli.servers import NoAnswer
@@ -36,7 +36,6 @@ from xds_server.cli.steering import history, lines
 from xds_server.domain.addresses import Address
 from xds_server.records.models import API_VERSION
 from xds_server.resources.bootstrap import ProxyNode
-from xds_server.runtime import logs
 from xds_server.runtime.serve import Settings, serving
 
 USERS = 200
@@ -47,12 +46,7 @@ SHOWN = 0.25
 COLOURS = {"v1": "cyan", "v2": "green", "v3": "magenta"}
 VERDICTS = {"safe": "green", "worse": "red", "unknown": "yellow"}
 
-BUILD = """\
-apiVersion: {api}
-kind: Build
-metadata: {{name: shop-web-{version}}}
-spec: {{app: shop, component: web, build: "web-{version}", endpoints: {{addresses: ["127.0.0.1:{port}"]}}}}
----
+DEPLOYMENT = """\
 apiVersion: {api}
 kind: AppDeployment
 metadata: {{name: shop-{version}}}
@@ -154,15 +148,16 @@ def run_canary_demo(port: int, envoy: str, mode: str) -> int:
 async def _demo(console: Console, port: int, envoy: str, mode: str) -> None:
     asked = ended_by_signal()
     async with AsyncExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="xds-server-demo-")))
-        logs.configure("text", stack.enter_context((home / "server.log").open("w", encoding="utf-8")))
+        home = home_in(stack)
         gateway = gateway_port(port)
         ports = await stack.enter_async_context(listening({each: Failing(each) for each in FAILING}))
         folder = home / "records"
         folder.mkdir()
         (folder / "gateway.yaml").write_text(GATEWAY.format(api=API_VERSION, port=gateway), "utf-8")
         for version, where in ports.items():
-            (folder / f"{version}.yaml").write_text(BUILD.format(api=API_VERSION, version=version, port=where), "utf-8")
+            build = BUILD.format(api=API_VERSION, component="web", build=f"web-{version}", port=where)
+            deployment = DEPLOYMENT.format(api=API_VERSION, version=version)
+            (folder / f"{version}.yaml").write_text(f"{build}---\n{deployment}", "utf-8")
         _release(folder, "[{deployment: shop-v1}]")
         xds, admin, envoy_admin = free_ports(3)
         settings = Settings(folder, home / "state", Address(LOOPBACK, xds), Address(LOOPBACK, admin))

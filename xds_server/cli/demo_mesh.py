@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import tempfile
 from asyncio import StreamReader
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from xds_server.cli.demo import (
     envoy_process,
     free_ports,
     gateway_port,
+    home_in,
     listening,
     tell_change,
     until_ended,
@@ -34,7 +34,6 @@ from xds_server.domain.addresses import Address
 from xds_server.domain.sidecars import Ports
 from xds_server.protocol.events import Acked, Node, Send
 from xds_server.resources.bootstrap import ProxyNode
-from xds_server.runtime import logs
 from xds_server.runtime.serve import Settings, serving
 from xds_server.snapshot import TypeUrl
 
@@ -82,8 +81,7 @@ def run_mesh_demo(port: int, envoy: str, mode: str) -> int:
 async def _mesh_demo(console: Console, port: int, envoy: str, mode: str) -> None:
     asked = ended_by_signal()
     async with AsyncExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="xds-server-demo-")))
-        logs.configure("text", stack.enter_context((home / "server.log").open("w", encoding="utf-8")))
+        home = home_in(stack)
         gateway, ways = gateway_port(port), Ways()
         xds, admin, *free = free_ports(2 + 3 * len(builds()))
         sides = dict(zip(builds(), zip(free[::3], free[1::3], free[2::3], strict=True), strict=True))
