@@ -4,7 +4,6 @@ Beside it, turn by turn, a bare grpcio server sends the same bytes to a fleet of
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -12,9 +11,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any
-
-from pydantic import TypeAdapter
 
 from bench.fleet.proxy import Behaviour, Mode
 from bench.fleet.running import Bare, Fleet, bare_server, fleet
@@ -22,10 +18,8 @@ from bench.folders import put, release_file, release_text, write_world
 from bench.processes import processor, resident
 from bench.report import Figure, parser, report
 from e2e.support.server import Server
-from xds_server.cli import servers
 from xds_server.snapshot import TypeUrl
 
-ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 HOLDERS = 10
 RATIO = 1.3
 
@@ -135,7 +129,7 @@ class _Flips:
 
     def _take_back(self, server: Server, app: str, number: int) -> None:
         said = {"who": "bench", "why": "a turn", "to": f"{app}-v{1 + number % 2}"}
-        servers.asked(f"127.0.0.1:{server.admin}", f"/releases/{app}/rollback", ANYTHING, json.dumps(said).encode())
+        server.ask(f"/releases/{app}/rollback", said)
 
     def _send(self, turns: Turns, app: str, holders: int) -> None:
         bare, proxies = self.bare

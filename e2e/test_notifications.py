@@ -1,13 +1,10 @@
 """Somebody elsewhere is told what happens to releases: all of it, in order, whoever dies or says nothing meanwhile."""
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
 
 from e2e.support.envoy import EnvoyVersion
 from e2e.support.processes import wait_until
@@ -15,11 +12,9 @@ from e2e.support.receiver import Receiver, once, webhooks
 from e2e.support.server import Mode
 from e2e.support.world import V1, V2, App, World
 from e2e.support.world import world as new_world
-from xds_server.cli.servers import asked
 
 pytestmark = pytest.mark.e2e
 
-ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 WHO = {"who": "ada@desk", "why": "it fails"}
 FLIPS = 6
 
@@ -60,18 +55,17 @@ def deployed(world: World, name: str, ops: Receiver) -> tuple[App, str, str]:
 
 
 def rolled_back(world: World, name: str, to: str) -> str:
-    body = json.dumps({**WHO, "to": to}).encode()
-    found = asked(f"127.0.0.1:{world.server.admin}", f"/releases/{name}/rollback", ANYTHING, body)
+    found = world.server.ask(f"/releases/{name}/rollback", {**WHO, "to": to})
     return str(found["content"])
 
 
 def live(world: World, name: str) -> None:
-    found = asked(f"127.0.0.1:{world.server.admin}", f"/releases/{name}/wait?timeout=10", ANYTHING)
+    found = world.server.ask(f"/releases/{name}/wait?timeout=10")
     assert found["verdict"] == "live", found
 
 
 def waiting(world: World, name: str) -> int:
-    told = asked(f"127.0.0.1:{world.server.admin}", "/notifications", ANYTHING)
+    told = world.server.ask("/notifications")
     return next(int(each["waiting"]) for each in told["webhooks"] if each["name"] == name)
 
 

@@ -1,27 +1,23 @@
 """A release is taken back with a word: at once, under load, and for as long as nobody takes the word back."""
 
-import json
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
 
 from e2e.support.load import Shot, lost
 from e2e.support.world import V1, V2, World
-from xds_server.cli.servers import asked
 
 pytestmark = pytest.mark.e2e
 
-ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 WHO = {"who": "ada@desk", "why": "it fails"}
 
 
 def said(world: World, path: str, **more: str) -> Any:
-    return asked(f"127.0.0.1:{world.server.admin}", path, ANYTHING, json.dumps({**WHO, **more}).encode())
+    return world.server.ask(path, {**WHO, **more})
 
 
 def live(world: World, name: str, content: str) -> None:
-    found = asked(f"127.0.0.1:{world.server.admin}", f"/releases/{name}/wait?content={content}&timeout=10", ANYTHING)
+    found = world.server.ask(f"/releases/{name}/wait?content={content}&timeout=10")
     assert found["verdict"] == "live", found
 
 
@@ -64,6 +60,6 @@ def test_a_pin_outlives_the_server_and_its_record(own_world: World) -> None:
     said(world, f"/releases/{app.name}/unpin")
     app.wait_served(new)
     app.wait_served(new, f"early.{app.host}")
-    told = asked(f"127.0.0.1:{world.server.admin}", f"/releases/{app.name}/history", ANYTHING)
+    told = world.server.ask(f"/releases/{app.name}/history")
     what = [each["what"] for each in told]
     assert [each.partition(";")[0] for each in what[:2]] == ["unpinned", "pinned"]

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic import TypeAdapter
 
 from e2e.support import records
 from e2e.support.envoy import EnvoyVersion
@@ -15,12 +14,11 @@ from e2e.support.load import Load, Shot, lost
 from e2e.support.processes import wait_until
 from e2e.support.server import Mode
 from e2e.support.world import V1, V2, App, World
-from xds_server.cli.servers import NoAnswer, asked
+from xds_server.cli.servers import NoAnswer
 from xds_server.runtime.control import clock
 
 pytestmark = pytest.mark.e2e
 
-ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 WHO = {"who": "ada@desk", "why": "release"}
 GUARD = {"errors": {"maxRatio": 1.5, "floor": 2}}
 EARLY = ("x-early-adopter", "true")
@@ -33,11 +31,11 @@ def pair() -> tuple[Mode, EnvoyVersion]:
 
 
 def got(world: World, path: str) -> Any:
-    return asked(f"127.0.0.1:{world.server.admin}", path, ANYTHING)
+    return world.server.ask(path)
 
 
 def said(world: World, path: str, **more: Any) -> Any:
-    return asked(f"127.0.0.1:{world.server.admin}", path, ANYTHING, json.dumps({**WHO, **more}).encode())
+    return world.server.ask(path, {**WHO, **more})
 
 
 def begins(world: World, name: str, steps: list[Any], guard: Any = None, **spec: Any) -> App:
@@ -249,8 +247,7 @@ def test_no_user_leaves_the_canary_and_so_many_move_as_was_planned(pair_world: W
     spec = {"sticky": {"cookie": "shop-user"}, "rollout": {"deployment": rises, "steps": steps}}
     weights = {others[0]: 60, others[1]: 40, rises: 0}
     document = records.release(app.name, dict(sorted(weights.items())), **spec)
-    body = json.dumps({"files": {"release.yaml": json.dumps(document)}}).encode()
-    plan = asked(f"127.0.0.1:{world.server.admin}", "/records/plan", ANYTHING, body)
+    plan = world.server.ask("/records/plan", {"files": {"release.yaml": json.dumps(document)}})
     planned = [each["moves"]["slots"] for each in plan["plan"]["rollouts"][0]["steps"]]
     app.release(weights=dict(sorted(weights.items())), sticky=spec["sticky"])
     app.wait_served(others[0], headers=[("cookie", "shop-user=0000")])

@@ -1,7 +1,8 @@
 """The product as a child: `xds-server serve` on a folder of records."""
 
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -9,12 +10,15 @@ from typing import Any, Self
 
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 from e2e.support.client import answers
 from e2e.support.processes import Child, free_ports
 from xds_server.cli.server import app
+from xds_server.cli.servers import asked
 
+ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 BIN = Path(sys.executable).parent
 
 
@@ -65,6 +69,10 @@ class Server:
             for sample in family.samples:
                 sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
         return sums
+
+    def ask(self, path: str, said: Mapping[str, Any] | None = None) -> Any:
+        """What the API answers to a GET, or to a POST of what is said. Raises `NoAnswer`."""
+        return asked(f"127.0.0.1:{self.admin}", path, ANYTHING, None if said is None else json.dumps(said).encode())
 
     def problems(self) -> list[dict[str, Any]]:
         """What is wrong, as `GET /problems` says."""
