@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from bench.judges.traffic import TICKS, TICKS_A_MINUTE, Hours, Side
 from xds_server.rollout import Health, Verdict, hopeless, judged
-from xds_server.stats import Counts, Evidence, Limits, Outset, Tick, dispersion
+from xds_server.stats import Counts, Evidence, Limits, Outset, Pairing, Tick, dispersion
 
 ALPHA = 0.05
 GUARDS = ("errors", "slow")
@@ -23,11 +23,17 @@ def judge(hours: Hours, hour: int) -> Said:
     limits = [limits_of(history) for history in _counts(hours.before, hour)]
     canary, stable = _counts(hours.canary, hour), _counts(hours.stable, hour)
     evidence, outset = [Evidence()] * len(GUARDS), Outset()
-    safe = None
+    safe, pairings = None, [Pairing() for _ in GUARDS]
     for at in range(TICKS):
-        ticks = [Tick(mine[at], theirs[at]) for mine, theirs in zip(canary, stable, strict=True)]
-        evidence = [old.after(*new) for old, new in zip(evidence, zip(ticks, limits, strict=True), strict=True)]
-        outset = outset.after(ticks[0])
+        ticks = [
+            pairing.tick("edge", 60 * at / TICKS_A_MINUTE, Tick(mine[at], theirs[at]))
+            for pairing, mine, theirs in zip(pairings, canary, stable, strict=True)
+        ]
+        for number, tick in enumerate(ticks):
+            if tick is not None:
+                evidence[number] = evidence[number].after(tick, limits[number])
+        if ticks[0] is not None:
+            outset = outset.after(ticks[0])
         verdict = _health(evidence, limits).verdict
         now = (at + 1) / TICKS_A_MINUTE
         if verdict is Verdict.WORSE or hopeless([(GUARDS[0], outset)]):

@@ -45,6 +45,7 @@ class Flush:
     """Requests of each deployment under each rule, and how many of them failed."""
 
     number = 1
+    node = "edge-1"
     heard = 0.0
 
     def __init__(self, **counts: tuple[int, int]) -> None:

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from xds_server.domain.names import Ref
 from xds_server.domain.statistics import EDGES, Series
-from xds_server.stats import Counts, Tick
+from xds_server.stats import Counts, Pairing, Tick
 from xds_server.telemetry import Change, Comparison, Flushes, Names, Process
 from xds_server.telemetry.flushes import Numbered
 from xds_server.telemetry.ticks import ERRORS, Guard, counts_of, history, slow, tick_of, ticks_of
@@ -29,9 +31,17 @@ def test_a_tick_has_both_sides() -> None:
     assert tick_of(flush(HEALTHY), DEFAULT) == Tick(Counts(10, 2), Counts(91, 1))
 
 
-def test_a_flush_without_one_side_is_no_tick() -> None:
-    assert tick_of(flush({series(V1, "2xx"): 90}), DEFAULT) is None
-    assert tick_of(flush(HEALTHY), DEFAULT._replace(canary=Ref("default", "shop-v3"))) is None
+def test_a_flush_says_something_if_one_side_had_requests() -> None:
+    assert tick_of(flush({}), DEFAULT) is None
+    assert tick_of(flush({series(V2, "2xx", "early"): 5}), DEFAULT) is None
+    assert tick_of(flush({series(V1, "2xx"): 90}), DEFAULT) == Tick(Counts(), Counts(90, 0))
+
+
+def test_flushes_of_one_side_are_a_tick_with_the_next_ones_of_that_proxy() -> None:
+    stable, canary = {series(V1, "2xx"): 90}, {series(V2, "2xx"): 8, series(V2, "5xx"): 2}
+    others, pairing = replace(flush(canary), node="edge-2"), Pairing()
+    assert ticks_of([flush(stable), others], DEFAULT, pairing) == []
+    assert ticks_of([flush({}), flush(canary)], DEFAULT, pairing) == [Tick(Counts(10, 2), Counts(90, 0))]
 
 
 def test_every_audience_is_apart() -> None:
@@ -79,5 +89,5 @@ def test_ticks_are_those_of_flushes_after_a_number() -> None:
         flushes.hear(Change(process, time, counted, whole=True))
     flushes.hear(Change(process, 3, {0: 5}, whole=True))
 
-    assert ticks_of(flushes.since(1), DEFAULT) == [Tick(Counts(20, 4), Counts(182, 2))]
+    assert ticks_of(flushes.since(1), DEFAULT, Pairing()) == [Tick(Counts(20, 4), Counts(182, 2))]
     assert list(history(flushes.since(0), V1, "default", ERRORS)) == [Counts(91, 1), Counts(182, 2), Counts(5, 0)]

@@ -1,11 +1,11 @@
 """What rollouts are judged by, out of what the fleet says of its requests."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from xds_server.domain.names import Ref
 from xds_server.rollout.watched import Past, Question, Watched, minutes
 from xds_server.runtime.telemetry import Telemetry
-from xds_server.stats import Counts, Tick
+from xds_server.stats import Counts, Pairing, Tick
 from xds_server.telemetry.flushes import Numbered
 from xds_server.telemetry.ticks import ERRORS, Comparison, Guard, history, slow, ticks_of
 
@@ -47,12 +47,27 @@ class Judging:
         return self._telemetry.is_dead(components)
 
 
-def ticks(seen: Watched, question: Question, flushes: Iterable[Numbered]) -> list[Tick]:
-    """What these flushes say to a question. An audience has nothing beside it."""
+class Ticks:
+    """Of one attempt of a rollout, by what it is asked. What waits for its other side is not kept over a restart."""
+
+    def __init__(self, seen: Watched) -> None:
+        self._attempt = seen.identity, seen.attempt
+        self._heard = [_heard(seen, each) for each in seen.asked]
+
+    def are_of(self, seen: Watched) -> bool:
+        return self._attempt == (seen.identity, seen.attempt)
+
+    def hear(self, flushes: Sequence[Numbered]) -> list[list[Tick]]:
+        """Those that these flushes make whole, of each question."""
+        return [each(flushes) for each in self._heard]
+
+
+def _heard(seen: Watched, question: Question) -> Callable[[Sequence[Numbered]], list[Tick]]:
     guard = _guard(question.over)
     if question.limit or seen.stable is None:
-        return [Tick(each, Counts()) for each in history(flushes, seen.canary, question.cohort, guard)]
-    return ticks_of(flushes, Comparison(seen.canary, seen.stable, question.cohort, guard))
+        return lambda flushes: [Tick(each, Counts()) for each in history(flushes, seen.canary, question.cohort, guard)]
+    comparison, pairing = Comparison(seen.canary, seen.stable, question.cohort, guard), Pairing()
+    return lambda flushes: ticks_of(flushes, comparison, pairing)
 
 
 def _guard(over: float) -> Guard:

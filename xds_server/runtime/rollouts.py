@@ -30,7 +30,7 @@ from xds_server.records.steered import Moved, Steered, identity_of
 from xds_server.records.wants import place_in
 from xds_server.rollout import Decision, Finish, Frozen, Held, MoveTo, Plan, RollBack, Verdict, Wait, decide, plan_of
 from xds_server.rollout.watched import Past, Watched, watched
-from xds_server.runtime.judging import Judging, ticks
+from xds_server.runtime.judging import Judging, Ticks
 from xds_server.state.store import Store
 from xds_server.state.watched import FREEZE, frozen_in, frozen_row, watched_in, watched_row
 from xds_server.telemetry.flushes import Numbered
@@ -113,6 +113,7 @@ class Rollouts:
         self._running: set[Ref] = set()
         self._unwritten: dict[Ref, tuple[datetime, str]] = {}
         self._decisions: dict[Ref, Decision] = {}
+        self._ticks: dict[Ref, Ticks] = {}
         self._looked = shell.monotonic()
 
     @property
@@ -290,6 +291,7 @@ class Rollouts:
         if stands is None:
             self._running.discard(release)
             self._decisions.pop(release, None)
+            self._ticks.pop(release, None)
             return
         assert stands.watched is not None
         for each in stands.watched.audiences:
@@ -310,7 +312,7 @@ class Rollouts:
         progress = stands.steered.progress
         seen = (stands.watched or watched(stands.record, stands.plan, progress)).at(progress.step)
         if flushes:
-            seen = seen.after([ticks(seen, each, flushes) for each in seen.asked])
+            seen = seen.after(self._ticks_of(release, seen).hear(flushes))
         if seen.step >= 0 and self._shell.live(release) is not None:
             seen = replace(seen, stayed=seen.stayed + elapsed, dark=NONE)
         elif seen.step >= 0:
@@ -319,6 +321,12 @@ class Rollouts:
             seen = replace(seen, waited=seen.waited + elapsed)
         self._watched[release] = seen
         return replace(stands, steered=_as_seen(stands.steered, seen), watched=seen)
+
+    def _ticks_of(self, release: Ref, seen: Watched) -> Ticks:
+        found = self._ticks.get(release)
+        if found is None or not found.are_of(seen):
+            self._ticks[release] = found = Ticks(seen)
+        return found
 
     def _dead(self, stands: Standing) -> str:
         """Why no request of the canary can succeed."""

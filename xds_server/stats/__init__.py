@@ -7,5 +7,17 @@ from xds_server.stats.evidence import Evidence, Limits
 from xds_server.stats.intervals import ratio_interval
 from xds_server.stats.limit import OverLimit
 from xds_server.stats.outset import Outset
+from xds_server.stats.pairing import Pairing
 
-__all__ = ["RATIOS", "Counts", "Evidence", "Limits", "Outset", "OverLimit", "Tick", "dispersion", "ratio_interval"]
+__all__ = [
+    "RATIOS",
+    "Counts",
+    "Evidence",
+    "Limits",
+    "Outset",
+    "OverLimit",
+    "Pairing",
+    "Tick",
+    "dispersion",
+    "ratio_interval",
+]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from xds_server.domain.names import Ref
 from xds_server.domain.statistics import BUCKETS, CLASSES, edge_above
-from xds_server.stats import Counts, Tick
+from xds_server.stats import Counts, Pairing, Tick
 from xds_server.telemetry.flushes import Numbered
 from xds_server.telemetry.totals import Sums
 
@@ -44,19 +44,20 @@ class Comparison(NamedTuple):
     guard: Guard = ERRORS
 
 
-def ticks_of(flushes: Iterable[Numbered], comparison: Comparison) -> list[Tick]:
-    """A tick of each flush in which both sides had requests."""
-    found = (tick_of(each, comparison) for each in flushes)
-    return [tick for tick in found if tick is not None]
+def ticks_of(flushes: Iterable[Numbered], comparison: Comparison, pairing: Pairing) -> list[Tick]:
+    """Those that these flushes make whole: each is told once, the oldest first, with the same `pairing`."""
+    found = ((each, tick_of(each, comparison)) for each in flushes)
+    ticks = (pairing.tick(each.node, each.heard, tick) for each, tick in found if tick is not None)
+    return [tick for tick in ticks if tick is not None]
 
 
 def tick_of(flush: Numbered, comparison: Comparison) -> Tick | None:
-    """None if one side had no request, or nobody knows whose errors they were."""
+    """What one flush says of both sides. None if neither had a request, or nobody knows whose errors they were."""
     canary, stable = (
         counts_of(flush.of(deployment), comparison.cohort, comparison.guard)
         for deployment in (comparison.canary, comparison.stable)
     )
-    if canary is None or stable is None or not canary.requests or not stable.requests:
+    if canary is None or stable is None or not (canary.requests or stable.requests):
         return None
     return Tick(canary, stable)
 
