@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.records.folder import NOON, SHOP, Server, release
-from tests.records.test_steered import AT_TEN, SAID, Rolling
+from tests.records.test_steering import AT_TEN, SAID, Rolling
 from xds_server.difference.rollouts import (
     Course,
     UsersMove,

@@ -110,15 +110,18 @@ def pinned(before: Admission, release: Ref, weights: Weights, pin: Pin, ended: S
     """A release that is in force gives these weights from now on, and stays so; its rollout has ended in them."""
     turn = Turn(before, pin.at)
     if ended is not None:
-        turn.steer(release, ended)
-    turn.pin(release, weights, pin)
+        turn.steering.steer(release, ended)
+        turn.again(release)
+    turn.steering.pin(release, weights, pin)
+    turn.again(release)
     return _kept(turn.finish())
 
 
 def unpinned(before: Admission, release: Ref, now: datetime) -> Admission:
     """A release that is pinned follows its record again."""
     turn = Turn(before, now)
-    turn.unpin(release)
+    turn.steering.unpin(release)
+    turn.again(release)
     return _kept(turn.finish())
 
 
@@ -126,15 +129,18 @@ def steered(before: Admission, release: Ref, to: Steered, now: datetime, *, unpi
     """A release that is in force gives what its rollout says."""
     turn = Turn(before, now)
     if unpin:
-        turn.unpin(release)
-    turn.steer(release, to)
+        turn.steering.unpin(release)
+        turn.again(release)
+    turn.steering.steer(release, to)
+    turn.again(release)
     return _kept(turn.finish())
 
 
 def moved(before: Admission, release: Ref, to: Moved) -> Admission:
     """An audience of a release that is in force gets another deployment from now on, and stays so."""
     turn = Turn(before, to.pin.at)
-    turn.move(release, to)
+    turn.steering.move(release, to)
+    turn.again(release)
     return _kept(turn.finish())
 
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
+from typing import TypeVar
 
 from immutables import Map
 
@@ -13,9 +14,11 @@ from xds_server.records.claims import claims_of
 from xds_server.records.documents import Document, Key
 from xds_server.records.draft import Draft
 from xds_server.records.kept import kept_after
-from xds_server.records.models import Build, Record, Release
+from xds_server.records.models import AppDeployment, Build, Record, Release
 from xds_server.records.saved import Row
-from xds_server.records.world import Edit, build_id, edited
+from xds_server.records.world import Edit, app_of, build_id, edited
+
+Kind = TypeVar("Kind", Release, AppDeployment, Build)
 
 
 class InForce:
@@ -37,6 +40,16 @@ class InForce:
 
     def get(self, key: Key) -> Entry | None:
         return self._entries.get(key)
+
+    def record(self, key: Key, kind: type[Kind]) -> Kind | None:
+        """The record of this name, if it is of that kind."""
+        entry = self.get(key)
+        return entry.record if entry and isinstance(entry.record, kind) else None
+
+    def app_of(self, key: Key) -> Ref | None:
+        """The app that the record is of, if it is of one."""
+        entry = self.get(key)
+        return app_of(entry.record) if entry else None
 
     def says(self, key: Key, document: Document) -> bool:
         """What the document says is in force already."""

@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
 
 from immutables import Map
 
@@ -20,17 +19,13 @@ from xds_server.domain.names import Ref
 from xds_server.domain.problems import Place, Problem, Reason, Severity
 from xds_server.records import checks
 from xds_server.records.activation import Activations, Wanted
-from xds_server.records.admitted import Admission, Entry, told
+from xds_server.records.admitted import Admission, told
 from xds_server.records.claims import Claim, Conflict, claims_of, conflicts
 from xds_server.records.documents import Document, Key
 from xds_server.records.in_force import InForce
 from xds_server.records.models import AppDeployment, Build, Gateway, Record, Release
-from xds_server.records.pins import Pin
 from xds_server.records.readiness import ASSUMED
-from xds_server.records.releases import Weights
-from xds_server.records.rewritten import with_default
-from xds_server.records.saved import MOVED, PIN, STEERED
-from xds_server.records.steered import Moved, Steered, steered_document
+from xds_server.records.steering import Steering
 from xds_server.records.wants import Wants
 from xds_server.records.warnings import app_warnings
 from xds_server.records.world import AppWorld, World, app_of, build_id, expired_at
@@ -39,23 +34,18 @@ from xds_server.records.yaml import FieldPath
 UPSERTS = ("Build", "Gateway", "App", "AppDeployment")
 DELETES = ("AppDeployment", "Gateway", "Build", "App")
 
-Kind = TypeVar("Kind", Release, AppDeployment, Build)
-
 
 class Turn:
     """From one admission to the next, at one time."""
 
     def __init__(self, before: Admission, now: datetime) -> None:
         self.in_force = InForce(before)
+        self.steering = Steering(before, self.in_force)
         self._before = before
         self._now = now
         self._wants = Wants(before)
         self._held: dict[Key, tuple[Problem, ...]] = dict(before.held)
         self._looked_at: set[Ref] = set()
-        self._pins = before.pins
-        self._steered = before.steered
-        self._moved = before.moved
-        self._pinned: set[Key] = set()
         self._activations = Activations(before.pending, before.conditions if before.in_force else ASSUMED, now)
 
     def want(self) -> None:
@@ -68,51 +58,6 @@ class Turn:
             trying = trying & self._held.keys()
         self._wants.forget(key for key in todo if self._is_nothing(key))
 
-    def pin(self, release: Ref, weights: Weights, pin: Pin) -> None:
-        """It gives these weights, and everything else that it gives, until it is unpinned."""
-        self._pins = self._pins.set(release, pin)
-        self._pinned.add(Key(PIN, release))
-        self._give(release, weights)
-        self._again(Key("Release", release))
-
-    def unpin(self, release: Ref) -> None:
-        """What is wanted of it comes into force, if it can; audiences that were moved are where its record says."""
-        if release in self._pins:
-            self._pins = self._pins.delete(release)
-            self._pinned.add(Key(PIN, release))
-        self._move_back(release)
-        self._again(Key("Release", release))
-
-    def steer(self, release: Ref, steered: Steered) -> None:
-        """It gives what its rollout says. One that is pinned goes on to give what it is pinned to."""
-        self._steered = self._steered.set(release, steered)
-        self._pinned.add(Key(STEERED, release))
-        self._give(release, None if release in self._pins else steered.weights)
-        self._again(Key("Release", release))
-
-    def move(self, release: Ref, moved: Moved) -> None:
-        """An audience gets another deployment."""
-        others = tuple(each for each in self._moved.get(release, ()) if each.audience != moved.audience)
-        self._moved = self._moved.set(release, (*others, moved))
-        self._pinned.add(Key(MOVED, release))
-        self._give(release, None)
-        self._again(Key("Release", release))
-
-    def _move_back(self, release: Ref) -> None:
-        if release in self._moved:
-            self._moved = self._moved.delete(release)
-            self._pinned.add(Key(MOVED, release))
-
-    def _give(self, release: Ref, weights: Weights | None) -> None:
-        key = Key("Release", release)
-        entry = self.in_force.get(key)
-        assert entry is not None
-        moved = {each.audience: each.deployment for each in self._moved.get(release, ())}
-        record, content = with_default(key, entry.content, weights, moved)
-        if content != entry.content:
-            self.in_force.put(key, Entry(record, content, entry.first_accepted))
-            self.in_force.settle()
-
     def reconsider(self, releases: Iterable[Ref]) -> None:
         """What they wait for may be there, or they have waited long enough."""
         kept = (key for key, found in self._held.items() if any(each.reason is Reason.PENDING for each in found))
@@ -120,16 +65,16 @@ class Turn:
         while self._round(todo):
             todo &= self._held.keys()
 
-    def _again(self, key: Key) -> None:
-        """What is wanted of one record, and of those that are held back because of it."""
-        todo = {key, *self._held}
+    def again(self, release: Ref) -> None:
+        """What is wanted of one release, and of what is held back because of it, after it was steered."""
+        todo = {Key("Release", release), *self._held}
         while self._round(todo):
             todo &= self._held.keys()
 
     def _told_of(self, keys: Set[Key]) -> Iterator[Ref]:
         """The apps of these records of which there is a warning: it may be at another line now."""
         for key in keys if self._before.warnings else ():
-            app = self._app(key)
+            app = self.in_force.app_of(key)
             if app is not None and app in self._before.warnings:
                 yield app
 
@@ -137,7 +82,7 @@ class Turn:
         """The apps with a release at one of these gateways: what a gateway does decides what their rules can match."""
         releases = {release for gateway in gateways for _, release in self.in_force.hosts_at(gateway)}
         for release in releases:
-            app = self._app(Key("Release", release))
+            app = self.in_force.app_of(Key("Release", release))
             if app is not None:
                 yield app
 
@@ -181,10 +126,6 @@ class Turn:
 
     def _is_nothing(self, key: Key) -> bool:
         return key not in self._wants and self.in_force.get(key) is None
-
-    def _app(self, key: Key) -> Ref | None:
-        entry = self.in_force.get(key)
-        return app_of(entry.record) if entry else None
 
     def _round(self, todo: set[Key]) -> bool:
         """Try each once; whether any was taken."""
@@ -240,44 +181,22 @@ class Turn:
         if documents[0].record is None:
             self._held[key] = ()
             return None
-        wanted = self._steer_document(key, documents[0])
+        wanted = self.steering.document(key, documents[0])
         if not self.in_force.says(key, wanted):
             return wanted
-        self._read(key, documents[0])
+        self.steering.read(key, documents[0])
         return None
-
-    def _steer_document(self, key: Key, document: Document) -> Document:
-        """What is wanted in place of what a document says."""
-        steered, moved = self._steered.get(key.ref), self._moved.get(key.ref, ())
-        of_release = key.kind == "Release" and (steered is not None or moved)
-        return steered_document(document, steered, moved) if of_release else document
-
-    def _read(self, key: Key, document: Document | None) -> None:
-        """What this document says is in force, as far as nothing steers it: a rollout that it does not ask for ends."""
-        steered = self._steered.get(key.ref) if key.kind == "Release" else None
-        if steered is None or key.ref in self._pins:
-            return
-        record = _as_release(document)
-        left = None if record is None else steered.read(record)
-        if left is not steered:
-            self._steered = self._steered.delete(key.ref) if left is None else self._steered.set(key.ref, left)
-            self._pinned.add(Key(STEERED, key.ref))
 
     def _findings(self, key: Key, record: Record | None) -> Iterator[checks.Finding]:
         match record:
             case Build():
                 yield from checks.build_findings(record, self._of_the_same_build(record))
             case AppDeployment():
-                yield from checks.deployment_findings(record, self._entry(key, AppDeployment))
+                yield from checks.deployment_findings(record, self.in_force.record(key, AppDeployment))
             case Gateway():
                 yield from checks.gateway_findings(record, self.in_force.hosts_at(record.ref))
             case _:
                 pass
-
-    def _entry(self, key: Key, kind: type[Kind]) -> Kind | None:
-        """The record as it is in force."""
-        entry = self.in_force.get(key)
-        return entry.record if entry and isinstance(entry.record, kind) else None
 
     def _of_the_same_build(self, record: Build) -> Iterator[Build]:
         """The other records of a build, but for those that are about to agree with this one."""
@@ -325,7 +244,7 @@ class Turn:
         takers = {claim: ref for ref, record in self._activations.waiting for claim in claims_of(record)}
         for ref, document in [*candidates.items()] if takers else ():
             key = Key("Release", ref)
-            gives_up = set(claims_of(self._entry(key, Release))).difference(claims_of(_as_release(document)))
+            gives_up = set(claims_of(self.in_force.record(key, Release))).difference(claims_of(_as_release(document)))
             claim = min((each for each in gives_up if takers.get(each, ref) != ref), default=None)
             if claim is not None:
                 self._held[key] = (_kept_for(key, self._wants.place(key), claim, takers[claim]),)
@@ -344,14 +263,14 @@ class Turn:
 
     def _is_pending(self, key: Key, document: Document, record: Release) -> bool:
         """What it newly gives is not ready, or was not in time."""
-        wanted = Wanted(document, record, self._entry(key, Release))
+        wanted = Wanted(document, record, self.in_force.record(key, Release))
         found = self._activations.problem(wanted, self.in_force.world.app(record.refer(record.spec.app)))
         if found is not None:
             self._held[key] = (found,)
         return found is not None
 
     def _is_pinned(self, key: Key, place: Place, what: str = "says something else than what is in force") -> bool:
-        pin = self._pins.get(key.ref)
+        pin = self.steering.pins.get(key.ref)
         if pin is not None:
             fix = f"xdsctl unpin {key.ref.word} puts it into force; until then what it gives stays"
             said = Problem(place, Reason.PINNED, f"{what}, and is pinned {pin.words}", fix, str(key))
@@ -368,17 +287,10 @@ class Turn:
             return
         if document is None:
             self.in_force.remove(key)
-            self._forget(key.ref)
+            self.steering.forget(key.ref)
         else:
             self.in_force.take(key, document, self._now)
-            self._read(key, self._wants.of(key)[0])
-
-    def _forget(self, release: Ref) -> None:
-        """Nothing steers what is gone."""
-        self._move_back(release)
-        if release in self._steered:
-            self._steered = self._steered.delete(release)
-            self._pinned.add(Key(STEERED, release))
+            self.steering.read(key, self._wants.of(key)[0])
 
     def _gone(self, key: Key) -> bool:
         """A record in force that the source certainly has no more."""
@@ -431,7 +343,7 @@ class Turn:
 
         Of one that is still written the endpoints may go: whoever takes them away means it.
         """
-        build = self._entry(key, Build)
+        build = self.in_force.record(key, Build)
         if build is None or any(each.ref != key.ref for each in self.in_force.placing(build_id(build))):
             return None
         deployments = self.in_force.world.app(build_id(build).app).deployments
@@ -443,13 +355,13 @@ class Turn:
 
     def _keeper(self, key: Key) -> Release | None:
         """A release whose history can go back to a deployment."""
-        app = self._app(key) if key.kind == "AppDeployment" else None
+        app = self.in_force.app_of(key) if key.kind == "AppDeployment" else None
         releases = () if app is None else self.in_force.world.app(app).releases.values()
         return next((each for each in releases if key.ref in (self.in_force.kept.get(each.ref) or ())), None)
 
     def _user(self, key: Key, waiting: Mapping[Ref, Ref]) -> Ref | None:
         """A release, in force or wanted, that cannot do without the record."""
-        deployment = self._entry(key, AppDeployment)
+        deployment = self.in_force.record(key, AppDeployment)
         if deployment is not None:
             app = self.in_force.world.app(deployment.refer(deployment.spec.app))
             users = [each.ref for each in app.releases.values() if _names(each, key.ref)]
@@ -499,10 +411,10 @@ class Turn:
             touched=touched,
             upserts=upserts,
             deletes=deletes,
-            pins=self._pins,
-            steered=self._steered,
-            moved=self._moved,
-            pinned=frozenset(self._pinned),
+            pins=self.steering.pins,
+            steered=self.steering.steered,
+            moved=self.steering.moved,
+            pinned=frozenset(self.steering.changed),
             kept=self.in_force.kept.finish(),
             remembered=tuple(sorted(self.in_force.kept.changes)),
             pending=self._activations.finish(),
@@ -543,7 +455,7 @@ class Turn:
     def _place(self, key: Key, path: FieldPath) -> Place:
         """The line of a field if what is in force is what is written; else where the record is."""
         documents = self._wants.of(key)
-        if path and len(documents) == 1 and self.in_force.says(key, self._steer_document(key, documents[0])):
+        if path and len(documents) == 1 and self.in_force.says(key, self.steering.document(key, documents[0])):
             return documents[0].locate(path)
         return self._wants.place(key)
 
