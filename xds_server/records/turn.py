@@ -9,7 +9,7 @@ need each other, and again as long as one more is taken:
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from datetime import datetime
 
@@ -21,14 +21,16 @@ from xds_server.records import checks
 from xds_server.records.activation import Activations, Wanted
 from xds_server.records.admitted import Admission, told
 from xds_server.records.claims import Claim, Conflict, claims_of, conflicts
+from xds_server.records.concerned import concerned
 from xds_server.records.documents import Document, Key
 from xds_server.records.in_force import InForce
+from xds_server.records.in_use import InUse
 from xds_server.records.models import AppDeployment, Build, Gateway, Record, Release
 from xds_server.records.readiness import ASSUMED
 from xds_server.records.steering import Steering
 from xds_server.records.wants import Wants
 from xds_server.records.warnings import app_warnings
-from xds_server.records.world import AppWorld, World, app_of, build_id, expired_at
+from xds_server.records.world import AppWorld, World, build_id, expired_at
 from xds_server.records.yaml import FieldPath
 
 UPSERTS = ("Build", "Gateway", "App", "AppDeployment")
@@ -51,7 +53,7 @@ class Turn:
     def want(self) -> None:
         """Take everything of the files that changed that can be taken, and what was held back for want of it."""
         self._wants.read()
-        todo = {*self._wants.changed, *self._concerned(), *self._unseen()}
+        todo = {*self._wants.changed, *concerned(self._before, self._wants, self.in_force), *self._unseen()}
         self._looked_at |= set(self._told_of(self._wants.changed))
         trying = todo
         while self._round(trying):
@@ -86,37 +88,6 @@ class Turn:
             if app is not None:
                 yield app
 
-    def _concerned(self) -> Iterator[Key]:
-        """The records held back that this change may help: of the same apps, or waiting for a gateway or a host."""
-        changed = self._wants.changed
-        if not self._before.held:
-            return
-        kinds = {key.kind for key in changed}
-        apps = {app for key in changed for app in self._apps(key)}
-        of_some_app = any(key.kind == "AppDeployment" and not any(self._apps(key)) for key in changed)
-        for key, problems in self._before.held.items():
-            for_gateway = "Gateway" in kinds and key.kind in ("Release", "Gateway")
-            for_deployment = of_some_app and key.kind == "Release"
-            for_host = "Release" in kinds and (key.kind == "Gateway" or _wants_a_host(problems))
-            if (
-                self._wants.uncovered
-                or for_gateway
-                or for_deployment
-                or for_host
-                or not apps.isdisjoint(self._apps(key))
-            ):
-                yield key
-
-    def _apps(self, key: Key) -> Iterator[Ref]:
-        """The apps that a record is of: as it is in force, as it is wanted, and as it was wanted before."""
-        entry = self.in_force.get(key)
-        records = [entry.record] if entry else []
-        documents = (*self._wants.of(key), *self._before.wanted.get(key, ()))
-        for record in (*records, *(each.record for each in documents if each.record is not None)):
-            app = app_of(record)
-            if app is not None:
-                yield app
-
     def _unseen(self) -> Iterable[Key]:
         """After a restart the first complete read says which records are gone."""
         if self._before.keys or self._before.wanted:
@@ -143,10 +114,10 @@ class Turn:
             self.in_force.settle()
         taken |= self._releases(by_kind["Release"])
         self.in_force.settle()
-        waiting = self._waiting()
+        in_use = InUse(self.in_force, self._wants, self._held)
         for kind in DELETES:
             for key in by_kind[kind]:
-                taken |= key not in self._wants and self._drop(key, waiting)
+                taken |= key not in self._wants and self._drop(key, in_use)
         self.in_force.settle()
         return taken
 
@@ -310,74 +281,16 @@ class Turn:
             fix = "Correct or remove that document"
             yield Problem(self._wants.place(key), Reason.SOURCE_UNREADABLE, what, fix, str(key))
 
-    def _drop(self, key: Key, waiting: Mapping[Ref, Ref]) -> bool:
-        """A record that is gone from the source leaves, unless a release still needs it."""
+    def _drop(self, key: Key, in_use: InUse) -> bool:
+        """A record that is gone from the source leaves, unless somebody still needs it."""
         if not self._gone(key):
             return False
-        use = self._use(key, waiting)
-        if use is not None:
-            why, fix = use
-            what, fix = f"is gone from the records, but {why}", f"Put it back, or {fix}; until then it stays in force"
-            self._held[key] = (Problem(self._wants.place(key), Reason.IN_USE, what, fix, str(key)),)
+        problem = in_use.problem(key)
+        if problem is not None:
+            self._held[key] = (problem,)
             return False
         self.in_force.remove(key)
         return True
-
-    def _use(self, key: Key, waiting: Mapping[Ref, Ref]) -> tuple[str, str] | None:
-        """Why a record that is gone stays, and what would let it go."""
-        user = self._user(key, waiting)
-        if user is not None:
-            return f"Release {user.word} uses it", "take it out of the release first"
-        left = self._left_on(key)
-        if left is not None:
-            return f"AppDeployment {left.word} runs on it, which is gone too and stays", "let that go"
-        keeper = self._keeper(key)
-        if keeper is None:
-            return None
-        history = f"policy.history: {keeper.spec.policy.history}"
-        why = f"the history of Release {keeper.ref.word} ({history}) can go back to it"
-        return why, "let the release keep less: policy.history, 0 for nothing"
-
-    def _left_on(self, key: Key) -> Ref | None:
-        """A deployment that is gone from the source, stays in force all the same, and runs where this build is.
-
-        Of one that is still written the endpoints may go: whoever takes them away means it.
-        """
-        build = self.in_force.record(key, Build)
-        if build is None or any(each.ref != key.ref for each in self.in_force.placing(build_id(build))):
-            return None
-        deployments = self.in_force.world.app(build_id(build).app).deployments
-        return next((ref for ref, each in deployments.items() if _runs(each, build) and self._is_left(ref)), None)
-
-    def _is_left(self, deployment: Ref) -> bool:
-        key = Key("AppDeployment", deployment)
-        return key not in self._wants and self.in_force.get(key) is not None
-
-    def _keeper(self, key: Key) -> Release | None:
-        """A release whose history can go back to a deployment."""
-        app = self.in_force.app_of(key) if key.kind == "AppDeployment" else None
-        releases = () if app is None else self.in_force.world.app(app).releases.values()
-        return next((each for each in releases if key.ref in (self.in_force.kept.get(each.ref) or ())), None)
-
-    def _user(self, key: Key, waiting: Mapping[Ref, Ref]) -> Ref | None:
-        """A release, in force or wanted, that cannot do without the record."""
-        deployment = self.in_force.record(key, AppDeployment)
-        if deployment is not None:
-            app = self.in_force.world.app(deployment.refer(deployment.spec.app))
-            users = [each.ref for each in app.releases.values() if _names(each, key.ref)]
-            return min([*users, waiting[key.ref]] if key.ref in waiting else users, default=None)
-        if key.kind == "Gateway":
-            return min((release for _, release in self.in_force.hosts_at(key.ref)), default=None)
-        return None
-
-    def _waiting(self) -> Mapping[Ref, Ref]:
-        """The deployments that releases which are held back ask for, and one such release of each."""
-        waiting: dict[Ref, Ref] = {}
-        for key in self._held:
-            for release in map(_as_release, self._wants.of(key) if key.kind == "Release" else ()):
-                if release is not None:
-                    waiting.update((release.refer(name), key.ref) for name in release.spec.deployments)
-        return waiting
 
     def expire(self, apps: Iterable[Ref]) -> None:
         """Look at these apps again although no record of theirs changed."""
@@ -462,19 +375,6 @@ class Turn:
 
 def _as_release(document: Document | None) -> Release | None:
     return document.record if document is not None and isinstance(document.record, Release) else None
-
-
-def _runs(deployment: AppDeployment, build: Build) -> bool:
-    component = deployment.spec.components.get(build.spec.component)
-    return component is not None and component.build == build.spec.build
-
-
-def _names(release: Release, deployment: Ref) -> bool:
-    return deployment in map(release.refer, release.spec.deployments)
-
-
-def _wants_a_host(problems: Iterable[Problem]) -> bool:
-    return any(each.reason is Reason.ROUTE_CONFLICT for each in problems)
 
 
 def _kept_for(key: Key, place: Place, claim: Claim, taker: Ref) -> Problem:
