@@ -15,7 +15,7 @@ from e2e.support.processes import wait_until
 from e2e.support.server import Mode
 from e2e.support.world import V1, V2, App, World
 from xds_server.cli.servers import NoAnswer
-from xds_server.runtime.control import clock
+from xds_server.runtime.clock import clock
 
 pytestmark = pytest.mark.e2e
 

@@ -20,7 +20,7 @@ from xds_server.notifications.configuration import read_configuration
 from xds_server.notifications.message import About, release_message
 from xds_server.notifications.webhook import Webhook
 from xds_server.runtime import notifying, posting
-from xds_server.runtime.control import clock
+from xds_server.runtime.clock import clock
 
 PAGE = (Path(__file__).parent.parent / "docs" / "notifications.md").read_text("utf-8")
 ROW = re.compile(r"^\| (`[a-z-]+`(?:, `[a-z-]+`)*) \|", re.MULTILINE)

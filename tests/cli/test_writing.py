@@ -17,7 +17,7 @@ from xds_server.cli.waiting import Code
 from xds_server.difference.history import Word
 from xds_server.domain.names import Ref
 from xds_server.records.documents import Key
-from xds_server.runtime.control import clock
+from xds_server.runtime.clock import clock
 
 WHO = ["--who", "ada@desk", "--why", "v2 is good"]
 COMMENTED = """\

@@ -16,7 +16,8 @@ from xds_server.domain.problems import Reason
 from xds_server.domain.sidecars import Sidecar
 from xds_server.protocol.events import Nacked, Node
 from xds_server.records.reading import Batch, Readable, Unreadable
-from xds_server.runtime.control import SHOWN, Control, clock
+from xds_server.runtime.clock import clock
+from xds_server.runtime.control import SHOWN, Control
 from xds_server.runtime.metrics import Metrics
 from xds_server.snapshot import Snapshot, TypeUrl
 from xds_server.state.store import StateUnusable, Store

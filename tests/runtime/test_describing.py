@@ -15,7 +15,7 @@ from xds_server.api.descriptions import descriptions_api
 from xds_server.api.rollouts import RolloutReport, VerdictReport
 from xds_server.difference.history import Word
 from xds_server.domain.names import Ref
-from xds_server.runtime.control import clock
+from xds_server.runtime.clock import clock
 from xds_server.runtime.describing import Descriptions
 from xds_server.runtime.telemetry import Telemetry
 from xds_server.runtime.watching import Watch

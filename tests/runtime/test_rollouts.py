@@ -26,7 +26,8 @@ from xds_server.records.releases import Weights
 from xds_server.records.saved import Row
 from xds_server.rollout import Frozen
 from xds_server.rollout.watched import Past, nothing_past
-from xds_server.runtime.control import Control, clock
+from xds_server.runtime.clock import clock
+from xds_server.runtime.control import Control
 from xds_server.runtime.judging import Judging
 from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.promoting import AskedOfRollouts

@@ -21,7 +21,8 @@ from tests.records.folder import SHOP, release, shop_in
 from xds_server.domain.addresses import Address
 from xds_server.protocol.events import Effect, Node, Send, SotwRequest
 from xds_server.protocol.sotw import SotwStream
-from xds_server.runtime.control import Control, clock
+from xds_server.runtime.clock import clock
+from xds_server.runtime.control import Control
 from xds_server.runtime.serve import Settings, serving
 from xds_server.snapshot import TypeUrl
 from xds_server.state.store import StateUnusable

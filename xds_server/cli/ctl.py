@@ -193,7 +193,7 @@ def diff(
     from xds_server.api.difference_data import difference_data
     from xds_server.cli.diff import compared
     from xds_server.cli.differences import print_difference
-    from xds_server.runtime.control import clock
+    from xds_server.runtime.clock import clock
 
     found = compared(old, new, clock(), allow_empty=allow_empty)
     if output is Report.TEXT:

@@ -9,7 +9,7 @@ import typer
 from xds_server.records.admission import admit
 from xds_server.records.admitted import Admission
 from xds_server.records.reading import Batch, Unreadable
-from xds_server.runtime.control import clock
+from xds_server.runtime.clock import clock
 from xds_server.sources.files import FileSource
 
 

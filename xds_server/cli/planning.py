@@ -23,7 +23,7 @@ from xds_server.difference.steering import CannotSteer
 from xds_server.records.admission import admit
 from xds_server.records.admitted import Admission
 from xds_server.records.reading import Batch, Readable
-from xds_server.runtime.control import clock
+from xds_server.runtime.clock import clock
 
 PLAN = TypeAdapter(PlanReport)
 

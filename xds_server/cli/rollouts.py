@@ -109,7 +109,7 @@ def _until(text: str) -> datetime:
     """An instant with its zone, or so long from now."""
     from datetime import timedelta
 
-    from xds_server.runtime.control import clock
+    from xds_server.runtime.clock import clock
 
     try:
         found = datetime.fromisoformat(text)

@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from datetime import UTC, datetime
 from itertools import islice
 from time import perf_counter
 from typing import Protocol
@@ -38,6 +37,7 @@ from xds_server.resources.extensions import Call, Extensions
 from xds_server.resources.gateways import GatewayParts
 from xds_server.runtime.activating import Activating, Told
 from xds_server.runtime.bookkeeping import Bookkeeping
+from xds_server.runtime.clock import clock
 from xds_server.runtime.connected import Connected
 from xds_server.runtime.extending import Extending
 from xds_server.runtime.extensions import Caller, Extender
@@ -56,11 +56,6 @@ log = structlog.get_logger()
 
 SHOWN = 20
 """Names in one log line; the rest are counted."""
-
-
-def clock() -> datetime:
-    """The one place where the server reads what time it is."""
-    return datetime.now(UTC)  # noqa: TID251 - the shell's clock
 
 
 Later = Callable[[Callable[[], None]], object]

@@ -27,7 +27,7 @@ from xds_server.protocol.sotw import version_of
 from xds_server.protocol.state import TypeProgress
 from xds_server.records.world import World
 from xds_server.runtime.bookkeeping import Bookkeeping
-from xds_server.runtime.control import clock
+from xds_server.runtime.clock import clock
 from xds_server.runtime.observers import Nobody
 from xds_server.runtime.worlds import ON_DEMAND_SINCE, SIDECAR, GatewayWorlds, delivery_of, follows
 from xds_server.snapshot import Delivery, kind_of

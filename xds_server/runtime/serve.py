@@ -29,7 +29,8 @@ from xds_server.domain.errors import XdsServerError, leaves
 from xds_server.ports import Observer
 from xds_server.runtime import logs
 from xds_server.runtime.bookkeeping import Bookkeeping
-from xds_server.runtime.control import Control, clock
+from xds_server.runtime.clock import clock
+from xds_server.runtime.control import Control
 from xds_server.runtime.describing import Descriptions
 from xds_server.runtime.extensions import extender_of
 from xds_server.runtime.finishing import Finishing

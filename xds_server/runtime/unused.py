@@ -12,7 +12,8 @@ from xds_server.difference.history import Word
 from xds_server.difference.unused import Unused, unused
 from xds_server.domain.names import Ref
 from xds_server.records.admitted import Admission
-from xds_server.runtime.control import Control, clock
+from xds_server.runtime.clock import clock
+from xds_server.runtime.control import Control
 from xds_server.runtime.telemetry import Telemetry
 from xds_server.runtime.writing import Writing
 from xds_server.telemetry.comparing import now

@@ -38,7 +38,8 @@ from xds_server.records.documents import Key
 from xds_server.records.editing import NotEdited, weights_written
 from xds_server.records.reading import Batch, FileChange, Readable
 from xds_server.records.releases import Weights
-from xds_server.runtime.control import Control, clock
+from xds_server.runtime.clock import clock
+from xds_server.runtime.control import Control
 from xds_server.sources.writing import NotWritten, Writer
 
 log = structlog.get_logger()
