@@ -1,6 +1,5 @@
-import asyncio
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,25 +7,15 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.records.folder import SHOP, build, deployment, documents, gateway, release
-from tests.runtime.test_worlds import Proxy
-from xds_server.domain.builds import BuildId
+from tests.records.folder import SHOP, build, deployment, documents, release
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Reason
-from xds_server.domain.sidecars import Sidecar
-from xds_server.protocol.events import Nacked, Node
 from xds_server.records.reading import Batch, Readable, Unreadable
 from xds_server.runtime.clock import clock
-from xds_server.runtime.control import SHOWN, Control
+from xds_server.runtime.control import Control
 from xds_server.runtime.metrics import Metrics
 from xds_server.snapshot import Snapshot, TypeUrl
 from xds_server.state.store import StateUnusable, Store
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "state") as opened:
-        yield opened
 
 
 class Server:
@@ -126,106 +115,6 @@ def test_a_source_that_cannot_be_read_is_said_and_changes_nothing(store: Store) 
     assert [(each["event"], each["reason"]) for each in logged] == [("problem", "SourceUnreadable")]
 
 
-def test_a_problem_is_logged_when_it_comes_and_when_it_goes(store: Store) -> None:
-    server = Server(store)
-    server.hears(SHOP, complete=True)
-
-    came = server.hears({"bad.yaml": release("bad", "bad.test", to="v9")})
-    again = server.hears({"v3.yaml": deployment("v3")})
-    gone = server.hears({"bad.yaml": None})
-
-    [problem] = [each for each in came if each["event"] == "problem"]
-    assert (problem["log_level"], problem["reason"], problem["record"]) == (
-        "warning",
-        "UnknownDeployment",
-        "Release/default/bad",
-    )
-    assert problem["problem"].startswith("bad.yaml:1 (document 1): error: ")
-    assert not [each for each in again if each["event"].startswith("problem")]
-    assert [(each["event"], each["record"]) for each in gone if "reason" in each] == [
-        ("problem gone", "Release/default/bad")
-    ]
-
-
-def test_who_follows_problems_is_told_what_is_wrong_now_and_every_change(store: Store) -> None:
-    server, told = Server(store), list[tuple[list[str], list[str]]]()
-    server.hears({**SHOP, "bad.yaml": release("bad", "bad.test", to="v9")}, complete=True)
-
-    server.control.follow_problems(
-        lambda before, after: told.append(([each.reason for each in before], [each.reason for each in after]))
-    )
-    server.hears({"v3.yaml": deployment("v3")})
-    server.hears({"bad.yaml": None})
-
-    assert told == [([], ["UnknownDeployment"]), (["UnknownDeployment"], [])]
-
-
-def test_a_record_that_is_shown_with_a_warning_is_no_warning_in_the_log(store: Store) -> None:
-    server = Server(store)
-    logged = server.hears({**SHOP, "v2.yaml": deployment("v2", "b9")}, complete=True)
-
-    assert [each["log_level"] for each in logged if each["event"] == "problem"] == ["info"]
-
-
-def test_what_a_deployment_does_to_the_mesh_is_logged(store: Store) -> None:
-    server = Server(store)
-    server.hears(SHOP, complete=True)
-
-    [shifted] = [each for each in server.hears({"v3.yaml": deployment("v3", "b1")}) if "app" in each]
-    assert shifted["now_shared"] == ["shop/web@b1"]
-    [shifted] = [each for each in server.hears({"v2.yaml": None}) if "app" in each]
-    assert shifted["left"] == ["shop/web@b2"]
-
-
-def test_who_gets_what_from_now_on_is_logged(store: Store) -> None:
-    server = Server(store)
-    came = server.hears(SHOP, complete=True)
-    halves = [{"deployment": "v1", "weight": 50}, {"deployment": "v2", "weight": 50}]
-    canary = server.hears({"shop.yaml": release("shop", "shop.test", default=halves)})
-    sticky = server.hears({"shop.yaml": release("shop", "new.test", default=halves, sticky={"cookie": "user"})})
-
-    released = {"app": "shop", "release": "shop"}
-    assert [
-        {name: said for name, said in each.items() if name not in ("event", "log_level")}
-        for each in (*came, *canary, *sticky)
-        if each["event"] == "release changed"
-    ] == [
-        {**released, "rules": {"default": {"before": {}, "after": {"v1": 100.0}}}, "hosts_came": ["shop.test at edge"]},
-        {**released, "rules": {"default": {"before": {"v1": 100.0}, "after": {"v1": 50.0, "v2": 50.0}}}},
-        {
-            **released,
-            "rules": {
-                "default": {"before": {"v1": 50.0, "v2": 50.0}, "after": {"v1": 50.0, "v2": 50.0}, "others": True}
-            },
-            "hosts_came": ["new.test at edge"],
-            "hosts_went": ["shop.test at edge"],
-        },
-    ]
-
-
-def test_many_releases_and_rules_are_some_lines(store: Store) -> None:
-    server = Server(store)
-    audiences = [
-        {"name": f"a{n:02}", "match": {"headers": [{"name": "x", "exact": f"{n}"}]}, "deployment": "v2"}
-        for n in range(SHOWN + 5)
-    ]
-    many = {f"r{n:02}.yaml": release(f"r{n:02}", f"r{n:02}.test") for n in range(SHOWN + 5)}
-    first = release("a", "a.test", audiences=audiences)
-    logged = server.hears({**SHOP, **many, "a.yaml": first}, complete=True)
-
-    lines = [each for each in logged if each["event"] == "release changed"]
-    assert len(lines) == SHOWN
-    assert (len(lines[0]["rules"]), lines[0]["more_rules"]) == (SHOWN, 6)
-
-
-def test_a_storm_of_apps_is_one_short_line(store: Store) -> None:
-    files = {f"{n}.yaml": deployment("v1", app=f"app{n:02}").replace('"v1"', f'"a{n}"') for n in range(SHOWN + 5)}
-    [line] = [each for each in Server(store).hears(files, complete=True) if each["event"] == "world changed"]
-
-    assert len(line["apps"]) == SHOWN + 1
-    assert line["apps"][-1] == "and 5 more"
-
-
 def test_a_change_that_changes_nothing_tells_nobody(store: Store) -> None:
     server = Server(store)
     server.hears(SHOP, complete=True)
@@ -235,18 +124,6 @@ def test_a_change_that_changes_nothing_tells_nobody(store: Store) -> None:
 
     assert server.snapshot() is before
     assert logged == []
-
-
-def test_gateways_come_and_go(store: Store) -> None:
-    server = Server(store)
-    server.hears(SHOP, complete=True)
-    assert server.snapshot("inner") is None
-
-    server.hears({"inner.yaml": gateway("inner")})
-    assert server.snapshot("inner") is not None
-
-    server.hears({"inner.yaml": None})
-    assert server.snapshot("inner") is None
 
 
 def test_an_audience_ends_by_itself(store: Store) -> None:
@@ -272,20 +149,6 @@ def test_an_audience_ends_by_itself(store: Store) -> None:
     assert ended["rules"] == {"acme": {"before": {"v2": 100.0}, "after": {}}}
 
 
-def test_an_empty_folder_is_served_with_a_warning(store: Store) -> None:
-    server = Server(store)
-    logged = server.hears({}, complete=True)
-
-    assert (server.control.waiting_for, server.snapshot()) == (None, None)
-    assert [(each["event"], each["reason"]) for each in logged] == [("problem", "NoRecords")]
-    assert [each.reason for each in server.control.problems] == ["NoRecords"]
-    assert server.metric("xds_server_problems", severity="warning", reason="NoRecords", record="") == 1
-
-    gone = server.hears(SHOP)
-    assert [each["reason"] for each in gone if each["event"] == "problem gone"] == ["NoRecords"]
-    assert server.control.problems == ()
-
-
 def test_what_is_counted(store: Store) -> None:
     server = Server(store)
     server.hears(SHOP, complete=True)
@@ -303,60 +166,6 @@ def test_what_is_counted(store: Store) -> None:
     server.hears({"bad.yaml": None})
     assert server.metric("xds_server_problems", severity="error", reason="Malformed") is None
     assert Server(store).metric("xds_server_records", kind="AppDeployment") == 3
-
-
-# --- sidecars
-
-
-BESIDE = Node("web-1-1", "shop/web", "sidecar", "b1")
-WEB = Sidecar(BuildId(Ref("default", "shop"), "web", "b1"))
-
-
-async def test_a_sidecar_is_told_of_its_app_once_there_is_a_world(store: Store) -> None:
-    server = Server(store)
-    proxy = Proxy(server.control.worlds, BESIDE)
-    assert server.control.worlds.told(WEB) is None
-
-    server.hears(SHOP, complete=True)
-    told = server.control.worlds.told(WEB)
-    assert told is not None
-    assert set(told.of(TypeUrl.LISTENER)) == {"shop/web@b1/outbound"}
-
-    server.hears({"edge.yaml": gateway(template=".p.test")})
-    assert server.control.worlds.told(WEB) is told, "it concerns gateways"
-    server.hears({"v3.yaml": deployment("v3", "b1")})
-    assert server.control.worlds.told(WEB) is not told
-
-    proxy.seat.leave()
-    assert server.control.worlds.told(WEB) is None
-
-
-async def test_a_sidecar_that_connects_later_is_told_what_is_in_force(store: Store) -> None:
-    server = Server(store)
-    server.hears(SHOP, complete=True)
-    Proxy(server.control.worlds, BESIDE)
-    await asyncio.sleep(0)
-
-    assert server.control.worlds.told(WEB) is not None
-
-
-async def test_what_a_sidecar_refuses_is_a_problem_of_its_build(store: Store) -> None:
-    server = Server(store)
-    server.hears(SHOP, complete=True)
-    Proxy(server.control.worlds, BESIDE)
-    await asyncio.sleep(0)
-    told = server.control.worlds.told(WEB)
-    assert told is not None
-    listener = told.of(TypeUrl.LISTENER)["shop/web@b1/outbound"]
-
-    for observer in server.control.observers:
-        observer.opened(BESIDE, "delta")
-        observer.nacked(BESIDE, Nacked(TypeUrl.LISTENER, "1", "cannot bind", {listener.name: listener.version}))
-    [problem] = [each for each in server.control.problems if each.reason == "Refused"]
-    assert (problem.record, problem.what) == (
-        "Build/default/web-1",
-        "proxy web-1-1 refuses Listener shop/web@b1/outbound: cannot bind",
-    )
 
 
 CHECKED = {**SHOP, "builds.yaml": documents(build("web-1", "b1"), build("web-2", "b2", healthCheck={}))}

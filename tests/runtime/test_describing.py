@@ -17,6 +17,7 @@ from xds_server.difference.history import Word
 from xds_server.domain.names import Ref
 from xds_server.runtime.clock import clock
 from xds_server.runtime.describing import Descriptions
+from xds_server.runtime.steering import Steering
 from xds_server.runtime.telemetry import Telemetry
 from xds_server.runtime.watching import Watch
 from xds_server.state.store import Store
@@ -120,8 +121,9 @@ async def test_what_proxies_count_is_beside_what_is_set(described: Described) ->
 
 
 async def test_a_pin_and_the_last_of_the_history_are_told(described: Described) -> None:
+    steering = Steering(described.server.control)
     for number in range(6):
-        described.server.control.rollback(SHOP_REF, Ref("default", f"shop-v{number % 2 + 1}"), Word("ada", "it fails"))
+        steering.rollback(SHOP_REF, Ref("default", f"shop-v{number % 2 + 1}"), Word("ada", "it fails"))
     said = await described.asks()
     assert (said["status"], said["pin"]["who"]) == ("RolledBack", "ada")
     assert [each["who"] for each in said["history"]] == ["ada"] * 5

@@ -1,9 +1,8 @@
 """A control with extensions: who is told what and when, what is saved, what is a problem."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,12 +26,6 @@ from xds_server.snapshot import Snapshot, TypeUrl
 from xds_server.state.store import Store
 
 NO = Failure("mine:patient", "KeyError: 7", "mine.py:3")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "state") as opened:
-        yield opened
 
 
 class Patient:
@@ -101,7 +94,7 @@ class Server:
 async def serving(store: Store, patient: Patient) -> AsyncIterator[Server]:
     server = Server(store, patient)
     async with asyncio.TaskGroup() as tasks:
-        working = tasks.create_task(server.extender.work(server.control))
+        working = tasks.create_task(server.extender.work(server.control.publishing))
         yield server
         working.cancel()
 

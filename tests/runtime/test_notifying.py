@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -30,6 +30,7 @@ from xds_server.runtime import notifying
 from xds_server.runtime.notifying import FAILING, Courier, Notifier, notifier_of
 from xds_server.runtime.posting import WebhooksUnusable
 from xds_server.runtime.serve import Settings, serving
+from xds_server.runtime.steering import Steering
 from xds_server.state.store import Store
 
 TAKEN, DOWN, REFUSED = Outcome(204), Outcome(why="Connection refused"), Outcome(404, "it answers 404")
@@ -60,12 +61,6 @@ class FakePoster(notifying.Poster):
         self.names.append(name)
         await self.free.wait()
         return self.answers.pop(0) if self.answers else TAKEN
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "state") as opened:
-        yield opened
 
 
 def event(what: str, release: str = "shop", kind: Kind = Kind.CHANGED) -> Event:
@@ -324,7 +319,7 @@ async def test_a_release_that_moves_becomes_live_and_is_taken_back_is_told_in_th
         await there.heard(2)
         await proxy.accept()
         await here.until(lambda: here.control.books.live(ref("shop")) is not None)
-        here.control.rollback(ref("shop"), ref("v1"), Word("ada@desk", "it fails"))
+        Steering(here.control).rollback(ref("shop"), ref("v1"), Word("ada@desk", "it fails"))
         await proxy.routes()
         await proxy.accept()
         heard = await there.heard(5)

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -604,7 +602,7 @@ class Running(control.Server):
 
     def later(self, seconds: float) -> None:
         """So many seconds after now."""
-        ordering = self.control._ordering
+        ordering = self.control.publishing._ordering
         ordering._clock = lambda: monotonic() + seconds
         ordering._wake_in_time()
 
@@ -627,12 +625,6 @@ class Running(control.Server):
         assert told is not None
         found = told.of(TypeUrl.VIRTUAL_HOST).get(f"edge/http/{host}")
         return b"" if found is None else found.body
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "state") as opened:
-        yield opened
 
 
 PLACE = {"addresses": ["10.0.0.9:8080"]}
@@ -735,7 +727,7 @@ async def test_an_app_whose_sidecars_do_not_come_back_after_a_restart_has_no_ord
     server = Running(store)
     server.hears(SHOP, complete=True)
     server.connects(BESIDE_B3)
-    server.control._keep_order()
+    server.control.publishing.keep_order()
     server.control.end()
 
     again = Running(store)
@@ -744,7 +736,7 @@ async def test_an_app_whose_sidecars_do_not_come_back_after_a_restart_has_no_ord
     await settled()
     again.hears(V3_RELEASED)
     assert again.outside() == "v3"
-    again.control._keep_order()
+    again.control.publishing.keep_order()
     assert [row for row in store.load() if row.kind in (PROXY, UNFINISHED)] == []
 
 
@@ -776,7 +768,7 @@ async def test_before_the_first_read_nothing_is_forgotten(store: Store) -> None:
     again.connects(GATEWAY)
     again.connects(BESIDE_B3)
     again.control.tick()
-    again.control._keep_order()
+    again.control.publishing.keep_order()
     assert store.load() == rows
     again.hears({**SHOP, **V3_RELEASED}, complete=True)
     await settled()

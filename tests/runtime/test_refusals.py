@@ -32,12 +32,14 @@ class Fleet(Server):
     def refuses(self, node: Node, resource: Resource | None = None, why: str = "cannot bind") -> list[tuple[str, ...]]:
         refused = resource or self.listener()
         with capture_logs() as logged:
-            self.control._refusals.nacked(node, Nacked(TypeUrl.LISTENER, "1", why, {refused.name: refused.version}))
+            self.control.publishing.refusals.nacked(
+                node, Nacked(TypeUrl.LISTENER, "1", why, {refused.name: refused.version})
+            )
         return [(each["log_level"], each["event"], each["record"]) for each in logged]
 
     def accepts(self, node: Node, *resources: Resource, removed: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
         with capture_logs() as logged:
-            self.control._refusals.acked(node, Acked(TypeUrl.LISTENER, "1", resources, removed))
+            self.control.publishing.refusals.acked(node, Acked(TypeUrl.LISTENER, "1", resources, removed))
         return [(each["log_level"], each["event"], each["record"]) for each in logged]
 
     @property
@@ -51,7 +53,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         fleet = Fleet(store)
         fleet.hears(SHOP, complete=True)
         for node in (ONE, TWO):
-            fleet.control._refusals.opened(node, "delta")
+            fleet.control.publishing.refusals.opened(node, "delta")
         yield fleet
 
 
@@ -99,12 +101,12 @@ def test_it_stays_while_others_are_accepted_and_goes_with_the_resource(fleet: Fl
 
 
 def test_a_proxy_that_is_gone_refuses_nothing(fleet: Fleet) -> None:
-    fleet.control._refusals.opened(ONE, "delta")
+    fleet.control.publishing.refusals.opened(ONE, "delta")
     fleet.refuses(ONE)
 
-    fleet.control._refusals.closed(ONE, "delta")
+    fleet.control.publishing.refusals.closed(ONE, "delta")
     assert fleet.refusals, "its other stream is still there"
-    fleet.control._refusals.closed(ONE, "delta")
+    fleet.control.publishing.refusals.closed(ONE, "delta")
     assert fleet.refusals == []
 
 
@@ -170,7 +172,7 @@ async def test_a_host_under_a_wildcard_is_refused_by_itself(fleet: Fleet) -> Non
 
 def test_a_storm_is_one_report(fleet: Fleet) -> None:
     due: list[Callable[[], None]] = []
-    fleet.control.report_later(due.append)
+    fleet.control.reporting.report_later(due.append)
     for number in range(5):
         fleet.refuses(Node(f"edge-{number}", "edge", "gateway"), why=f"no {number}")
 

@@ -32,6 +32,7 @@ from xds_server.runtime.judging import Judging
 from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.promoting import AskedOfRollouts
 from xds_server.runtime.rollouts import NotWritten, Rollouts, Shell
+from xds_server.runtime.steering import Steering
 from xds_server.state.store import Store
 from xds_server.telemetry.totals import Sums
 
@@ -126,8 +127,9 @@ class Server:
         shell = Shell(lambda _: NOON if self.live else None, self.write, self.clock, lambda: self.now)
         self.rollouts = Rollouts(self.control, store, self.judging, shell)
         self.asked = AskedOfRollouts(self.rollouts)
+        self.steering = Steering(self.control)
         self.control.follow_turns(self.rollouts.hear)
-        self.control.report_of(self.rollouts)
+        self.control.reporting.report_of(self.rollouts)
         self.hears(files, complete=True)
 
     def clock(self) -> datetime:
@@ -250,7 +252,7 @@ def test_what_is_worse_is_rolled_back_pinned_and_stays_so(tmp_path: Path) -> Non
         last = server.history[-1]
         assert (last.kind, last.word.who) == (Kind.ROLLED_BACK, "rollout")
         assert last.numbers["default.errors.canary.bad"] >= 30
-        server.control.unpin(SHOP_REF, ADA)
+        server.steering.unpin(SHOP_REF, ADA)
         server.looks(100)
         assert server.gives == {"v1": 100, "v2": 0}
         with pytest.raises(CannotSteer, match="is at step"):
@@ -265,12 +267,12 @@ def test_a_pinned_one_begins_again_if_it_is_promoted_unless_its_record_has_chang
     with opened(tmp_path) as store:
         server = began(store)
         server.until(lambda: server.step == 2)
-        server.control.rollback(SHOP_REF, None, ADA)
+        server.steering.rollback(SHOP_REF, None, ADA)
         assert (server.gives, server.ended) == ({"v1": 100, "v2": 0}, Ended.ROLLED_BACK)
         server.asked.promote(SHOP_REF, 2, ADA)
         assert server.gives == {"v1": 90, "v2": 10}
         assert not server.control.admission.pins
-        server.control.rollback(SHOP_REF, None, ADA)
+        server.steering.rollback(SHOP_REF, None, ADA)
         server.hears(shop(v1=80))
         with pytest.raises(CannotSteer, match="says something else by now"):
             server.asked.promote(SHOP_REF, 1, ADA)
@@ -280,7 +282,7 @@ def test_a_pinned_one_begins_again_if_it_is_promoted_unless_its_record_has_chang
 def test_a_rollback_after_it_has_ended_takes_back_all_of_it(server: Server) -> None:
     server.until(lambda: server.ended is not None)
     server.looks()
-    server.control.rollback(SHOP_REF, None, ADA)
+    server.steering.rollback(SHOP_REF, None, ADA)
     assert server.gives == {"v1": 100, "v2": 0}
 
 
@@ -301,7 +303,7 @@ def test_an_audience_that_is_worse_is_moved_and_the_default_goes_on(tmp_path: Pa
         assert [each.audience for each in server.control.admission.moved[SHOP_REF]] == ["early"]
         server.until(lambda: server.ended is not None, Flush(v1=(900, 9), v2=(100, 1)))
         assert server.kinds.count(Kind.MOVED) == 1
-        server.control.unpin(SHOP_REF, ADA)
+        server.steering.unpin(SHOP_REF, ADA)
         assert not server.control.admission.moved
 
 
@@ -453,7 +455,7 @@ def test_a_rollback_after_gates_and_words_takes_back_all_of_it(tmp_path: Path) -
         server.asked.promote(SHOP_REF, 3, ADA)
         server.until(lambda: server.ended is not None)
         server.looks()
-        server.control.rollback(SHOP_REF, None, ADA)
+        server.steering.rollback(SHOP_REF, None, ADA)
         assert server.gives == {"v1": 100, "v2": 0}
 
 
@@ -461,7 +463,7 @@ def test_what_has_finished_is_not_written_once_it_was_taken_back(server: Server)
     server.refuses = "the folder is mounted"
     server.until(lambda: server.ended is not None)
     server.looks()
-    server.control.rollback(SHOP_REF, V1, ADA)
+    server.steering.rollback(SHOP_REF, V1, ADA)
     server.refuses = ""
     server.looks(100)
     assert server.ended == Ended.ROLLED_BACK
@@ -483,7 +485,7 @@ def test_an_audience_that_somebody_gives_back_is_not_moved_again(tmp_path: Path)
         bad = Flush(v1=(900, 9), v2=(100, 1), v2_early=(20, 15))
         server.until(lambda: Kind.MOVED in server.kinds, bad)
         assert server.problems(Reason.PINNED)[0].startswith("audience early gets v1, whatever it says, since 2026")
-        server.control.unpin(SHOP_REF, ADA)
+        server.steering.unpin(SHOP_REF, ADA)
         for _ in range(5):
             server.looks(0.5, bad)
         assert not server.control.admission.moved

@@ -134,7 +134,7 @@ async def _demo(console: Console, port: int, envoy: str, mode: str) -> None:
         process = await stack.enter_async_context(envoy_process(envoy, node, home))
         await first_routes(live, process, home)
         _say(console, Running(gateway, folder, admin, envoy_admin), beside("xdsctl"))
-        control.follow_problems(lambda before, after: tell_change(console, sorted(before), sorted(after)))
+        control.reporting.follow(lambda before, after: tell_change(console, sorted(before), sorted(after)))
         await ended(asked, process)
     console.print("ended; nothing is left behind")
 

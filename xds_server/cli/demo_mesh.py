@@ -101,7 +101,7 @@ async def _mesh_demo(console: Console, port: int, envoy: str, mode: str) -> None
         process = await stack.enter_async_context(envoy_process(envoy, node, _folder(home, GATEWAY), PIPE))
         await _all_ready(live, process, home)
         say(console, running, beside("xdsctl"))
-        control.follow_problems(lambda before, after: tell_change(console, sorted(before), sorted(after)))
+        control.reporting.follow(lambda before, after: tell_change(console, sorted(before), sorted(after)))
         drawing = await stack.enter_async_context(asyncio.TaskGroup())
         assert process.stdout is not None
         drawn = drawing.create_task(_draw(console, process.stdout, ways))

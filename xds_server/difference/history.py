@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from xds_server.difference.releases import ReleaseShift, RuleShift
+from xds_server.difference.releases import ReleaseShift, RuleShift, release_shifts
 from xds_server.domain.names import DEFAULT_RULE, Ref
 from xds_server.domain.words import few
 from xds_server.ledger.entry import Entry
@@ -84,6 +84,13 @@ def events(shifts: Iterable[ReleaseShift], at: datetime, word: Word) -> Iterator
     for shift in shifts:
         default = next((each for each in shift.rules if each.name == DEFAULT_RULE), RuleShift(DEFAULT_RULE, (), ()))
         yield Event(shift.release, at, word, "; ".join(_words(shift)), default.before, default.after)
+
+
+def done_to(release: Ref, before: Admission, after: Admission, done: Done, at: datetime) -> Event:
+    """What was done to a release, with what moves by that."""
+    found = events(release_shifts(before.world, after.world, after.touched), at, done.word)
+    moved = next((each for each in found if each.release == release), Event(release, at, done.word, "nothing moves"))
+    return moved._replace(what=f"{done.what}; {moved.what}", kind=done.kind, numbers=done.numbers)
 
 
 def waiting(before: Admission, after: Admission, at: datetime) -> Iterator[Event]:

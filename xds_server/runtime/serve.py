@@ -44,6 +44,7 @@ from xds_server.runtime.observers import Everyone
 from xds_server.runtime.promoting import AskedOfRollouts
 from xds_server.runtime.proxies import ConnectedProxies
 from xds_server.runtime.rollouts import Rollouts, Shell
+from xds_server.runtime.steering import Steering
 from xds_server.runtime.telemetry import Telemetry
 from xds_server.runtime.traffic import Traffic
 from xds_server.runtime.unused import Collector
@@ -128,8 +129,8 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         stack.callback(control.end)
         if not settings.probe:
             control.activating.ask_nobody()
-        control.report_later(_once_proxies_are_told)
-        control.report_of(notifier)
+        control.reporting.report_later(_once_proxies_are_told)
+        control.reporting.report_of(notifier)
         notifier.listen(store.unsent, control.about, control.report_soon)
         metrics.registry.register(notifier)
         proxies = ConnectedProxies(control.connections, control.worlds, control.books, lambda: control.admission.world)
@@ -155,7 +156,7 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
                 tasks.create_task(_follow(source, control))
                 tasks.create_task(_tick(control))
                 tasks.create_task(control.activating.probing.work())
-                tasks.create_task(extender.work(control))
+                tasks.create_task(extender.work(control.publishing))
                 tasks.create_task(_save(control.books))
                 tasks.create_task(_gather(control.books))
                 tasks.create_task(notifier.work())
@@ -178,7 +179,7 @@ def _apis(control: Control, telemetry: Telemetry, rollouts: Rollouts, writer: Wr
     writing = Writing(control, writer, asked)
     return (
         releases_api(Waiting(control.books, lambda: control.admission, control.waits_for), _turn),
-        steering_api(control),
+        steering_api(Steering(control)),
         rollouts_api(asked),
         writing_api(writing),
         unused_api(Collector(control, telemetry, writing)),
@@ -193,7 +194,7 @@ def _rollouts(control: Control, store: Store, telemetry: Telemetry, writer: Writ
     shell = Shell(control.books.live, finishing.write, clock, monotonic)
     rollouts = Rollouts(control, store, Judging(telemetry), shell)
     control.follow_turns(rollouts.hear)
-    control.report_of(rollouts)
+    control.reporting.report_of(rollouts)
     return rollouts
 
 
