@@ -48,7 +48,7 @@ def in_force(server: str, release: str) -> Description:
 
 def said(folder: Path, release: str) -> Description:
     """What the records of a folder say. Raises `NoAnswer`."""
-    from xds_server.cli.folders import admitted  # it reads Envoy's types, which takes a second
+    from xds_server.cli.folders import admitted  # who asks a server need not wait for what reads records
 
     admission, name = admitted(folder), ref(release)
     if release_of(admission, name) is None:

@@ -35,7 +35,7 @@ def in_force(server: str, kind: Listed, which: Filters) -> list[ListedRecord]:
 
 def said(folder: Path, kind: Listed, which: Filters) -> list[ListedRecord]:
     """What the records of a folder say. Raises `NoAnswer`."""
-    from xds_server.cli.folders import admitted  # it reads Envoy's types, which takes a second
+    from xds_server.cli.folders import admitted  # who asks a server need not wait for what reads records
 
     admission = admitted(folder)
     names = names_of(admission, which.wanted(kind.kind))
