@@ -86,13 +86,6 @@ def events(shifts: Iterable[ReleaseShift], at: datetime, word: Word) -> Iterator
         yield Event(shift.release, at, word, "; ".join(_words(shift)), default.before, default.after)
 
 
-def done_to(release: Ref, before: Admission, after: Admission, done: Done, at: datetime) -> Event:
-    """What was done to a release, with what moves by that."""
-    found = events(release_shifts(before.world, after.world, after.touched), at, done.word)
-    moved = next((each for each in found if each.release == release), Event(release, at, done.word, "nothing moves"))
-    return moved._replace(what=f"{done.what}; {moved.what}", kind=done.kind, numbers=done.numbers)
-
-
 def waiting(before: Admission, after: Admission, at: datetime) -> Iterator[Event]:
     """The releases that begin to wait until what they newly give is ready, and those that have waited too long."""
     for release in after.waited:
@@ -109,6 +102,13 @@ def _words(shift: ReleaseShift) -> Iterator[str]:
     for word, claims in (("came", shift.came), ("went", shift.went)):
         if claims:
             yield f"hosts that {word}: {few(f'{each.host} at {each.gateway.word}' for each in claims)}"
+
+
+def done_to(release: Ref, before: Admission, after: Admission, done: Done, at: datetime) -> Event:
+    """What was done to a release, with what moves by that."""
+    found = events(release_shifts(before.world, after.world, after.touched), at, done.word)
+    moved = next((each for each in found if each.release == release), Event(release, at, done.word, "nothing moves"))
+    return moved._replace(what=f"{done.what}; {moved.what}", kind=done.kind, numbers=done.numbers)
 
 
 def live_event(entry: Entry) -> Event:
