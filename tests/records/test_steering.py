@@ -82,6 +82,16 @@ def test_other_weights_in_the_record_end_it() -> None:
     assert not [key for key in shop.rows if key[0] == "Steered"]
 
 
+def test_a_record_without_a_rollout_says_alone_what_it_gives() -> None:
+    shop = Rolling()
+    shop.steers(AT_TEN)
+    for v1 in (100, 30):
+        shares = [{"deployment": "v1", "weight": v1}, {"deployment": "v2", "weight": 100 - v1}]
+        shop.hears({"shop.yaml": release("shop", "shop.test", default=shares)})
+        assert shop.gives == {"v1": v1, "v2": 100 - v1}
+    assert SHOP_REF not in shop.admission.steered
+
+
 def test_a_record_that_says_in_its_weights_what_is_in_force_asks_for_another_rollout() -> None:
     shop = Rolling()
     shop.steers(AT_TEN)

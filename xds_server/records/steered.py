@@ -38,11 +38,11 @@ class Steered:
     also: str = ""
 
     def read(self, record: Release) -> "Steered | None":
-        """After this record was read; None if the rollout is not what it asks for any more."""
+        """After this record was read; None if the rollout is not what it asks for any more, or it asks for none."""
         identity = identity_of(record)
         if identity == self.progress.identity:
             return self
-        if identity != self.also:
+        if not identity or identity != self.also:
             return None
         return Steered(replace(self.progress, identity=identity), record.weights, record.weights)
 
