@@ -62,7 +62,7 @@ def window(text: str) -> Window:
     begins, ends = times.split("-")
     try:
         _zone(zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # of a folder, or a name too long for one
         raise ValueError(f"{zone!r} is no time zone, such as 'Europe/Berlin' or 'UTC'") from error
     found = frozenset(day for part in days.split(",") for day in _span(part))
     return Window(found, time.fromisoformat(begins), time.fromisoformat(ends.replace("24:00", "00:00")), zone)
