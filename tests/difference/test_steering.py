@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from tests.records.folder import NOON, SHOP, Server, deployment, release
-from xds_server.difference.history import RECORDS, Event
+from xds_server.difference.history import RECORDS, Event, Kind
 from xds_server.difference.steering import CannotSteer, NoSuchRelease, check_pinned, given_back, weights_set
 from xds_server.domain.names import Ref
 from xds_server.records.admission import pinned
@@ -54,6 +54,13 @@ def test_or_what_is_named():
 def test_what_cannot_be_done_is_said(release_ref, to, said):
     with pytest.raises(CannotSteer, match=said):
         given_back(admission(), release_ref, to, [])
+
+
+def test_what_was_taken_back_is_not_given_again_by_taking_it_back_once_more():
+    history = [event(HALF, ALL_V2)._replace(kind=Kind.ROLLED_BACK), event(ALL_V2, HALF)]
+    with pytest.raises(CannotSteer, match=r"was taken back already, .* it gives v2 100 %; name a deployment with --to"):
+        given_back(admission(), SHOP_REF, None, history)
+    assert given_back(admission(), SHOP_REF, V1, history) == ((V2, 0), (V1, 10_000))
 
 
 def test_a_deployment_without_an_entry_is_no_way_back():

@@ -286,6 +286,16 @@ def test_a_rollback_after_it_has_ended_takes_back_all_of_it(server: Server) -> N
     assert server.gives == {"v1": 100, "v2": 0}
 
 
+def test_a_hand_that_takes_back_what_the_guard_took_back_a_moment_before_gives_it_to_nobody(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        server = began(store, guard=GUARD)
+        server.until(lambda: server.step == 2)
+        server.until(lambda: server.ended is not None, Flush(v1=(900, 9), v2=(100, 30)))
+        with pytest.raises(CannotSteer, match=r"was taken back already, .* by rollout: it gives v1 100 %"):
+            server.control.rollback(SHOP_REF, None, ADA)
+        assert server.gives == {"v1": 100, "v2": 0}
+
+
 def test_a_canary_without_a_healthy_instance_is_hopeless(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         server = began(store, steps=[{"to": 10, "for": "1h"}], guard=GUARD)

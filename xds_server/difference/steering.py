@@ -123,12 +123,17 @@ def _without(admission: Admission, record: Release) -> Weights | None:
 
 
 def _before(release: Ref, weights: Weights, history: Iterable[Event]) -> Weights:
-    """What was given before the last change. All that a rollout did is one."""
+    """What was given before the last change. All that a rollout did is one.
+
+    What was taken back is never given again like that: two may take back the same at the same time, a guard and a hand.
+    """
     now = {deployment: weight for deployment, weight in weights if weight}
     found: Weights = ()
     for event in history:
         if not event.before or event.before == event.after:
             continue
+        if event.kind is Kind.ROLLED_BACK and not found:
+            raise CannotSteer(_taken_back(event))
         by_rollout = event.kind in OF_ROLLOUT
         if found and not by_rollout:
             break
@@ -141,6 +146,14 @@ def _before(release: Ref, weights: Weights, history: Iterable[Event]) -> Weights
     raise CannotSteer(
         f"the history of Release {release.word} does not say what its default gave before {weights_words(weights)}: "
         "name a deployment with --to"
+    )
+
+
+def _taken_back(event: Event) -> str:
+    """Why a release is not taken back once more."""
+    return (
+        f"Release {event.release.word} was taken back already, at {event.at:%Y-%m-%dT%H:%M:%SZ} by {event.word.who}: "
+        f"it gives {weights_words(event.after)}; name a deployment with --to to give another one"
     )
 
 
