@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.difference.edits import BUILDS, EXPLICIT
-from tests.difference.test_rollouts import COOKIE, STEPS
+from tests.difference.test_rollouts import COOKIE, GUARD, STEPS
 from tests.records.folder import SHOP, Server, deployment, documents, release
 from xds_server.difference.applying import applied, homes, rewritten
 from xds_server.difference.comparison import served
@@ -38,8 +38,8 @@ def rolling(v2: int = 0, **spec: Any) -> str:
 
 
 def test_users_that_move_and_the_steps_of_a_rollout_are_said() -> None:
-    folder = {**FILES, "shop.yaml": rolling(rollout={"steps": STEPS})}
-    found = plan({"new.yaml": rolling(10, rollout={"steps": STEPS[2:]})}, folder)
+    folder = {**FILES, "shop.yaml": rolling(rollout={"steps": STEPS, "guard": GUARD})}
+    found = plan({"new.yaml": rolling(10, rollout={"steps": STEPS[2:], "guard": GUARD})}, folder)
 
     assert said(found) == {
         "Sticky users": ["~ shop: users of 6554 of 65536 slots (10%) get another deployment"],
@@ -53,15 +53,14 @@ def test_users_that_move_and_the_steps_of_a_rollout_are_said() -> None:
 
 
 def test_what_becomes_of_a_rollout_is_said() -> None:
-    folder = {**FILES, "shop.yaml": rolling(rollout={"steps": STEPS})}
+    rollout = {"steps": STEPS, "guard": GUARD}
+    folder = {**FILES, "shop.yaml": rolling(rollout=rollout)}
 
-    assert said(plan({"new.yaml": rolling(rollout={"steps": STEPS}, hosts=["new.test"])}, folder))["Rollouts"][0] == (
+    assert said(plan({"new.yaml": rolling(rollout=rollout, hosts=["new.test"])}, folder))["Rollouts"][0] == (
         "shop: its rollout goes on, and keeps its progress: v2 rises"
     )
     assert said(plan({"new.yaml": rolling()}, folder))["Rollouts"] == ["- shop: its rollout is no more"]
-    assert said(plan({"new.yaml": rolling(rollout={"steps": STEPS})}))["Rollouts"][0] == (
-        "+ shop: its rollout begins: v2 rises"
-    )
+    assert said(plan({"new.yaml": rolling(rollout=rollout)}))["Rollouts"][0] == ("+ shop: its rollout begins: v2 rises")
 
 
 def test_users_that_are_known_by_something_else_are_drawn_anew() -> None:

@@ -28,6 +28,7 @@ from xds_server.traffic.slots import SLOTS, slot_ranges
 
 SHOP_REF, V1, V2, V3 = (Ref("default", name) for name in ("shop", "v1", "v2", "v3"))
 STEPS = [{"to": 5, "for": "20m"}, {"to": 25, "need": "safe"}, {"gate": "release manager"}, {"to": 100}]
+GUARD = {"errors": {"maxRatio": 1.5}}
 COOKIE = {"cookie": "shop-user"}
 
 
@@ -39,7 +40,7 @@ def shop(v2: float = 0, **spec: Any) -> Release:
 
 
 def moving(v2: float = 0, **spec: Any) -> Release:
-    return shop(v2, **{"sticky": COOKIE, "rollout": {"steps": STEPS}, **spec})
+    return shop(v2, **{"sticky": COOKIE, "rollout": {"steps": STEPS, "guard": GUARD}, **spec})
 
 
 def owners(weights: Weights) -> list[Ref]:
@@ -73,9 +74,17 @@ def test_where_every_request_draws_anew_nobody_moves() -> None:
     [
         pytest.param(moving(hosts=["new.test"]), Course.GOES_ON, "", id="another field"),
         pytest.param(moving(10), Course.BEGINS_ANEW, "its default changes", id="default"),
-        pytest.param(moving(rollout={"steps": STEPS[:2]}), Course.BEGINS_ANEW, "its rollout changes", id="rollout"),
         pytest.param(
-            moving(10, rollout={"steps": STEPS[:2]}), Course.BEGINS_ANEW, "its default and rollout change", id="both"
+            moving(rollout={"steps": STEPS[:2], "guard": GUARD}),
+            Course.BEGINS_ANEW,
+            "its rollout changes",
+            id="rollout",
+        ),
+        pytest.param(
+            moving(10, rollout={"steps": STEPS[:2], "guard": GUARD}),
+            Course.BEGINS_ANEW,
+            "its default and rollout change",
+            id="both",
         ),
         pytest.param(shop(), Course.ENDS, "", id="without"),
         pytest.param(None, Course.ENDS, "", id="gone"),

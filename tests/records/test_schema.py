@@ -181,6 +181,8 @@ BEYOND = (
     "differ in name",
     "steps must rise",
     "a gate waits",
+    "waits for a verdict",
+    "a guard judges",
     "which means",
     "names the secret",
     "exactly one listener",

@@ -11,7 +11,7 @@ def release(default: dict[str, float] | None = None, steps: list[Any] | None = N
         "gateways": ["edge"],
         "hosts": ["shop.example.com"],
         "default": [{"deployment": name, "weight": weight} for name, weight in shares.items()],
-        "rollout": {"steps": steps or [{"to": 5, "for": "20m"}, {"to": 25, "need": "safe"}, {"to": 100}]},
+        "rollout": {"steps": steps or [{"to": 5, "for": "20m"}, {"to": 25, "for": "1h"}, {"to": 100}]},
     }
     head = {"apiVersion": "xds-server.dev/v1alpha1", "kind": "Release", "metadata": {"name": "shop"}}
     return Release.model_validate({**head, "spec": {**said, **spec}})

@@ -99,7 +99,13 @@ def test_a_rollout(progress, healthy, decision):
             Wait("not known to be safe: it is unknown", held=Held.EVIDENCE),
             id="time is not enough for what needs to be safe",
         ),
-        pytest.param({"guard": None}, at(0, 20), Health(), MoveTo(1, "stayed 20m at 5 %"), id="without a guard"),
+        pytest.param(
+            {"guard": None, "steps": [{"to": 5, "for": "20m"}, {"to": 100}]},
+            at(0, 20),
+            Health(),
+            MoveTo(1, "stayed 20m at 5 %"),
+            id="without a guard",
+        ),
         pytest.param(
             {"maxHold": "1h"},
             at(0, 300, waited=59 * MINUTE),

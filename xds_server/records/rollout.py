@@ -92,6 +92,12 @@ class Guard(Model):
         Field(default=OnUnknown.HOLD, alias="onUnknown")
     )
 
+    @model_validator(mode="after")
+    def _judges(self) -> Self:
+        if self.errors is None and self.slow is None:
+            raise ValueError("a guard judges by `errors`, by `slow`, or by both")
+        return self
+
 
 class Rollout(Model):
     """Steps from a small share to all of it, guarded."""
@@ -126,4 +132,11 @@ class Rollout(Model):
         shares = [step.to for step in self.steps if step.to is not None]
         if any(later <= earlier for earlier, later in pairwise(shares)):
             raise ValueError("steps must rise: each `to` greater than the one before")
+        return self
+
+    @model_validator(mode="after")
+    def _is_judged(self) -> Self:
+        """Where nobody judges, everything would be safe."""
+        if self.guard is None and any(step.need is not None for step in self.steps):
+            raise ValueError("a step with `need` waits for a verdict: it needs a `guard`")
         return self
