@@ -516,6 +516,20 @@ def test_a_pause_does_not_count_as_being_held(tmp_path: Path) -> None:
         assert server.ended == Ended.ROLLED_BACK
 
 
+def test_a_freeze_in_its_record_does_not_count_as_being_held(tmp_path: Path) -> None:
+    steps = [{"to": 10}, {"gate": "qa"}, {"to": 100}]
+    with opened(tmp_path) as store:
+        server = began(store, steps=steps, rollout={"maxHold": "10s"})
+        server.until(lambda: server.step == 2)
+        server.hears(shop(steps=steps, rollout={"maxHold": "10s", "freeze": True}))
+        for _ in range(60):
+            server.looks()
+        assert server.ended is None
+        server.hears(shop(steps=steps, rollout={"maxHold": "10s"}))
+        server.until(lambda: server.ended is not None)
+        assert server.ended == Ended.ROLLED_BACK
+
+
 def test_what_is_not_live_for_long_is_said(server: Server) -> None:
     server.live = False
     for _ in range(80):

@@ -317,7 +317,7 @@ class Rollouts:
             seen = replace(seen, stayed=seen.stayed + elapsed, dark=NONE)
         elif seen.step >= 0:
             seen = replace(seen, dark=seen.dark + elapsed)
-        if seen.held in WAITED_FOR and self.frozen is None:
+        if seen.held in WAITED_FOR and self.frozen is None and not stands.plan.freeze:
             seen = replace(seen, waited=seen.waited + elapsed)
         self._watched[release] = seen
         return replace(stands, steered=_as_seen(stands.steered, seen), watched=seen)
