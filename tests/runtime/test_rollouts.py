@@ -120,6 +120,7 @@ class Server:
         self.files = files
         self.store = store
         self.now = now
+        self.jumped = timedelta()
         self.live = True
         self.refuses = ""
         self.judging = MadeUp()
@@ -133,7 +134,7 @@ class Server:
         self.hears(files, complete=True)
 
     def clock(self) -> datetime:
-        return NOON + timedelta(seconds=self.now)
+        return NOON + timedelta(seconds=self.now) + self.jumped
 
     def write(self, ref: Ref, weights: Weights) -> None:
         if self.refuses:
@@ -410,6 +411,16 @@ def test_a_record_that_cannot_be_written_is_said_until_it_can(server: Server) ->
     server.looks()
     assert not server.problems(Reason.ROLLOUT_NOT_WRITTEN)
     assert json.loads(server.files["shop.yaml"])["spec"]["default"][1]["weight"] == 100
+
+
+def test_a_clock_that_is_put_back_does_not_keep_a_record_from_being_written(server: Server) -> None:
+    server.refuses = "the folder is mounted"
+    server.until(lambda: server.ended is not None)
+    server.looks()
+    server.jumped, server.refuses = -timedelta(days=1), ""
+    server.looks(61)
+    server.looks()
+    assert not server.problems(Reason.ROLLOUT_NOT_WRITTEN)
 
 
 def test_what_is_stopped_stays_where_its_record_says(server: Server) -> None:

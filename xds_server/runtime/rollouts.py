@@ -47,8 +47,8 @@ KEPT_AT_ONCE = 50
 """Rollouts in one transaction of what they are judged by: about two milliseconds."""
 WAITED_FOR = (Held.GATE, Held.EVIDENCE, Held.LIVE)
 """What may be missing for `maxHold` at most."""
-TRIED_AGAIN = timedelta(minutes=1)
-"""How long after a record could not be written it is tried again."""
+TRIED_AGAIN = 60.0
+"""Seconds after which a record that could not be written is tried again."""
 EMPTY_STATE = "the state directory was empty when the server began, so that nobody knows how far it had come"
 
 
@@ -111,7 +111,7 @@ class Rollouts:
         self._concerned: set[Ref] = set()
         self._swept = True
         self._running: set[Ref] = set()
-        self._unwritten: dict[Ref, tuple[datetime, str]] = {}
+        self._unwritten: dict[Ref, tuple[float, str]] = {}
         self._decisions: dict[Ref, Decision] = {}
         self._ticks: dict[Ref, Ticks] = {}
         self._looked = shell.monotonic()
@@ -246,7 +246,7 @@ class Rollouts:
             return
         self._running.discard(release)
         if is_unwritten(found):
-            self._unwritten.setdefault(release, (self._shell.clock(), ""))
+            self._unwritten.setdefault(release, (self._shell.monotonic(), ""))
         elif self._unwritten.pop(release, None) is not None:
             self._control.report_soon()
 
@@ -419,7 +419,7 @@ class Rollouts:
 
     async def _write_again(self) -> None:
         """What is in force shall be in the records, so that nothing but records has to be kept."""
-        now = self._shell.clock()
+        now = self._shell.monotonic()
         for release, (when, before) in list(self._unwritten.items()):
             admission = self._control.admission
             found = admission.steered.get(release)
