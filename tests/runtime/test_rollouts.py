@@ -384,6 +384,16 @@ def test_with_an_empty_state_the_records_weights_serve_until_somebody_says_so(tm
         assert server.step == 1
 
 
+def test_with_an_empty_state_a_folder_that_is_filled_later_is_not_believed_to_be_new(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        server = Server(store, {})
+        server.hears({**SHOP, **shop(v1=70)})
+        for _ in range(10):
+            server.looks()
+        assert (server.step, server.gives) == (0, {"v1": 70, "v2": 30})
+        assert len(server.problems(Reason.ROLLOUT_UNKNOWN)) == 1
+
+
 def test_a_lost_state_does_not_undo_what_has_finished(tmp_path: Path) -> None:
     with opened(tmp_path / "one") as store:
         server = began(store)

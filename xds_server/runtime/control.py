@@ -190,7 +190,9 @@ class Control:
             history += waiting(before, after, clock())
         self._saved = after
         self.books.save_of({each.release for each in history})
-        if first and self._began_empty:
+        if self._began_empty and any(key.kind == "Release" for key in after.wanted):
+            # Not with the first read: a folder may be empty until what fills it has come.
+            self._began_empty = False
             self.unknown |= rolling(after.wanted)
             also = [*also, *map(unknown_row, sorted(self.unknown))]
         kept, forgotten = [*after.rows, *rows, *also], [*after.forgotten, *gone]
