@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from xds_server.difference.applying import check_read
+from xds_server.difference.steering import CannotSteer
 from xds_server.domain.names import Ref
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
@@ -13,7 +15,7 @@ from xds_server.sources.writing import Writer
 
 
 class Finishing:
-    """Writes weights into the file that states a release; everything else in it stays as it is written."""
+    """Writes weights into the file that states a release, as it was read; all else in it stays as it is written."""
 
     def __init__(self, writer: Writer, admission: Callable[[], Admission]) -> None:
         self._writer = writer
@@ -21,8 +23,8 @@ class Finishing:
 
     def write(self, release: Ref, weights: Weights) -> None:
         """Raises `NotWritten`."""
-        key = Key("Release", release)
-        documents = self._admission().wanted.get(key, ())
+        admission, key = self._admission(), Key("Release", release)
+        documents = admission.wanted.get(key, ())
         if len(documents) != 1:
             raise NotWritten("no file states it" if not documents else "more than one file states it")
         name = documents[0].place.file
@@ -30,6 +32,7 @@ class Finishing:
             text = self._writer.text(name)
             if text is None:
                 raise NotWritten(f"{name} is gone")
+            check_read(admission, name, text)
             self._writer.write(name, text, weights_written(text, key, weights))
-        except (FileNotWritten, NotEdited) as error:
+        except (FileNotWritten, NotEdited, CannotSteer) as error:
             raise NotWritten(str(error)) from error
