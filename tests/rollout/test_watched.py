@@ -72,6 +72,14 @@ def test_what_is_worse_is_said_with_numbers() -> None:
     assert "600 of 6,000" in found.health().because
 
 
+def test_what_was_found_to_be_worse_stays_so_however_well_it_does_later() -> None:
+    found = begun(guard={"errors": {"maxRatio": 1.5}}).after([[Tick(Counts(400, 32), Counts(3_600, 36))]])
+    assert "32 of 400" in found.worse
+    found = found.after([[Tick(Counts(10_000, 0), Counts(100_000, 1_000))] * 2])
+    assert found.health().verdict is not Verdict.WORSE
+    assert "32 of 400" in found.health().hopeless
+
+
 def test_an_audience_that_is_bad_says_nothing_of_the_others() -> None:
     found = begun(guard={"errors": {"maxRatio": 1.5}}, audiences=[EARLY])
     found = found.after([[], [Tick(Counts(100, 60), Counts())] * 3])
@@ -91,6 +99,7 @@ def test_a_step_takes_away_nothing_but_the_time() -> None:
     moved = found.at(1)
     assert (moved.known, moved.stayed, moved.held) == (found.known, timedelta(), "")
     assert moved.at(1) is moved
+    assert replace(found, said=("gate",)).at(1).said == ()
 
 
 def test_stable_is_the_largest_other_one() -> None:

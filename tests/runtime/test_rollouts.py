@@ -330,6 +330,33 @@ def test_who_waits_says_so_once(tmp_path: Path) -> None:
         server.until(lambda: server.ended is not None)
 
 
+def test_what_was_worse_once_is_held_until_somebody_says_so(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        server = began(store, guard={"errors": {"maxRatio": 1.5}, "onWorse": "hold", "onUnknown": "advance"})
+        server.until(lambda: server.step == 1)
+        server.looks(0.5, Flush(v1=(3_600, 36), v2=(400, 32)))
+        for _ in range(60):
+            server.looks(0.5, Flush(v1=(900, 9), v2=(100, 0)))
+        assert server.step == 1
+        assert server.because.startswith("worse: errors: 32 of 400")
+        assert server.kinds[-2:] == [Kind.STARTED, Kind.HELD]
+        server.asked.promote(SHOP_REF, 1, ADA)
+        assert server.step == 2
+
+
+def test_who_waits_now_for_one_thing_and_now_for_another_says_each_once(tmp_path: Path) -> None:
+    steps = [{"to": 10}, {"gate": "qa"}, {"to": 100}]
+    with opened(tmp_path) as store:
+        server = began(store, steps=steps)
+        server.until(lambda: server.step == 2)
+        good = server.files["shop.yaml"]
+        for _ in range(5):
+            for text in (good, good.replace('"v2"', '"v9"')):
+                server.hears({"shop.yaml": text})
+                server.looks()
+        assert server.kinds[-2:] == [Kind.GATE, Kind.HELD]
+
+
 def test_a_pause_keeps_it_and_a_promotion_does_not_wait(server: Server) -> None:
     server.until(lambda: server.step == 1)
     server.asked.pause(SHOP_REF, ADA)

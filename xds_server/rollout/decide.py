@@ -98,7 +98,7 @@ def decide(plan: Plan, progress: Progress, health: Health, now: datetime, frozen
 def _worse(plan: Plan, health: Health) -> Decision | None:
     if plan.guard is None:
         return None
-    because = health.hopeless or (health.because if health.verdict is Verdict.WORSE else "")
+    because = health.hopeless or health.worse
     if not because:
         return None
     return RollBack(because) if plan.guard.on_worse is OnWorse.ROLLBACK else Wait(f"worse: {because}", held=Held.WORSE)

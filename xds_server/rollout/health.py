@@ -43,6 +43,11 @@ class Health:
         return Verdict.UNKNOWN if Verdict.UNKNOWN in said else Verdict.SAFE
 
     @property
+    def worse(self) -> str:
+        """What those say who say that it is worse."""
+        return self.because if self.verdict is Verdict.WORSE else ""
+
+    @property
     def because(self) -> str:
         """What those say who decide the verdict."""
         return "; ".join(each.because for each in self.judgements if each.verdict is self.verdict)

@@ -57,9 +57,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """Of one attempt of a rollout. `stayed`: for how long it was watched at this step. `held`: what it waits for.
+    """Of one attempt of a rollout. `stayed`: for how long it was watched at this step. `held`: what it waits for, and
+    `said` what it has said that it waits for.
 
     `waited` and `dark` as in `Progress`. `moved`: the audiences that were moved: whoever unpins one has the last word.
+    `worse`: why it was found to be worse, once: it stays so, however well it does later.
     """
 
     identity: str
@@ -73,24 +75,30 @@ class Watched:
     waited: timedelta = NONE
     dark: timedelta = NONE
     held: str = ""
+    said: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
+    worse: str = ""
 
     def is_of(self, progress: Progress) -> bool:
         return (self.identity, self.attempt) == (progress.identity, progress.attempt)
 
     def at(self, step: int) -> "Watched":
-        return self if step == self.step else replace(self, step=step, stayed=NONE, waited=NONE, dark=NONE, held="")
+        if step == self.step:
+            return self
+        return replace(self, step=step, stayed=NONE, waited=NONE, dark=NONE, held="", said=())
 
     def after(self, ticks: Sequence[Iterable[Tick]]) -> "Watched":
         """`ticks`: of each question. An audience's have nothing on stable's side."""
         pairs = zip(self.asked, self.known, ticks, strict=True)
-        return replace(self, known=tuple(_after(question, answer, found) for question, answer, found in pairs))
+        found = replace(self, known=tuple(_after(question, answer, found) for question, answer, found in pairs))
+        return found if found.worse else replace(found, worse=found.health().worse)
 
     def health(self, dead: str = "") -> Health:
         """Of the users who are drawn by weight. `dead`: why no request can succeed, where that is so."""
         mine = [(asked, known) for asked, known in zip(self.asked, self.known, strict=True) if not asked.limit]
         judgements = tuple(judged(asked.guard, asked.cohort, known.evidence, asked.limits) for asked, known in mine)
-        return Health(judgements, dead or hopeless((asked.guard, known.outset) for asked, known in mine))
+        found = dead or self.worse or hopeless((asked.guard, known.outset) for asked, known in mine)
+        return Health(judgements, found)
 
     @property
     def numbers(self) -> dict[str, float]:

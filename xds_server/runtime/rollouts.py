@@ -356,8 +356,9 @@ class Rollouts:
         if seen is None or held == seen.held:
             return
         self._watched[release] = seen = replace(seen, held=held)
-        if held in ("", Held.PAUSED):
+        if held in ("", Held.PAUSED, *seen.said):
             return
+        self._watched[release] = seen = replace(seen, said=(*seen.said, held))
         kind, what = Kind.GATE if held is Held.GATE else Kind.HELD, f"{held} at {where(stands.plan, seen.step)}"
         event = Event(release, self._shell.clock(), Word(ROLLOUT, decision.because), what, kind=kind)
         self._store.save([watched_row(release, seen)], (), [event._replace(numbers=seen.numbers)])
