@@ -293,7 +293,7 @@ def test_a_hand_that_takes_back_what_the_guard_took_back_a_moment_before_gives_i
         server.until(lambda: server.step == 2)
         server.until(lambda: server.ended is not None, Flush(v1=(900, 9), v2=(100, 30)))
         with pytest.raises(CannotSteer, match=r"was taken back already, .* by rollout: it gives v1 100 %"):
-            server.control.rollback(SHOP_REF, None, ADA)
+            server.steering.rollback(SHOP_REF, None, ADA)
         assert server.gives == {"v1": 100, "v2": 0}
 
 
