@@ -57,7 +57,7 @@ e2e-all:  ## The same, with gateways on demand on every minor version.
 golden: setup  ## Write golden files anew; read the diff.
 	$(BIN)/pytest -q tests --update-golden
 
-bench: setup  ## The figures and charts of docs/performance.md and judging.md, in half an hour.
+bench: setup  ## The figures and charts of docs/performance.md and judging.md, in an hour.
 	$(BENCH).encode $(FIGURES)
 	$(BENCH).compile $(FIGURES)
 	$(BENCH).cold --delivery full $(FIGURES)
@@ -71,6 +71,7 @@ bench: setup  ## The figures and charts of docs/performance.md and judging.md, i
 	$(BENCH).sidecars $(FIGURES)
 	$(BENCH).telemetry $(FIGURES)
 	$(BENCH).judge $(FIGURES)
+	$(BENCH).canary $(FIGURES)
 	$(BENCH).charts
 
 bench-quick: setup  ## All of them at sizes that show only whether they work.
@@ -87,6 +88,7 @@ bench-quick: setup  ## All of them at sizes that show only whether they work.
 	$(BENCH).sidecars --hops 2 --blocks 2 --requests 10 --saturating 40 --others 2 4 --deployments 3 --changes 2 $(QUICK)
 	$(BENCH).telemetry --clusters 20 --flushes 2 $(QUICK)
 	$(BENCH).judge --hours 3 --worse 3 $(QUICK)
+	$(BENCH).canary --apps 1 --minutes 0.4 $(QUICK)
 
 fuzz: setup .envoy-1.36/bin/envoy  ## Ten minutes of records that nobody wrote: text by text and world by world.
 	$(BIN)/python -W ignore -m bench.fuzz

@@ -111,31 +111,32 @@ class Edge:
             tasks.create_task(users.ask(stop))
             await asyncio.sleep(BEFORE)
             self._release(app)
-            ended = await self._ended(app)
+            said = await self._ended(app)
             await asyncio.sleep(1)
-            loser = f"{app}-v{1 if ended == Ended.FINISHED else 2}"
+            loser = f"{app}-v{1 if said['ended'] == Ended.FINISHED else 2}"
             before = users.answered[loser]
             await asyncio.sleep(AFTER)
-            strays = users.answered[loser] - before if ended else 0
+            strays = users.answered[loser] - before if said["ended"] else 0
             stop.set()
-        return Seen(ended, *await self._decided(app), users, strays)
+        seconds, counted = await self._decided(app) if said["ended"] else (said["stayed"], Counts())
+        print(f"{app}: {said['ended'] or 'goes on'} after {seconds:.0f} s: {said['because']}", flush=True)
+        return Seen(said["ended"], seconds, counted, users, strays)
 
-    async def _ended(self, app: str) -> str | None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._left):
-                while True:
-                    found = await self._said(f"/releases/{app}/rollout")
-                    if found is not None and found["ended"] is not None:
-                        return str(found["ended"])
-                    await asyncio.sleep(LOOKED)
-        return None
+    async def _ended(self, app: str) -> Any:
+        """What its rollout says when it has ended, or when time is up."""
+        while True:
+            found = await self._said(f"/releases/{app}/rollout")
+            if found is not None and (found["ended"] is not None or self._left <= 0):
+                return found
+            await asyncio.sleep(LOOKED)
 
     async def _decided(self, app: str) -> tuple[float, Counts]:
-        """How long after its step it was decided, and by how many requests of the canary."""
-        newest, *_ = events = await self._said(f"/releases/{app}/history")
+        """How long after its step it was decided, and by which requests of the canary."""
+        events = await self._said(f"/releases/{app}/history")
         [started] = [each for each in events if each["kind"] == "started"]
-        numbers = [newest["numbers"].get(f"default.errors.canary.{each}", 0) for each in ("requests", "bad")]
-        between = datetime.fromisoformat(newest["at"]) - datetime.fromisoformat(started["at"])
+        [ended] = [each for each in events if each["kind"] in ("finished", "rolled-back")]
+        numbers = [ended["numbers"][f"default.errors.canary.{each}"] for each in ("requests", "bad")]
+        between = datetime.fromisoformat(ended["at"]) - datetime.fromisoformat(started["at"])
         return between.total_seconds(), Counts(*map(int, numbers))
 
     def _release(self, app: str) -> None:

@@ -11,6 +11,8 @@ from typing_extensions import override
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 FAILURE = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\n\r\nno"
+MANY = 4096
+"""Connections that may wait to be accepted: as many as an Envoy opens when this process had no turn for a while."""
 
 
 class Answering(asyncio.Protocol):
@@ -37,7 +39,9 @@ class Answering(asyncio.Protocol):
 
 async def main(port: int, part: float = 0.0, seed: float = 0.0) -> None:
     chance = random.Random(seed)
-    server = await asyncio.get_running_loop().create_server(lambda: Answering(part, chance), "0.0.0.0", port)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Answering(part, chance), "0.0.0.0", port, backlog=MANY
+    )
     print("ready", flush=True)
     await server.serve_forever()
 

@@ -1,5 +1,6 @@
-"""Users of a host, who ask at a steady rate, whether or not what was asked before is answered; and who answered how.
+"""Users of a host, who ask at a steady rate over a few kept connections; and who answered how.
 
+Where all of them wait for an answer, what is due is asked as soon as one has come, and the rate is caught up with.
 An answer of `bench.upstream` is the application's own, whether it is good or bad. Every other one, and none, is lost.
 """
 
@@ -16,11 +17,12 @@ GOOD, BAD = (each.rpartition(END)[2] for each in (ANSWER, FAILURE))
 SERVED = b"\r\nx-served-deployment: "
 LENGTH = b"\r\ncontent-length: "
 PATIENCE = 10.0
+CONNECTIONS = 20
 
 
 class Users:
-    """`rate`: requests a second, each on a connection that waits for no other answer. `answered`, `failed`: by the
-    deployment that the gateway names. `lost`: what came in place of an answer.
+    """`rate`: requests a second. `answered`, `failed`: by the deployment that the gateway names. `lost`: what came in
+    place of an answer.
     """
 
     def __init__(self, port: int, host: str, rate: float) -> None:
@@ -32,6 +34,7 @@ class Users:
         self.request = f"GET / HTTP/1.1\r\nhost: {host}\r\n\r\n".encode()
         self._port = port
         self._rate = rate
+        self._due = 0
         self._seconds = 0.0
 
     @property
@@ -42,26 +45,30 @@ class Users:
     async def ask(self, stop: asyncio.Event) -> None:
         """Until that is set; then wait for the answers that are due."""
         loop = asyncio.get_running_loop()
+        for _ in range(CONNECTIONS):
+            await loop.create_connection(lambda: Connection(self), "127.0.0.1", self._port)
         began = loop.time()
-        async with asyncio.TaskGroup() as tasks:
-            for number in count():
-                try:
-                    async with asyncio.timeout_at(began + number / self._rate):
-                        await stop.wait()
-                    break
-                except TimeoutError:
-                    self.asked += 1
-                    if self.idle:
-                        self.idle.pop().ask()
-                    else:
-                        tasks.create_task(self._connect())
+        for number in count():
+            try:
+                async with asyncio.timeout_at(began + number / self._rate):
+                    await stop.wait()
+                break
+            except TimeoutError:
+                self._due += 1
+                self._go_on()
         self._seconds = loop.time() - began
+        self._due = 0
         deadline = loop.time() + PATIENCE
         while self._open and loop.time() < deadline:
             await asyncio.sleep(0.01)
         self.lost += ["no answer"] * self._open
         for each in self.idle:
             each.close()
+
+    def free(self, connection: "Connection") -> None:
+        """It can take another request."""
+        self.idle.append(connection)
+        self._go_on()
 
     def hear(self, head: bytes, body: bytes) -> None:
         """An answer has come."""
@@ -72,15 +79,11 @@ class Users:
         self.answered[deployment] += 1
         self.failed[deployment] += body == BAD
 
-    async def _connect(self) -> None:
-        try:
-            _, made = await asyncio.get_running_loop().create_connection(
-                lambda: Connection(self), "127.0.0.1", self._port
-            )
-        except OSError as error:
-            self.lost.append(str(error))
-        else:
-            made.ask()
+    def _go_on(self) -> None:
+        while self._due and self.idle:
+            self._due -= 1
+            self.asked += 1
+            self.idle.pop().ask()
 
     @property
     def _open(self) -> int:
@@ -99,6 +102,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._users.free(self)
 
     def ask(self) -> None:
         self._said, self._asking = b"", True
@@ -114,7 +118,7 @@ class Connection(asyncio.Protocol):
         if complete and len(body) >= int(_after(head, LENGTH) or 0):
             self._asking = False
             self._users.hear(head, body)
-            self._users.idle.append(self)
+            self._users.free(self)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:

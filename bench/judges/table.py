@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.canaries import KINDS, Kind
 from bench.judges.others import JUDGES
 from bench.judges.scenarios import BEYOND, HEALTHY, WORSE
 from bench.judges.traffic import Scenario
@@ -30,23 +31,51 @@ def worse(scenarios: Sequence[Scenario], figures: Figures) -> str:
     return _table(NAMES, ((each, _found(each, figures)) for each in scenarios))
 
 
+def canaries(figures: Figures) -> str:
+    """What has become of those on a real Envoy, and when."""
+    titles = ("became", "after: median", "least to most", "drawn: median", "requests of the canary", "requests lost")
+    return _rows(titles, ((each.title, _became(each, figures)) for each in KINDS))
+
+
 TABLES = {
-    "healthy": lambda figures: healthy(HEALTHY, figures),
-    "worse": lambda figures: worse(WORSE, figures),
-    "beyond": lambda figures: healthy(BEYOND, figures),
+    "healthy": ("judge", lambda figures: healthy(HEALTHY, figures)),
+    "worse": ("judge", lambda figures: worse(WORSE, figures)),
+    "beyond": ("judge", lambda figures: healthy(BEYOND, figures)),
+    "canaries": ("canary", canaries),
 }
+"""Of which benchmark each is."""
 
 
 def redrawn(page: str, figures: Mapping[str, Figures]) -> str:
     """The page with every table as the figures have it."""
-    for name, table in TABLES.items():
-        page = put(page, "table", name, table(figures.get("judge", {})))
+    for name, (bench, table) in TABLES.items():
+        page = put(page, "table", name, table(figures.get(bench, {})))
     return page
 
 
 def _table(titles: Sequence[str], rows: Iterable[tuple[Scenario, Sequence[str]]]) -> str:
-    lines = [["", *titles], ["---"] * (len(titles) + 1), *([each.name, *cells] for each, cells in rows)]
+    return _rows(titles, ((each.name, cells) for each, cells in rows))
+
+
+def _rows(titles: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
+    lines = [["", *titles], ["---"] * (len(titles) + 1), *([name, *cells] for name, cells in rows)]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _became(kind: Kind, figures: Figures) -> list[str]:
+    def value(what: str) -> str:
+        found = figures.get(f"{kind.title}, 100 requests a second: {what}")
+        return "" if found is None else f"{round(found['value']):,}"
+
+    after = f"{kind.ends} after"
+    return [
+        f"{value(str(kind.ends))} of {value('canaries')} {kind.ends}",
+        f"{value(f'{after}, median')} s",
+        f"{value(f'{after}, least')} to {value(f'{after}, most')} s",
+        f"{value(f'{after}, median of 200 drawn')} s",
+        value("requests of the canary, median"),
+        f"{value('requests lost')} of {value('requests')}",
+    ]
 
 
 def _rolled_back(scenario: Scenario, figures: Figures, what: str) -> list[str]:
