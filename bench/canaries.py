@@ -94,7 +94,7 @@ class Edge:
                 users = Users(self.port, f"{kind.app}{number}.example.com", self.rate)
                 self.seen.setdefault(kind, []).append(await self._rolled_out(f"{kind.app}{number}", users))
 
-    async def quiet(self, others: asyncio.Event) -> Any:
+    async def quiet(self, others: asyncio.Event) -> tuple[Any, Users]:
         """As long as others run: what its rollout says then."""
         app, stop = f"{QUIET.app}0", asyncio.Event()
         users = Users(self.port, f"{app}.example.com", FEW)
@@ -103,7 +103,7 @@ class Edge:
             self._release(app)
             await others.wait()
             stop.set()
-        return await self._said(f"/releases/{app}/rollout")
+        return await self._said(f"/releases/{app}/rollout"), users
 
     async def _rolled_out(self, app: str, users: Users) -> Seen:
         stop = asyncio.Event()
@@ -152,7 +152,7 @@ class Edge:
         return self.until - asyncio.get_running_loop().time()
 
 
-async def measured(asked: Namespace) -> tuple[dict[Kind, list[Seen]], Any]:
+async def measured(asked: Namespace) -> tuple[dict[Kind, list[Seen]], tuple[Any, Users]]:
     apps = {f"{kind.app}{number}": kind for kind in KINDS for number in range(asked.apps)} | {f"{QUIET.app}0": QUIET}
     async with AsyncExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))

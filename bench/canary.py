@@ -13,6 +13,7 @@ import numpy as np
 
 from bench.canaries import KINDS, MAX_RATIO, QUIET, SEED, SHARE, Kind, Seen, measured
 from bench.report import Figure, parser, report
+from bench.users import Users
 from xds_server.records.progress import Ended
 from xds_server.stats import Counts, Evidence, Limits, Tick
 
@@ -23,14 +24,14 @@ LONGEST = 3600
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--apps", type=int, default=8, help="canaries of each kind (default 8)")
-    options.add_argument("--at-once", type=int, default=10, help="that run at the same time (default 10)")
+    options.add_argument("--apps", type=int, default=10, help="canaries of each kind (default 10)")
+    options.add_argument("--at-once", type=int, default=12, help="that run at the same time (default 12)")
     options.add_argument("--rate", type=float, default=100, help="requests a second to each (default 100)")
     options.add_argument("--minutes", type=float, default=22, help="for all of it (default 22)")
     asked = options.parse_args()
-    seen, said = asyncio.run(measured(asked))
+    seen, quiet = asyncio.run(measured(asked))
     figures = [figure for kind in KINDS if kind in seen for figure in _figures(kind, seen[kind], asked.rate)]
-    report("canary", [*figures, *_held(said)], asked.json)
+    report("canary", [*figures, *_held(*quiet)], asked.json)
 
 
 def _figures(kind: Kind, seen: Sequence[Seen], rate: float) -> Iterator[Figure]:
@@ -62,10 +63,12 @@ def _figures(kind: Kind, seen: Sequence[Seen], rate: float) -> Iterator[Figure]:
             print(f"lost: {each.users.lost[:3]}")
 
 
-def _held(said: Any) -> Iterator[Figure]:
+def _held(said: Any, users: Users) -> Iterator[Figure]:
     """Of the canary that has hardly any requests."""
     (verdict,) = said["verdicts"]
     print(f"{QUIET.title}: held by {said['held']}: {said['because']}")
+    yield Figure(f"{QUIET.title}: requests", users.asked, "requests")
+    yield Figure(f"{QUIET.title}: requests lost", len(users.lost), "requests", 0)
     yield Figure(f"{QUIET.title}: held by evidence", int(said["held"] == "evidence"), "canaries")
     yield Figure(f"{QUIET.title}: requests that are missing", verdict["missing"], "requests")
 
