@@ -7,7 +7,7 @@ from tests.rollout.releases import release
 from xds_server.domain.names import Ref
 from xds_server.records.progress import Progress
 from xds_server.rollout import Verdict, plan_of
-from xds_server.rollout.watched import ALPHA, Past, Watched, minutes, nothing_past, stable_of, watched
+from xds_server.rollout.watched import ALPHA, Past, Watched, nothing_past, stable_of, watched
 from xds_server.stats import Counts, Tick
 
 BOTH = {"errors": {"maxRatio": 1.5}, "slow": {"over": "250ms", "maxRatio": 1.3}}
@@ -109,8 +109,3 @@ def test_stable_is_the_largest_other_one() -> None:
     alone = plan_of(release({"shop-v2": 100}))
     assert alone is not None
     assert stable_of(alone) is None
-
-
-def test_counts_are_put_together_by_minutes() -> None:
-    found = [(59.0, Counts(1, 1)), (61.0, Counts(2, 0)), (62.0, Counts(3, 1)), (500.0, Counts(1, 0))]
-    assert minutes(found) == [Counts(1, 1), Counts(5, 1), Counts(1, 0)]

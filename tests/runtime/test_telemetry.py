@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,18 +12,23 @@ from xds_server.domain.statistics import Series
 from xds_server.runtime import telemetry as module
 from xds_server.runtime.telemetry import Telemetry
 from xds_server.state.store import Store
+from xds_server.stats import Counts
 from xds_server.telemetry import Change
+from xds_server.telemetry.ticks import ERRORS
 
 WEB = RULE.format("v1", "2xx")
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 V1 = Series(Ref("default", "shop-v1"), "web", "default", "2xx")
 
 
 class Running:
     """Telemetry that works, on a clock that is set by hand."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, time: datetime) -> None:
         self.now = 1.0
-        self.of = Telemetry(store.counted, lambda: self.now)
+        self.time = time
+        self.of = Telemetry(store.counted, lambda: self.now, lambda: self.time)
         self._heard = asyncio.Event()
         self.of.follow(self._hear)
 
@@ -38,9 +44,9 @@ class Running:
 
 
 @asynccontextmanager
-async def working(folder: Path) -> AsyncIterator[Running]:
+async def working(folder: Path, time: datetime = NOON) -> AsyncIterator[Running]:
     with Store.open(folder) as store:
-        running = Running(store)
+        running = Running(store, time)
         async with asyncio.TaskGroup() as tasks:
             task = tasks.create_task(running.of.work())
             yield running
@@ -69,6 +75,38 @@ async def test_who_is_known_by_no_stream_may_say_who_it_is(tmp_path: Path) -> No
         await running.take("", exported({WEB: 5}, 1, node="edge-2"))
         [process] = running.of.totals
         assert (process.node, running.of.lost["unknown"]) == ("edge-2", 1)
+
+
+async def test_the_last_hour_is_known_to_a_server_that_was_killed(tmp_path: Path) -> None:
+    """What is not written down when a minute is over dies with each of these."""
+    for minute in range(3):
+        async with working(tmp_path, NOON + minute * MINUTE) as running:
+            for second in (0, 1, 2):
+                await running.take("edge-1", exported({WEB: 100 * minute + 10 * second + 1}, 60 * minute + second + 1))
+            running.of.keep()
+            running.time += MINUTE
+            await running.of.settle()
+            await running.take("edge-1", exported({WEB: 100 * minute + 50}, 60 * minute + 4))
+            await running.of.settle()
+    async with working(tmp_path, NOON + 3 * MINUTE) as running:
+        assert running.of.minutes.past([V1.deployment], "default", ERRORS) == [Counts(20, 0)] * 3
+
+
+async def test_a_minute_in_which_the_server_is_started_again_goes_on(tmp_path: Path) -> None:
+    for second in (1, 11):
+        async with working(tmp_path) as running:
+            saving = asyncio.ensure_future(running.of.save())  # noqa: TID251 - ended below
+            await asyncio.sleep(0)
+            for more in range(2):
+                await running.take("edge-1", exported({WEB: second + 5 * more}, second + more))
+            saving.cancel()
+            with suppress(asyncio.CancelledError):
+                await saving
+    async with working(tmp_path) as running:
+        assert running.of.minutes.past([V1.deployment], "default", ERRORS) == [], "it is not over"
+        running.time += MINUTE
+        await running.of.settle()
+        assert running.of.minutes.past([V1.deployment], "default", ERRORS) == [Counts(10, 0)]
 
 
 async def test_what_is_wrong_with_one_export_does_not_keep_the_next(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
+from xds_server.domain.names import Ref
 from xds_server.records.saved import Row
-from xds_server.state.store import DATABASE, VERSION, StateUnusable, Store
+from xds_server.state.store import DATABASE, STEPS, VERSION, StateUnusable, Store
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -88,6 +90,21 @@ def test_a_database_of_a_newer_server_is_refused_and_left_alone(tmp_path: Path) 
     with pytest.raises(StateUnusable, match="newer xds-server"):
         Store.open(tmp_path)
     assert (tmp_path / DATABASE).read_bytes() == before
+
+
+@pytest.mark.parametrize("version", range(1, VERSION))
+def test_a_database_of_an_older_server_is_opened_with_all_it_has(tmp_path: Path, version: int) -> None:
+    for statement in chain(*STEPS[:version]):
+        change(tmp_path, statement)
+    change(tmp_path, "INSERT INTO records VALUES ('Release', 'default', 'a', '{}', '2026-03-01T12:00:00.123456+00:00')")
+    change(tmp_path, f"PRAGMA user_version = {version}")
+
+    for _ in range(2):
+        with Store.open(tmp_path) as store:
+            assert store.load() == [row("a")]
+            assert (store.begun(), store.events(Ref("default", "a")), store.counted.minutes.load()) == (([], 0), [], {})
+            assert store.counted.load().totals(0).sums() == {}
+            assert store.unsent.after("ops", 0, 9) == []
 
 
 def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ limit, which is its own of before, times `maxRatio`, or an absolute one.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from itertools import groupby
 from math import exp, log
 
 from xds_server.domain.names import DEFAULT_RULE, Ref
@@ -199,17 +198,3 @@ def _limit(guard: _Guarding, before: Iterable[Counts]) -> float:
     for each in before:
         own = own.plus(each)
     return max(guard.max_ratio * own.rate, guard.floor) if own.requests >= ENOUGH else guard.limit
-
-
-MINUTE = timedelta(minutes=1)
-
-
-def minutes(counts: Iterable[tuple[float, Counts]]) -> list[Counts]:
-    """Counts with their time, in seconds and in order, put together by minutes."""
-    found = []
-    for _, those in groupby(counts, lambda each: each[0] // MINUTE.total_seconds()):
-        together = Counts()
-        for _, each in those:
-            together = together.plus(each)
-        found.append(together)
-    return found

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from xds_server.domain.names import Ref
-from xds_server.rollout.watched import Past, Question, Watched, minutes
+from xds_server.rollout.watched import Past, Question, Watched
 from xds_server.runtime.telemetry import Telemetry
 from xds_server.stats import Counts, Pairing, Tick
 from xds_server.telemetry.flushes import Numbered
@@ -25,20 +25,12 @@ class Judging:
         return [each for each in self._telemetry.flushes.since(since) if each.number <= self._told]
 
     def past(self, canary: Ref, deployments: Iterable[Ref]) -> Past:
-        """Minute by minute, of what is still known."""
-        settled = self._telemetry.settled
-        flushes = [each for each in self._telemetry.flushes.since(0) if each.number <= settled]
+        """Of the last hour, also where the server began in it."""
         others = [each for each in deployments if each != canary]
 
         def past(cohort: str, deployment: Ref | None, over: float) -> Sequence[Counts]:
-            of, guard = others if deployment is None else [deployment], _guard(over)
-            found = (
-                (flush.heard, counts)
-                for flush in flushes
-                for each in of
-                for counts in history([flush], each, cohort, guard)
-            )
-            return minutes(found)
+            of = others if deployment is None else [deployment]
+            return self._telemetry.minutes.past(of, cohort, _guard(over))
 
         return past
 

@@ -235,7 +235,8 @@ class Rollouts:
             if found is not None:
                 self._settle(release, found)
             elif record is not None and release not in admission.pins:
-                await self._begin(record)
+                self._begin(record)
+            await asyncio.sleep(0)
 
     def _settle(self, release: Ref, found: Steered) -> None:
         """One that is known runs, or has ended: then its record shall say so."""
@@ -250,7 +251,7 @@ class Rollouts:
         elif self._unwritten.pop(release, None) is not None:
             self._control.report_soon()
 
-    async def _begin(self, record: Release) -> None:
+    def _begin(self, record: Release) -> None:
         release, plan = record.ref, plan_of(record)
         if plan is None:
             return
@@ -260,15 +261,11 @@ class Rollouts:
             progress = progress.at(last, "").end(Ended.FINISHED, "its record gives what the last step would give")
         elif release in self._control.unknown:
             progress = replace(progress, paused=EMPTY_STATE)
-        begun = await asyncio.to_thread(watched, record, plan, progress, self._past(record, plan))
-        admission = self._control.admission
-        if self._in_force(release) is not record or release in admission.pins or release in admission.steered:
-            self.hear(frozenset([record.refer(record.spec.app)]))
-            return
+        begun = watched(record, plan, progress, self._past(record, plan))
         self._watched[release] = self._saved[release] = begun
         to, rows = Steered(progress, plan.weights, plan.weights), [watched_row(release, begun)]
         self._settle(release, to)
-        self._control.keep(steered(admission, release, to, self._shell.clock()), rows)
+        self._control.keep(steered(self._control.admission, release, to, self._shell.clock()), rows)
         if release in self._control.unknown:
             self._control.unknown.discard(release)
             self._store.save((), [(UNKNOWN, *release)])

@@ -7,6 +7,7 @@ streams have their turn.
 import asyncio
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from itertools import count, islice
 from time import monotonic
 from typing import Any
@@ -16,9 +17,11 @@ import structlog
 from xds_server.domain.names import Ref
 from xds_server.messages.metrics import Malformed, attribute, export, metrics
 from xds_server.resources.telemetry import NODE_ID
+from xds_server.runtime.control import clock as time_of_day
 from xds_server.state.counted import Counted
 from xds_server.telemetry import Change, Flush, Flushes, Process, Reading, Totals
 from xds_server.telemetry.flushes import Numbered
+from xds_server.telemetry.minutes import Minutes
 
 log = structlog.get_logger()
 
@@ -26,6 +29,8 @@ MOST_BYTES = 16 * 1024 * 1024
 """Of one export."""
 MOST_WAITING = 64 * 1024 * 1024
 """Bytes of all exports that wait."""
+LOST = ("malformed", "unknown", "too large", "no room", "other edges")
+"""Why an export is not taken."""
 AT_ONCE = 400
 """Metrics between two turns of others: about a millisecond."""
 WRITTEN_AT_ONCE = 10_000
@@ -44,14 +49,22 @@ SWEPT = 3600.0
 class Telemetry:
     """Belongs to one event loop. `lost` counts exports that were not taken, by why."""
 
-    def __init__(self, counted: Counted, now: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        counted: Counted,
+        now: Callable[[], float] = monotonic,
+        clock: Callable[[], datetime] = time_of_day,
+    ) -> None:
         self.totals: Totals = counted.load().totals(now())
         self.flushes = Flushes(self.totals.names)
+        self.minutes = Minutes(self.totals.names, counted.minutes.load())
+        counted.minutes.forget(self.minutes.begin(_minute_of(clock())))
         self.taken = 0
         self.bytes = 0
-        self.lost: Tally[str] = Tally(dict.fromkeys(("malformed", "unknown", "too large", "no room", "other edges"), 0))
+        self.lost: Tally[str] = Tally(dict.fromkeys(LOST, 0))
         self._counted = counted
         self._now = now
+        self._clock = clock
         self._waiting: dict[str, bytes] = {}
         self._strangers = count()
         self._swept = now()
@@ -142,11 +155,15 @@ class Telemetry:
                 while self.totals.unsaved:
                     self.keep()
                     await asyncio.sleep(0)
-                self.settled = self.flushes.newest
+                await self.settle()
                 self.let_go()
         finally:
             while self.totals.unsaved:
                 self.keep()
+            for flush in self.flushes.since(self.settled):
+                self._remember(flush)
+            for told in self.minutes.close():
+                self._counted.minutes.keep(self.minutes.now, told)
 
     def keep(self) -> None:
         """Write a part of what is new that is written fast."""
@@ -160,6 +177,25 @@ class Telemetry:
         self._counted.keep(names.unsaved, kept)
         names.unsaved.clear()
 
+    async def settle(self) -> None:
+        """All that was heard until now is written down. So is a minute that is over."""
+        for flush in [*self.flushes.since(self.settled)]:
+            self._remember(flush)
+            await asyncio.sleep(0)
+        await self._turn()
+
+    def _remember(self, flush: Numbered) -> None:
+        self.minutes.hear(flush)
+        self.settled = flush.number
+
+    async def _turn(self) -> None:
+        minute = _minute_of(self._clock())
+        if minute != self.minutes.now:
+            for told in self.minutes.close():
+                self._counted.minutes.keep(self.minutes.now, told)
+                await asyncio.sleep(0)
+            self._counted.minutes.forget(self.minutes.begin(minute))
+
     def let_go(self) -> None:
         """Who has said nothing for long is no more, nor is what nobody tells of any more."""
         if self._now() - self._swept >= SWEPT:
@@ -169,3 +205,7 @@ class Telemetry:
             self.totals.let_go(process)
             self._counted.retire(process)
             log.info("telemetry of a proxy ended", node=process.node)
+
+
+def _minute_of(time: datetime) -> int:
+    return int(time.timestamp()) // 60

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from xds_server.domain.names import Ref
 from xds_server.domain.statistics import Series
+from xds_server.state.minutes import KeptMinutes
 from xds_server.telemetry.names import Names
 from xds_server.telemetry.totals import MOST_ENDED, Process, Totals
 
@@ -62,9 +63,10 @@ class Recalled(NamedTuple):
 
 
 class Counted:
-    """The tables of one database. `explained` wraps what is done with it."""
+    """The tables of one database. `explained` wraps what is done with it. `minutes`: those of the last hour."""
 
     def __init__(self, connection: sqlite3.Connection, explained: Callable[[], AbstractContextManager[None]]) -> None:
+        self.minutes = KeptMinutes(connection, explained)
         self._connection = connection
         self._explained = explained
 

@@ -16,7 +16,7 @@ from xds_server.domain.errors import XdsServerError
 from xds_server.domain.names import Ref
 from xds_server.ledger.entry import Entry
 from xds_server.records.saved import Row
-from xds_server.state import events, notifications
+from xds_server.state import events, minutes, notifications
 from xds_server.state.counted import TELEMETRY, Counted
 from xds_server.state.entries import COLUMNS, FORGET, FORGET_OF_RELEASE, INDEXES, KEEP, TABLE, entry_in, row_of
 from xds_server.state.notifications import Unsent
@@ -48,6 +48,7 @@ STEPS = (
     TELEMETRY,
     events.KINDS,
     (notifications.TABLE, notifications.INDEX),
+    (minutes.TABLE,),
 )
 """What each version of the tables has more than the one before."""
 VERSION = len(STEPS)
