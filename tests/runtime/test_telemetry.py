@@ -28,7 +28,8 @@ class Running:
     def __init__(self, store: Store, time: datetime) -> None:
         self.now = 1.0
         self.time = time
-        self.of = Telemetry(store.counted, lambda: self.now, lambda: self.time)
+        self.connected = {"edge-2"}
+        self.of = Telemetry(store.counted, lambda: self.now, lambda: self.time, self.connected.__contains__)
         self._heard = asyncio.Event()
         self.of.follow(self._hear)
 
@@ -75,6 +76,21 @@ async def test_who_is_known_by_no_stream_may_say_who_it_is(tmp_path: Path) -> No
         await running.take("", exported({WEB: 5}, 1, node="edge-2"))
         [process] = running.of.totals
         assert (process.node, running.of.lost["unknown"]) == ("edge-2", 1)
+
+
+async def test_who_was_named_when_it_was_started_is_not_counted_twice(tmp_path: Path) -> None:
+    """After a restart it may tell of its requests before its stream has said who it is."""
+    async with working(tmp_path) as running:
+        await running.take("edge-3", exported({WEB: 5}, 1, node="same"))
+        running.of.keep()
+    async with working(tmp_path) as running:
+        running.of.take("", exported({WEB: 7}, 2, node="same"))
+        await running.take("edge-3", exported({WEB: 8}, 3, node="same"))
+        assert (running.of.totals.sums(), running.of.lost[module.EARLY]) == ({V1: 8}, 1)
+        running.of.keep()
+    async with working(tmp_path) as running:
+        await running.take("", exported({WEB: 9}, 4, node="edge-3"))
+        assert running.of.totals.sums() == {V1: 9}, "under the name that it says it is known"
 
 
 async def test_the_last_hour_is_known_to_a_server_that_was_killed(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         metrics.registry.register(notifier)
         proxies = ConnectedProxies(control.connections, control.worlds, control.books, lambda: control.admission.world)
         everyone = Everyone(metrics, *control.observers, proxies, *observers)
-        telemetry = Telemetry(store.counted)
+        telemetry = Telemetry(store.counted, has_stream=lambda node: bool(control.connections.of(node)))
         metrics.registry.register(Traffic(telemetry, lambda: control.admission.world))
         writer = Writer(settings.records)
         rollouts = _rollouts(control, store, telemetry, writer)

@@ -29,7 +29,8 @@ MOST_BYTES = 16 * 1024 * 1024
 """Of one export."""
 MOST_WAITING = 64 * 1024 * 1024
 """Bytes of all exports that wait."""
-LOST = ("malformed", "unknown", "too large", "no room", "other edges")
+EARLY = "no stream yet"
+LOST = ("malformed", "unknown", EARLY, "too large", "no room", "other edges")
 """Why an export is not taken."""
 AT_ONCE = 400
 """Metrics between two turns of others: about a millisecond."""
@@ -54,6 +55,7 @@ class Telemetry:
         counted: Counted,
         now: Callable[[], float] = monotonic,
         clock: Callable[[], datetime] = time_of_day,
+        has_stream: Callable[[str], bool] = lambda _node: True,
     ) -> None:
         self.totals: Totals = counted.load().totals(now())
         self.flushes = Flushes(self.totals.names)
@@ -65,6 +67,7 @@ class Telemetry:
         self._counted = counted
         self._now = now
         self._clock = clock
+        self._has_stream = has_stream
         self._waiting: dict[str, bytes] = {}
         self._strangers = count()
         self._swept = now()
@@ -124,9 +127,18 @@ class Telemetry:
         if not who or flush is None:
             self._lose("unknown", who)
             return
+        if not node and not self._is_believed(who, flush):
+            self.lost[EARLY] += 1
+            return
         self.taken += 1
         self.bytes += len(encoded)
         self._hear(self.totals.fold(who, flush, self._now()))
+
+    def _is_believed(self, who: str, flush: Flush) -> bool:
+        """A proxy may have been named anew when it was started, and then says here what it is not: it would be counted
+        twice. Its stream, which is about to come, says who it is.
+        """
+        return self._has_stream(who) or self.totals.knows(who, flush)
 
     async def _read(self, found: Iterator[Any]) -> Flush | None:
         reading = Reading(self.totals.names)

@@ -120,6 +120,10 @@ class Totals:
             self.unsaved[process] = None
         return Change(process, flush.time, added, whole)
 
+    def knows(self, node: str, flush: Flush) -> bool:
+        """The process that sent it has been heard before, under this node."""
+        return any(_same(each, flush) for each in self._of.get(node, ()))
+
     def _process(self, node: str, flush: Flush) -> tuple[Process, bool]:
         processes = self._of.setdefault(node, [])
         for each in processes:
