@@ -4,7 +4,15 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.cli.answering import answering
-from xds_server.api.traffic import Between, CompareReport, RowReport, ShareReport, SideReport, TrafficReport
+from xds_server.api.traffic import (
+    Between,
+    CompareReport,
+    LeftOutReport,
+    RowReport,
+    ShareReport,
+    SideReport,
+    TrafficReport,
+)
 from xds_server.cli.ctl import app
 
 SPAN, NONE = Between(least=30, most=50), Between(least=0, most=0)
@@ -52,6 +60,17 @@ def test_of_users_shares_differ_more() -> None:
     assert found[-2:] == [
         "share of shop-v2: 9.09 % of 100, set 20.00 % (of users: some ask for more than others)",
         "neither had a request of which the server was told",
+    ]
+
+
+def test_what_is_not_compared_is_said() -> None:
+    again = LeftOutReport(because="proxy began again", flushes=1, requests=1200, proxies=("edge-2",))
+    server = LeftOutReport(because="server began", flushes=12, requests=7, proxies=tuple("abcdefghij"))
+    said = COMPARED.model_copy(update={"shares": (), "left_out": (again, server)})
+    found = lines("compare", "shop", body=said.model_dump_json().encode())
+    assert found[-2:] == [
+        "not compared: 1,200 requests in 1 flush of edge-2, the first since the proxy began again",
+        "not compared: 7 requests in 12 flushes of a, b, c, d, e, f, g, h, i, j, ..., the first since the server began",
     ]
 
 

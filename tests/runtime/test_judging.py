@@ -3,6 +3,7 @@ from pathlib import Path
 
 from tests.telemetry.exports import RULE, exported, flush_of
 from xds_server.domain.names import Ref
+from xds_server.domain.statistics import Series
 from xds_server.runtime.judging import Judging
 from xds_server.runtime.telemetry import Telemetry
 from xds_server.state.store import Store
@@ -10,6 +11,7 @@ from xds_server.stats import Counts
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 V1, V2, V3 = (Ref("default", f"shop-v{number}") for number in (1, 2, 3))
+ERROR = Series(V1, "web", "default", "5xx")
 
 
 def counters(uptime: int) -> dict[str, int]:
@@ -31,7 +33,7 @@ async def test_each_flush_is_told_once_it_is_written_down_and_once(tmp_path: Pat
             hear(telemetry, uptime)
         assert judging.flushes() == []
         await telemetry.settle()
-        assert [each.number for each in judging.flushes()] == [1, 2]
+        assert [each.of(V1).get(ERROR) for each in judging.flushes()] == [1, 1]
         assert judging.flushes() == []
 
 

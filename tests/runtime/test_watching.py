@@ -8,7 +8,7 @@ import pytest
 from immutables import Map
 from prometheus_client import CollectorRegistry
 
-from tests.telemetry.exports import RULE, exported, flush_of
+from tests.telemetry.exports import RULE, START, exported, flush_of
 from xds_server.api.admin import Readiness, admin_app
 from xds_server.api.traffic import traffic_api
 from xds_server.domain.names import Ref
@@ -62,12 +62,12 @@ class Watched:
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://admin")
         self.flush(0, 0)
 
-    def flush(self, v1: int, v2: int) -> None:
+    def flush(self, v1: int, v2: int, start: int = START) -> None:
         """A second later so many requests more have been answered."""
         self.now += 1
         self._totals = {"v1": self._totals["v1"] + v1, "v2": self._totals["v2"] + v2}
         counters = {RULE.format(version, "2xx"): total for version, total in self._totals.items()}
-        flush = flush_of(self.telemetry.totals.names, exported(counters, int(self.now)))
+        flush = flush_of(self.telemetry.totals.names, exported(counters, int(self.now), start=start))
         self.telemetry.flushes.hear(self.telemetry.totals.fold("edge-1", flush, self.now))
 
     async def asks(self, path: str, status: int = 200) -> Any:
@@ -108,6 +108,17 @@ async def test_stable_is_compared_with_what_rises(watched: Watched) -> None:
         ("shop-v1", 0.9, 0.9),
         ("shop-v2", 0.1, 0.1),
     ]
+
+
+async def test_what_is_in_no_tick_is_told(watched: Watched) -> None:
+    watched.flush(90, 10)
+    watched.flush(90, 10, start=START + 50)
+    watched.flush(90, 10, start=START + 50)
+    found = await watched.asks("/releases/shop/compare")
+    assert found["leftOut"] == [
+        {"because": "proxy began again", "flushes": 1, "requests": 200, "proxies": ["edge-1"]},
+    ]
+    assert found["rows"][0]["first"]["requests"] == 180
 
 
 async def test_whatever_two_are_named_are_compared(watched: Watched) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import inf
 
 import pytest
@@ -5,8 +6,9 @@ import pytest
 from xds_server.domain.names import Ref
 from xds_server.domain.statistics import EDGES, Series
 from xds_server.telemetry import Names
-from xds_server.telemetry.comparing import MOST_TICKS, compared, now, quantile, shares
+from xds_server.telemetry.comparing import MOST_TICKS, LeftOut, compared, left_out, now, quantile, shares
 from xds_server.telemetry.flushes import Numbered
+from xds_server.telemetry.totals import Gap
 
 V1, V2 = Ref("default", "shop-v1"), Ref("default", "shop-v2")
 WEB = Series(V1, "web", "default", "2xx")
@@ -105,6 +107,16 @@ def test_requests_of_others_are_in_no_share() -> None:
     calls = flush({WEB: 5, WEB._replace(component="cart", rule="context"): 7, WEB._replace(rule="early"): 9})
     [found] = shares([calls], "default", ["web"], {V1: 10_000})
     assert found.requests == 5
+
+
+def test_what_is_left_out_is_told_by_why() -> None:
+    began, again = (replace(answered((9, 1), (5, 0)), gap=gap) for gap in (Gap.NEW, Gap.AGAIN))
+    other = replace(flush({WEB._replace(deployment=Ref("default", "shop-v3")): 7}), gap=Gap.SERVER)
+    second = replace(began, node="edge-2")
+    assert left_out([again, began, second, second, other], [V1, V2]) == [
+        LeftOut(Gap.NEW, 3, 45, ("edge-1", "edge-2")),
+        LeftOut(Gap.AGAIN, 1, 15, ("edge-1",)),
+    ]
 
 
 def test_now_is_whatever_had_a_request() -> None:

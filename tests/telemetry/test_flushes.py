@@ -3,6 +3,7 @@ from xds_server.domain.names import Ref
 from xds_server.domain.statistics import Series
 from xds_server.telemetry import Change, Flushes, Names, Process
 from xds_server.telemetry.flushes import LONGEST
+from xds_server.telemetry.totals import Gap
 
 PROCESS = Process("edge-1", 0, exact=True)
 V1, V2 = Ref("default", "shop-v1"), Ref("default", "shop-v2")
@@ -11,8 +12,8 @@ for each in ("v1", "v2"):
     NAMES.find(RULE.format(each, "2xx"))
 
 
-def change(time: int, size: int = 1, *, whole: bool = True) -> Change:
-    return Change(PROCESS, time, dict.fromkeys(range(size), 1), whole)
+def change(time: int, size: int = 1, *, whole: bool = True, gap: Gap | None = None) -> Change:
+    return Change(PROCESS, time, dict.fromkeys(range(size), 1), whole, gap)
 
 
 def test_each_flush_is_asked_for_once() -> None:
@@ -33,17 +34,26 @@ def test_a_flush_says_what_it_has_of_each_deployment() -> None:
     assert found.of(Ref("default", "shop-v3")) == {}
 
 
-def test_a_gap_is_none_and_neither_is_a_flush_of_nothing() -> None:
+def test_a_gap_is_none_and_neither_is_what_came_twice_or_a_flush_of_nothing() -> None:
     flushes = Flushes(NAMES)
-    flushes.hear(change(1, whole=False))
-    flushes.hear(change(2, 0))
-    assert list(flushes.since(0)) == []
+    flushes.hear(change(1, whole=False, gap=Gap.AGAIN))
+    flushes.hear(change(2, whole=False))
+    flushes.hear(change(3, 0))
+    assert [*flushes.since(0), *flushes.heard_since(-1)] == []
+    assert [(each.time, each.gap) for each in flushes.gaps_since(-1)] == [(1, Gap.AGAIN)]
+    assert flushes.gaps_since(0) == []
+    assert flushes.gaps == {Gap.NEW: 0, Gap.AGAIN: 1, Gap.SERVER: 0}
 
 
-def test_they_are_bounded_by_size_and_by_time() -> None:
-    flushes = Flushes(NAMES, most=5)
+def test_they_are_bounded_by_size_and_by_time_whatever_a_proxys_clock_says() -> None:
+    flushes, late = Flushes(NAMES, most=5), Process("edge-2", 0, exact=True, heard=LONGEST)
     for time in (1, 2, 3):
         flushes.hear(change(time, 2))
     assert [each.time for each in flushes.since(0)] == [2, 3]
-    flushes.hear(change(3 + LONGEST, 1))
-    assert [each.time for each in flushes.since(0)] == [3, 3 + LONGEST]
+    flushes.hear(change(10**15))
+    assert [each.time for each in flushes.since(0)] == [2, 3, 10**15]
+    flushes.hear(change(4, 0)._replace(process=late, added={0: 1}))
+    assert [each.time for each in flushes.since(0)] == [3, 10**15, 4], "of an hour"
+    late.heard += 1
+    flushes.hear(change(5)._replace(process=late))
+    assert [each.time for each in flushes.since(0)] == [4, 5]

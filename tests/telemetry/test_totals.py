@@ -9,6 +9,7 @@ from xds_server.domain.names import Ref
 from xds_server.domain.statistics import Series
 from xds_server.telemetry import Flush, Names, Process, Totals
 from xds_server.telemetry import totals as module
+from xds_server.telemetry.totals import Gap
 
 V1 = Series(Ref("default", "shop-v1"), "web", "default", "2xx")
 V2 = V1._replace(deployment=Ref("default", "shop-v2"))
@@ -58,19 +59,18 @@ def test_a_stat_that_began_anew_in_the_same_process_does_too() -> None:
 def test_what_differs_between_two_flushes_of_one_process_is_whole_and_what_came_before_is_not() -> None:
     totals = Totals(Names())
 
-    def fold(uptime: int, count: int) -> bool:
-        return totals.fold(
-            "edge-1", flush_of(totals.names, exported({RULE.format("v1", "2xx"): count}, uptime)), 1
-        ).whole
+    def fold(uptime: int, count: int, start: int = START) -> tuple[bool, Gap | None]:
+        encoded = exported({RULE.format("v1", "2xx"): count}, uptime, start=start)
+        change = totals.fold("edge-1", flush_of(totals.names, encoded), 1)
+        return change.whole, change.gap
 
-    assert [fold(1, 5), fold(2, 6), fold(2, 6)] == [False, True, False]
-    [kept] = totals
+    assert [fold(1, 5), fold(2, 6), fold(2, 6)] == [(False, Gap.NEW), (True, None), (False, None)]
+    assert [fold(1, 5, START + 9), fold(2, 6, START + 9)] == [(False, Gap.AGAIN), (True, None)]
+    kept, _ = totals
     after = Totals(totals.names)
     after.recall([Process(kept.node, kept.start, kept.exact, kept.time, kept.last)], {}, [])
     change = after.fold("edge-1", flush_of(totals.names, exported({RULE.format("v1", "2xx"): 9}, 9)), 1)
-    assert (list(change.added.values()), change.whole) == ([3], False), (
-        "a server that was down does not know since when"
-    )
+    assert (list(change.added.values()), change.whole, change.gap) == ([3], False, Gap.SERVER)
 
 
 RUNS = st.lists(

@@ -9,9 +9,11 @@ from pydantic import Field
 from xds_server.api.errors import UNKNOWN, wrong
 from xds_server.api.release_reports import Said
 from xds_server.domain.names import Ref, ref
-from xds_server.telemetry.comparing import Now, Row, Share, Side, Span
+from xds_server.telemetry.comparing import LeftOut, Now, Row, Share, Side, Span
 
 HOUR = 3600.0
+NAMED = 10
+"""Proxies that are named where many may be meant."""
 
 Name = Annotated[str, Path(description="NAME, or NAMESPACE.NAME.")]
 Deployment = Annotated[str, Query(description="NAME, or NAMESPACE.NAME. Empty: what the release says.")]
@@ -63,6 +65,15 @@ class ShareReport(Said):
     unlikely: bool = Field(description="It is below a thousandth, and the release is not sticky.")
 
 
+class LeftOutReport(Said):
+    """What was heard and is not compared, as nobody knows since when it was counted."""
+
+    because: str = Field(description="`proxy began`, `proxy began again`, `server began`: it was the first since then.")
+    flushes: int
+    requests: int
+    proxies: tuple[str, ...] = Field(description="Their node ids, ten at most.")
+
+
 class CompareReport(Said):
     """`seconds`: how long was looked at."""
 
@@ -72,6 +83,7 @@ class CompareReport(Said):
     seconds: float
     rows: tuple[RowReport, ...]
     shares: tuple[ShareReport, ...]
+    left_out: tuple[LeftOutReport, ...] = ()
     sticky: bool = Field(description="Users are drawn, not requests: their shares may differ more.")
 
 
@@ -147,6 +159,11 @@ def share_report(share: Share, *, sticky: bool) -> ShareReport:
         probability=share.probability,
         unlikely=share.unlikely and not sticky,
     )
+
+
+def left_out_report(found: LeftOut) -> LeftOutReport:
+    gap, flushes, requests, nodes = found
+    return LeftOutReport(because=gap.value, flushes=flushes, requests=requests, proxies=nodes[:NAMED])
 
 
 def traffic_report(app: Ref, now: Now, seconds: float) -> TrafficReport:

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 from pydantic import TypeAdapter
 from rich.table import Table
 
-from xds_server.api.traffic import Between, CompareReport, ShareReport, SideReport, TrafficReport
+from xds_server.api.traffic import NAMED, Between, CompareReport, LeftOutReport, ShareReport, SideReport, TrafficReport
 from xds_server.cli import screen
 from xds_server.cli.servers import asked
 
@@ -55,6 +55,8 @@ def print_compared(found: CompareReport) -> None:
     console.print(table)
     for share in found.shares:
         console.print(_share(share, sticky=found.sticky), style="yellow" if share.unlikely else None)
+    for each in found.left_out:
+        console.print(_left_out(each))
     if not found.rows:
         console.print("neither had a request of which the server was told")
 
@@ -70,6 +72,12 @@ def _share(share: ShareReport, *, sticky: bool) -> str:
     if share.unlikely:
         return f"warning: {said}: by chance this happens in one of {1 / max(share.probability, 1e-9):,.0f} cases"
     return f"{said} (of users: some ask for more than others)" if sticky else said
+
+
+def _left_out(each: LeftOutReport) -> str:
+    flushes = "1 flush" if each.flushes == 1 else f"{each.flushes:,} flushes"
+    proxies = ", ".join(each.proxies) + (", ..." if NAMED == len(each.proxies) < each.flushes else "")
+    return f"not compared: {each.requests:,} requests in {flushes} of {proxies}, the first since the {each.because}"
 
 
 def _span(between: Between) -> str:

@@ -22,6 +22,7 @@ from xds_server.state.counted import Counted
 from xds_server.telemetry import Change, Flush, Flushes, Process, Reading, Totals
 from xds_server.telemetry.flushes import Numbered
 from xds_server.telemetry.minutes import Minutes
+from xds_server.telemetry.totals import Gap
 
 log = structlog.get_logger()
 
@@ -84,6 +85,10 @@ class Telemetry:
     def last(self, seconds: float) -> list[Numbered]:
         """The whole flushes of so many last seconds, the oldest first."""
         return self.flushes.heard_since(self._now() - seconds)
+
+    def gaps(self, seconds: float) -> list[Numbered]:
+        """Those that are not whole."""
+        return self.flushes.gaps_since(self._now() - seconds)
 
     def is_dead(self, components: Iterable[tuple[Ref, str]]) -> bool:
         """One of these components in a deployment has no healthy instance at any proxy that has it."""
@@ -151,6 +156,8 @@ class Telemetry:
 
     def _hear(self, change: Change) -> None:
         self.flushes.hear(change)
+        if change.gap is Gap.AGAIN:
+            log.info("telemetry of a proxy began again", node=change.process.node)
         for hear in self._followers:
             hear(change)
 

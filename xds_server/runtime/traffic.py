@@ -80,6 +80,10 @@ class Traffic(Collector):
         for why, count in telemetry.lost.items():
             lost.add_metric([why], count)
         yield lost
+        gaps = CounterMetricFamily("xds_server_flush_gaps", "Exports that are in no tick, by why.", labels=["reason"])
+        for gap, number in telemetry.flushes.gaps.items():
+            gaps.add_metric([gap], number)
+        yield gaps
         refused = telemetry.totals.refused + telemetry.totals.names.refused
         yield CounterMetricFamily("xds_server_totals_refused", "Totals that found no room.", refused)
         yield GaugeMetricFamily("xds_server_totals", "Totals that are kept, of all proxies.", telemetry.totals.kept)

@@ -6,6 +6,7 @@ It is put together in a thread, beside the event loop.
 import asyncio
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import NamedTuple
 
 from typing_extensions import override
 
@@ -14,6 +15,7 @@ from xds_server.api.traffic import (
     CompareReport,
     TrafficReport,
     Watching,
+    left_out_report,
     row_report,
     share_report,
     traffic_report,
@@ -22,10 +24,18 @@ from xds_server.domain.names import DEFAULT_RULE, Ref
 from xds_server.records.models import Release
 from xds_server.records.world import AppWorld, World
 from xds_server.runtime.telemetry import Telemetry
-from xds_server.telemetry.comparing import compared, now, shares
+from xds_server.telemetry.comparing import compared, left_out, now, shares
 from xds_server.telemetry.flushes import Numbered
 
 SETTLED = 2.0
+
+
+class Heard(NamedTuple):
+    """In the time that is looked at; `since_live`: since what is in force of the release is live."""
+
+    flushes: list[Numbered]
+    gaps: list[Numbered]
+    since_live: list[Numbered]
 
 
 class Watch(Watching):
@@ -55,8 +65,8 @@ class Watch(Watching):
         for each in (first, second):
             if each not in app.deployments:
                 raise CannotCompare(f"{app.app.word} has no deployment {each.word!r}: it has {_words(app.deployments)}")
-        kept, same = self._telemetry.last(seconds), self.since_live(release, seconds)
-        return await asyncio.to_thread(_compared, record, (first, second), kept, same)
+        heard = Heard(self._telemetry.last(seconds), self._telemetry.gaps(seconds), self.since_live(release, seconds))
+        return await asyncio.to_thread(_compared, record, (first, second), heard)
 
     def since_live(self, release: Ref, seconds: float) -> list[Numbered]:
         """The flushes of so many last seconds in which what is in force of a release was live at all proxies: but for
@@ -80,10 +90,9 @@ def _traffic(apps: Iterable[AppWorld], flushes: list[Numbered], seconds: float) 
     ]
 
 
-def _compared(
-    record: Release, sides: tuple[Ref, Ref], flushes: list[Numbered], since_changed: list[Numbered]
-) -> CompareReport:
+def _compared(record: Release, sides: tuple[Ref, Ref], heard: Heard) -> CompareReport:
     first, second = sides
+    flushes = heard.flushes
     rows = compared(flushes, first, second)
     weights = dict(record.weights)
     entries = {row.component for row in rows if row.rule == DEFAULT_RULE}
@@ -95,8 +104,9 @@ def _compared(
         seconds=flushes[-1].heard - flushes[0].heard if flushes else 0.0,
         rows=tuple(map(row_report, rows)),
         shares=tuple(
-            share_report(each, sticky=sticky) for each in shares(since_changed, DEFAULT_RULE, entries, weights)
+            share_report(each, sticky=sticky) for each in shares(heard.since_live, DEFAULT_RULE, entries, weights)
         ),
+        left_out=tuple(map(left_out_report, left_out(heard.gaps, sides))),
         sticky=sticky,
     )
 

@@ -11,7 +11,7 @@ from xds_server.domain.statistics import CLASSES, EDGES, Series
 from xds_server.stats import Counts, Tick, ratio_interval
 from xds_server.telemetry.flushes import Numbered
 from xds_server.telemetry.ticks import ERRORS, NUMBERS, Guard, counts_of
-from xds_server.telemetry.totals import Sums
+from xds_server.telemetry.totals import Gap, Sums
 
 QUANTILES = (0.5, 0.9, 0.99)
 SLOW = 0.95
@@ -63,6 +63,30 @@ class Share(NamedTuple):
     @property
     def unlikely(self) -> bool:
         return self.probability < UNLIKELY
+
+
+class LeftOut(NamedTuple):
+    """What was heard of two deployments and is not compared, as nobody knows since when it was counted."""
+
+    gap: Gap
+    flushes: int
+    requests: int
+    nodes: tuple[str, ...]
+
+
+def left_out(flushes: Sequence[Numbered], deployments: Sequence[Ref]) -> list[LeftOut]:
+    """By why."""
+    return [each for each in (_left_out(gap, flushes, deployments) for gap in Gap) if each.flushes]
+
+
+def _left_out(gap: Gap, flushes: Iterable[Numbered], deployments: Sequence[Ref]) -> LeftOut:
+    counted = [(each.node, sum(map(_answered, map(each.of, deployments)))) for each in flushes if each.gap is gap]
+    found = [(node, requests) for node, requests in counted if requests]
+    return LeftOut(gap, len(found), sum(requests for _, requests in found), tuple(sorted({node for node, _ in found})))
+
+
+def _answered(own: Sums) -> int:
+    return sum(count for series, count in own.items() if series.what in CLASSES)
 
 
 def compared(flushes: Sequence[Numbered], first: Ref, second: Ref) -> list[Row]:

@@ -11,6 +11,7 @@ for long is let go: what it counted stays in the sums.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NamedTuple
 
 from xds_server.domain.names import Ref
@@ -51,6 +52,14 @@ class Process:
         return self.last.get(number, 0) + self.before.get(number, 0)
 
 
+class Gap(StrEnum):
+    """Since when nobody knows: a flush was the first since then that was heard of a process, and is not judged."""
+
+    NEW = "proxy began"
+    AGAIN = "proxy began again"
+    SERVER = "server began"
+
+
 class Change(NamedTuple):
     """What a flush added, by number. `whole`: it happened since the flush that was heard before, all of it."""
 
@@ -58,6 +67,7 @@ class Change(NamedTuple):
     time: int
     added: Mapping[int, int]
     whole: bool
+    gap: Gap | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -105,7 +115,7 @@ class Totals:
         """`now`: by the server's clock, in seconds, whatever its zero."""
         process, known = self._process(node, flush)
         later = flush.time > process.time
-        whole = known and later and process.steady
+        gap = self._gap(process, known=known) if later else None
         added = self._add(process, flush.totals, anew=later)
         if not known and (node, process.start) in self._ended:
             added = self._take_back(process, added)
@@ -118,7 +128,14 @@ class Totals:
             process.gauges = flush.gauges
         if added or not known:
             self.unsaved[process] = None
-        return Change(process, flush.time, added, whole)
+        return Change(process, flush.time, added, later and gap is None, gap)
+
+    def _gap(self, process: Process, *, known: bool) -> Gap | None:
+        if process.steady:
+            return None
+        if known:
+            return Gap.SERVER
+        return Gap.AGAIN if len(self._of[process.node]) > 1 else Gap.NEW
 
     def knows(self, node: str, flush: Flush) -> bool:
         """The process that sent it has been heard before, under this node."""
