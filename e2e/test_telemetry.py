@@ -2,8 +2,9 @@
 
 import json
 import signal
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ from typing_extensions import override
 from e2e.support.applications import Applications
 from e2e.support.client import Client, answers
 from e2e.support.envoy import Envoy, EnvoyVersion
+from e2e.support.load import Results, Shot
 from e2e.support.mesh import V1, V2, Mesh, mesh
 from e2e.support.processes import free_ports, wait_until
 from e2e.support.records import Build
 from e2e.support.server import BIN, Mode, Server
-from e2e.support.world import UPDATES, App, World, explicit_host
+from e2e.support.world import ANSWERED, UPDATES, App, World, explicit_host
 from e2e.support.world import V1 as SHOP_V1
 from e2e.support.world import V2 as SHOP_V2
 from e2e.test_grpc import begin
@@ -32,6 +34,8 @@ pytestmark = pytest.mark.e2e
 Counted = Counter[tuple[str, str, str, str]]
 """By deployment, component, rule and class."""
 ROUNDS = 30
+QUIETLY = 30.0
+"""Requests a second that cost others nothing, for as long as they go on."""
 FAILS = ("x-test-act", "fails/503")
 EARLY = ("x-early-adopter", "true")
 STAFF = ("x-staff", "true")
@@ -68,8 +72,8 @@ def counted(server: Server, app: str) -> Counted:
 
 
 def counts_are(server: Server, app: str, sent: Counted) -> None:
-    """Every flush is heard a second later at most, and nothing is counted twice after that."""
-    wait_until(lambda: counted(server, app) == sent, "every request is counted", within=20)
+    """Every flush is heard a second later at most, once its Envoy has come back, and nothing is counted twice."""
+    wait_until(lambda: counted(server, app) == sent, "every request is counted", within=45)
     taken = server.metrics()["xds_server_flushes_total"]
     wait_until(lambda: server.metrics()["xds_server_flushes_total"] > taken + 5, "more flushes come")
     assert counted(server, app) == sent
@@ -124,28 +128,72 @@ def seen(world: World, app: App) -> Counted:
     return before[-1]
 
 
-@pytest.mark.parametrize("pair", BOTH, ids=["current", "floor"], indirect=True)
-def test_what_three_gateways_count_is_what_was_sent(pair_world: World) -> None:
-    """Two of them send only what is read, if they can. One cluster has requests of every rule."""
+def shots(app: App) -> list[Shot]:
+    """Of every kind, named by the rule that each gets and the component that answers it."""
+    first, second = (explicit_host(f"{app.name}-{version}") for version in ("v1", "v2"))
+    return [
+        Shot("default/web", app.host),
+        Shot("default/cart", app.host, "/cart"),
+        Shot("default/web", app.host, headers=(FAILS,)),
+        Shot("default/web", app.host, headers=(KNOWN, FORGED)),
+        Shot("early/web", app.host, headers=(EARLY,)),
+        Shot("internal/cart", app.host, "/cart", headers=(STAFF,)),
+        Shot("explicit/web", first),
+        Shot("explicit/web", second, headers=(FAILS,)),
+    ]
+
+
+def answered(results: Results) -> Counted:
+    """What a load has sent, by who has answered."""
+    assert all(each.served and not each.error for each in results.answers)
+    return Counter(
+        (each.served or "", component, rule, f"{each.status // 100}xx")
+        for each in results.answers
+        for rule, _, component in [each.shot.partition("/")]
+    )
+
+
+def wait_answered(envoys: Sequence[Envoy]) -> None:
+    """Each has answered some requests more."""
+    due = [each.stat(ANSWERED) + 3 for each in envoys]
+    wait_until(lambda: all(each.stat(ANSWERED) >= some for each, some in zip(envoys, due, strict=True)), "each answers")
+
+
+@pytest.mark.parametrize(
+    ("pair", "down"), [(BOTH[0], 60.0), (BOTH[1], 3.0)], ids=["current, a minute", "floor"], indirect=["pair"]
+)
+def test_what_three_gateways_count_is_what_was_sent_also_while_the_server_was_down(
+    pair_world: World, down: float
+) -> None:
+    """One of them sends only what is read, one was named when it was started. v1 and v2 share cart; one cluster has
+    requests of every rule.
+    """
     world = pair_world
     app = shop(world, "counts", sticky={"cookie": "user"})
     with ExitStack() as stack:
-        for number in (2, 3):
-            stack.enter_context(world.another_envoy(f"edge-{number}", "edge", "--envoy-version", world.version))
+        envoys = (
+            world.envoy,
+            stack.enter_context(world.another_envoy("edge-2", "edge", "--envoy-version", world.version)),
+            stack.enter_context(world.special("same", "edge", "--service-node", "edge-3")),
+        )
         sent = seen(world, app)
         send(app, sent)
+        counts_are(world.server, app.name, sent)
+
+        load = stack.enter_context(world.load(shots(app), QUIETLY))
+        wait_answered(envoys)
+        world.server.child.kill()
+        time.sleep(down)  # this long nobody hears what they count
+        world.server.start()
+        wait_answered(envoys)
+        sent += answered(load.stop())
+        send(app, sent)
 
         counts_are(world.server, app.name, sent)
-        v2 = f"{app.name}-v2"
+        v1, v2 = f"{app.name}-v1", f"{app.name}-v2"
         rules = {rule for deployment, component, rule, _ in sent if (deployment, component) == (v2, "web")}
         assert rules == {"default", "early", "internal", "explicit"}
-
-        world.server.child.kill()
-        send(app, sent)
-        world.server.start()
-        send(app, sent)
-
-        counts_are(world.server, app.name, sent)
+        assert {deployment for deployment, component, _, _ in sent if component == "cart"} == {v1, v2}
     assert counted(world.server, app.name) == sent, "what is gone has been counted"
 
 
