@@ -238,20 +238,35 @@ def test_a_cluster_that_is_changed_goes_on_from_what_was_counted(pair_world: Wor
         wait_until(lambda: world.envoy.stat("cluster_manager.warming_clusters") == 0, "it serves as it is now")
 
 
-def test_an_envoy_that_starts_again_goes_on_from_where_it_was(pair_world: World) -> None:
-    """Its totals begin anew, from the same bootstrap file: it is another process."""
+def test_an_envoy_that_is_killed_loses_a_flush_at_most_and_that_shows(pair_world: World) -> None:
+    """It begins anew, from the same bootstrap file: it is another process, whose first flush is in no tick."""
     world = pair_world
-    app = shop(world, "again")
+    app = shop(world, "killed")
     sent = seen(world, app)
-    send(app, sent, 5)
-    counts_are(world.server, app.name, sent)
-    bootstrap = world.server.bootstrap("edge", world.mode, free_ports(1)[0], "edge-again")
+    bootstrap = world.server.bootstrap("edge", world.mode, free_ports(1)[0], "edge-killed")
 
-    for _ in range(2):
-        with Envoy(world.version, bootstrap, world.directory) as envoy:
-            envoy.wait_ready()
-            send(app, sent, 5)
-            counts_are(world.server, app.name, sent)
+    def begun_again() -> float:
+        said = samples(world.server, "xds_server_flush_gaps_total")
+        return next(value for labels, value in said if labels["reason"] == "proxy began again")
+
+    before, last = begun_again(), Counted()
+    with Envoy(world.version, bootstrap, world.directory) as envoy:
+        envoy.wait_ready()
+        send(app, sent, 5)
+        counts_are(world.server, app.name, sent)
+        send(app, last, 5)
+        envoy.child.kill()
+    found = seen(world, app)
+    assert sent <= found <= sent + last
+    assert begun_again() == before
+
+    with Envoy(world.version, bootstrap, world.directory) as envoy:
+        envoy.wait_ready()
+        send(app, found, 5)
+        counts_are(world.server, app.name, found)
+        assert begun_again() == before + 1
+        [left_out] = [each for each in compare(world, app)["leftOut"] if each["because"] == "proxy began again"]
+        assert left_out["proxies"] == ["edge-killed"]
 
 
 class QuietEnvoy(Envoy):

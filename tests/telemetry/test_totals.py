@@ -1,4 +1,5 @@
-from itertools import pairwise
+from collections.abc import Iterable
+from itertools import chain, pairwise
 
 import pytest
 from hypothesis import given
@@ -79,45 +80,67 @@ RUNS = st.lists(
 """Of each process, what it counted from flush to flush, of both series."""
 
 
+Heard = list[tuple[str, Flush]]
+
+
+def flushes_of(names: Names, runs: list[list[tuple[int, int]]]) -> list[Heard]:
+    """Of each process, in order."""
+    found = []
+    for process, steps in enumerate(runs):
+        v1 = v2 = 0
+        said: Heard = []
+        for uptime, (more1, more2) in enumerate(steps, 1):
+            v1, v2 = v1 + more1, v2 + more2
+            counters = dict(zip(NAMES, (v1, v2), strict=True))
+            encoded = exported(counters, uptime, start=START + 100 * process)
+            said.append((f"edge-{process % 2}", flush_of(names, encoded)))
+        found.append(said)
+    return found
+
+
+def having_heard(names: Names, flushes: Iterable[tuple[str, Flush]]) -> Totals:
+    totals = Totals(names)
+    for node, flush in flushes:
+        totals.fold(node, flush, 1)
+    return totals
+
+
 @given(RUNS, st.data())
 def test_any_order_repetition_and_loss_of_flushes_gives_the_same_sums(
     runs: list[list[tuple[int, int]]], data: st.DataObject
 ) -> None:
     names = Names()
-    flushes: list[tuple[str, Flush]] = []
-    last: list[tuple[str, Flush]] = []
-    for process, steps in enumerate(runs):
-        v1 = v2 = 0
-        for uptime, (more1, more2) in enumerate(steps, 1):
-            v1, v2 = v1 + more1, v2 + more2
-            counters = dict(zip(NAMES, (v1, v2), strict=True))
-            encoded = exported(counters, uptime, start=START + 100 * process)
-            flushes.append((f"edge-{process % 2}", flush_of(names, encoded)))
-        last.append(flushes[-1])
-    heard = data.draw(st.lists(st.sampled_from(flushes), max_size=20))
-    heard = data.draw(st.permutations([*heard, *last]))
+    flushes = flushes_of(names, runs)
+    heard = data.draw(st.lists(st.sampled_from([*chain(*flushes)]), max_size=20))
+    heard = data.draw(st.permutations([*heard, *(said[-1] for said in flushes)]))
 
-    totals = Totals(names)
-    for node, flush in heard:
-        totals.fold(node, flush, 1)
+    totals = having_heard(names, heard)
 
     assert totals.sums().get(V1, 0) == sum(more for steps in runs for more, _ in steps)
     assert totals.sums().get(V2, 0) == sum(more for steps in runs for _, more in steps)
 
 
-def test_two_servers_that_heard_different_flushes_agree_on_the_larger_totals() -> None:
+def tell(source: Totals, target: Totals) -> None:
+    """What one server knows of each process is to another a flush like any other."""
+    for each in source:
+        said = Flush(each.start, each.exact, each.time, dict(each.last), each.gauges)
+        target.fold(each.node, said, 1)
+
+
+@given(RUNS, st.data())
+def test_servers_that_tell_each_other_what_they_know_are_as_one_that_heard_all(
+    runs: list[list[tuple[int, int]]], data: st.DataObject
+) -> None:
+    """In any order, and however often."""
     names = Names()
-    flushes = [flush_of(names, exported({RULE.format("v1", "2xx"): count}, count)) for count in (1, 2, 3, 4)]
-    one, other = Totals(names), Totals(names)
-    for flush in flushes[:2]:
-        one.fold("edge-1", flush, 1)
-    for flush in flushes[1:]:
-        other.fold("edge-1", flush, 1)
-    for source, target in ((one, other), (other, one)):
-        for process in source:
-            said = Flush(process.start, process.exact, process.time, dict(process.last), process.gauges)
-            target.fold(process.node, said, 1)
-    assert one.sums() == other.sums() == {V1: 4}
+    flushes = st.lists(st.sampled_from([*chain(*flushes_of(names, runs))]), max_size=20)
+    first, second = data.draw(flushes), data.draw(flushes)
+    one, other, alone = (having_heard(names, heard) for heard in (first, second, [*first, *second]))
+
+    for _ in range(2):
+        tell(one, other)
+        tell(other, one)
+        assert one.sums() == other.sums() == alone.sums()
 
 
 def test_who_is_silent_is_let_go_and_stays_in_the_sums_also_if_it_comes_back() -> None:
