@@ -1,7 +1,7 @@
 """Deployments that nothing uses, in a running server."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from xds_server.state.store import Store
 
 V1, OLD = Ref("default", "v1"), Ref("default", "shop-old")
 FILES = {**SHOP, "old.yaml": deployment("shop-old", "b9")}
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ADA = Word("ada", "so")
 
 
@@ -33,7 +34,8 @@ class Collected:
         for name, text in FILES.items():
             (folder / name).write_text(text, "utf-8")
         self.server.hears(FILES, complete=True)
-        telemetry = Telemetry(store.counted, lambda: 100.0)
+        self.time = NOON
+        self.telemetry = telemetry = Telemetry(store.counted, lambda: 100.0, lambda: self.time)
         for seconds, total in ((10, 0), (11, 7)):
             stats = {RULE.format("old", "2xx").replace("rule/default", "rule/explicit"): total}
             flush = flush_of(telemetry.totals.names, exported(stats, seconds))
@@ -53,6 +55,20 @@ async def test_who_asks_for_it_all_the_same_is_counted(collected: Collected) -> 
     found = await collected.collector.unused(timedelta(0), None)
     assert [(each.deployment.name, requests) for each, requests in found] == [("shop-old", 7), ("v2", 0)]
     assert await collected.collector.unused(timedelta(days=7), None) == []
+
+
+async def test_who_asked_for_it_before_the_server_began_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "records").mkdir()
+    with Store.open(tmp_path / "state") as store:
+        collected = Collected(store, tmp_path / "records")
+        await collected.telemetry.settle()
+        collected.time += timedelta(minutes=1)
+        await collected.telemetry.settle()
+        begun = Telemetry(store.counted, clock=lambda: collected.time)
+        control = collected.server.control
+        after = Collector(control, begun, Writing(control, Writer(tmp_path), Engine()))
+        found = await after.unused(timedelta(0), None)
+    assert [(each.deployment.name, requests) for each, requests in found] == [("shop-old", 7), ("v2", 0)]
 
 
 async def test_what_goes_is_gone_from_the_folder_and_from_what_is_in_force(collected: Collected) -> None:

@@ -10,7 +10,7 @@ from xds_server.api.traffic import HOUR
 from xds_server.api.unused import Collecting
 from xds_server.difference.history import Word
 from xds_server.difference.unused import Unused, unused
-from xds_server.domain.names import Ref
+from xds_server.domain.names import EXPLICIT_RULE, Ref
 from xds_server.records.admitted import Admission
 from xds_server.runtime.clock import clock
 from xds_server.runtime.control import Control
@@ -18,6 +18,7 @@ from xds_server.runtime.telemetry import Telemetry
 from xds_server.runtime.writing import Writing
 from xds_server.telemetry.comparing import now
 from xds_server.telemetry.flushes import Numbered
+from xds_server.telemetry.ticks import ERRORS
 
 
 class Collector(Collecting):
@@ -31,7 +32,13 @@ class Collector(Collecting):
     @override
     async def unused(self, older_than: timedelta, app: Ref | None) -> Sequence[tuple[Unused, int]]:
         admission, flushes = self._control.admission, self._telemetry.last(HOUR)
-        return await asyncio.to_thread(_unused, admission, clock() - older_than, app, flushes)
+        found = await asyncio.to_thread(_unused, admission, clock() - older_than, app, flushes)
+        return [(each, max(requests, self._before(each.deployment))) for each, requests in found]
+
+    def _before(self, deployment: Ref) -> int:
+        """Requests of the whole minutes of the last hour, also where the server began in it."""
+        minutes = self._telemetry.minutes.past([deployment], EXPLICIT_RULE, ERRORS)
+        return sum(each.requests for each in minutes)
 
     @override
     async def remove(self, deployments: Collection[Ref], word: Word) -> tuple[str, ...]:
