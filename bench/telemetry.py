@@ -7,7 +7,7 @@ without `--envoy-version`): about 25 more names for each cluster. In every flush
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
@@ -15,7 +15,8 @@ from bench.report import Figure, parser, report
 from xds_server.domain.statistics import EDGES
 from xds_server.messages.metrics import export, metrics
 from xds_server.state.store import Store
-from xds_server.telemetry import Flush, Names, Reading
+from xds_server.telemetry import Flush, Flushes, Names, Reading
+from xds_server.telemetry.minutes import Minutes
 
 START = 1_700_000_000
 UNREAD = 25
@@ -54,22 +55,40 @@ def read(names: Names, encoded: bytes) -> Flush:
     return found
 
 
-def measure(clusters: int, flushes: int, unread: int) -> tuple[float, float, int]:
-    """Milliseconds of CPU to fold a flush, and to write it; and its bytes."""
+class Measured(NamedTuple):
+    """Milliseconds of CPU to fold a flush, to write it, and to add it to a minute; to close that; bytes of a flush."""
+
+    folded: float
+    written: float
+    added: float
+    closed: float
+    size: int
+
+
+def measure(clusters: int, flushes: int, unread: int) -> Measured:
     encoded = [flush(clusters, number, unread) for number in range(1, flushes + 2)]
     folded = written = 0.0
     with tempfile.TemporaryDirectory() as folder, Store.open(Path(folder)) as store:
         totals = store.counted.load().totals(0)
+        heard, minutes = Flushes(totals.names), Minutes(totals.names)
         for number, each in enumerate(encoded):
             begun = time.process_time()
-            totals.fold("edge-1", read(totals.names, each), number)
+            heard.hear(totals.fold("edge-1", read(totals.names, each), number))
             then = time.process_time()
             store.counted.keep(totals.names.unsaved, list(totals.unsaved))
             totals.names.unsaved.clear()
             if number:  # the first one learns all names
                 folded += then - begun
                 written += time.process_time() - then
-    return folded / flushes * 1000, written / flushes * 1000, len(encoded[-1])
+        begun = time.process_time()
+        for whole in heard.since(0):
+            minutes.hear(whole)
+        then = time.process_time()
+        for told in minutes.close():
+            store.counted.minutes.keep(minutes.now, told)
+        closed = time.process_time() - then
+    folded, written, added = (1000 * spent / flushes for spent in (folded, written, then - begun))
+    return Measured(folded, written, added, 1000 * closed, len(encoded[-1]))
 
 
 def main() -> None:
@@ -79,12 +98,14 @@ def main() -> None:
     asked = options.parse_args()
     figures = []
     for name, unread in (("what is read", 0), ("everything", UNREAD)):
-        folded, written, size = measure(asked.clusters, asked.flushes, unread)
+        found = measure(asked.clusters, asked.flushes, unread)
         title = f"{asked.clusters:,} clusters, {name}"
         figures += [
-            Figure(f"{title}: fold", folded, "ms"),
-            Figure(f"{title}: write", written, "ms"),
-            Figure(f"{title}: size", size / 1000, "kB"),
+            Figure(f"{title}: fold", found.folded, "ms"),
+            Figure(f"{title}: write", found.written, "ms"),
+            Figure(f"{title}: add to a minute", found.added, "ms"),
+            Figure(f"{title}: close a minute", found.closed, "ms"),
+            Figure(f"{title}: size", found.size / 1000, "kB"),
         ]
     report("telemetry", figures, asked.json)
 
