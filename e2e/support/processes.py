@@ -52,13 +52,16 @@ def held_ports(count: int) -> Iterator[list[int]]:
         yield ports
 
 
-def wait_until(check: Callable[[], Answer], what: str, within: float = 10.0) -> Answer:
-    """The first true answer of `check`. Without one `within` seconds the test fails, and says `what` it waited for."""
+def wait_until(check: Callable[[], Answer], what: str, within: float = 10.0, every: float = POLL) -> Answer:
+    """The first true answer of `check`. Without one `within` seconds the test fails, and says `what` it waited for.
+
+    `every`: seconds between two that are asked for; more where an answer is dear.
+    """
     deadline = time.monotonic() + within
     while not (answer := check()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {within} s: {what}; last answer: {answer!r}")
-        time.sleep(POLL)
+        time.sleep(every)
     return answer
 
 
