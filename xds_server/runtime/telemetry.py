@@ -17,7 +17,7 @@ import structlog
 from xds_server.domain.names import Ref
 from xds_server.messages.metrics import Malformed, attribute, export, metrics
 from xds_server.resources.telemetry import NODE_ID
-from xds_server.runtime.control import clock as time_of_day
+from xds_server.runtime.clock import clock as time_of_day
 from xds_server.state.counted import Counted
 from xds_server.telemetry import Change, Flush, Flushes, Process, Reading, Totals
 from xds_server.telemetry.flushes import Numbered
