@@ -24,9 +24,14 @@ async def ask(
 
     scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b""}
     headers = [(b"content-type", kind)] if sent_body else []
-    await app(
-        {**scope, "headers": headers, "http_version": "1.1", "scheme": "http", "root_path": "", **more}, receive, send
-    )
+    here = {
+        "headers": headers,
+        "http_version": "1.1",
+        "scheme": "http",
+        "root_path": "",
+        "client": ("127.0.0.1", 50000),
+    }
+    await app({**scope, **here, **more}, receive, send)
     start, *bodies = sent
     told = {key.decode(): value.decode() for key, value in start["headers"]}
     return start["status"], told.get("content-type", ""), b"".join(each.get("body", b"") for each in bodies).decode()

@@ -18,6 +18,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.records.folder import SHOP, release, shop_in
+from xds_server.api.access import QUESTIONS
 from xds_server.domain.addresses import Address
 from xds_server.protocol.events import Effect, Node, Send, SotwRequest
 from xds_server.protocol.sotw import SotwStream
@@ -177,3 +178,22 @@ async def test_what_fails_in_it_ends_whoever_waits_inside(records: Path) -> None
         await waits()
 
     assert failed.group_contains(StateUnusable)
+
+
+async def test_whatever_changes_something_is_refused_to_everybody_elsewhere(records: Path) -> None:
+    """Every route of the server as it runs, by its own description."""
+    async with server(records) as (_, admin), aiohttp.ClientSession(f"http://{LOOPBACK}:{admin}") as session:
+        async with session.get("/openapi.json") as answer:
+            paths = (await answer.json())["paths"]
+        found = [(path, method) for path, operations in paths.items() for method in operations if method != "get"]
+        assert {"/releases/{name}/rollback", "/freeze", "/records/apply"} <= {path for path, _ in found}
+
+        for path, method in found:
+            # A proxy on this machine asks for somebody else.
+            headers = {"x-forwarded-for": "192.0.2.7"}
+            async with session.request(method, path, json={}, headers=headers) as answer:
+                changes = path not in QUESTIONS
+                assert (answer.status == 403) is changes, path
+                assert ("403" in paths[path][method]["responses"]) is changes, path
+            async with session.request(method, path, json={}) as answer:
+                assert answer.status in (400, 404), path

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from xds_server import __version__
+from xds_server.api.access import OnlyFromHere, with_refusals
 from xds_server.api.errors import described
 from xds_server.api.explain import Question, explained, malformed
 from xds_server.api.problems import ProblemReport, Standing, problem_report
@@ -34,7 +35,8 @@ def admin_app(
     """`standing` is asked anew each time. `more`: what else is served."""
     app = FastAPI(title="xds-server", version=__version__, docs_url=None, redoc_url=None)
     _tell_errors(app)
-    app.openapi = lambda: described(app)  # type: ignore[method-assign]
+    app.add_middleware(OnlyFromHere)
+    app.openapi = lambda: with_refusals(described(app))  # type: ignore[method-assign]
     for router in more:
         app.include_router(router)
 

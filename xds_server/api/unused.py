@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Annotated, Protocol
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from xds_server.api.unused_reports import Removal, Removed, UnusedReport
-from xds_server.api.writing import ANSWERS, from_this_machine, refused
+from xds_server.api.writing import NOT_WRITTEN, refused
 from xds_server.difference.history import Word
 from xds_server.difference.steering import CannotSteer
 from xds_server.difference.unused import Unused
@@ -57,8 +57,7 @@ def unused_api(deployments: Collecting) -> APIRouter:
     @api.post(
         "/unused/remove",
         summary="Take deployments that nothing uses out of their files",
-        dependencies=[Depends(from_this_machine)],
-        responses=ANSWERS,
+        responses=NOT_WRITTEN,
         response_model=Removed,
     )
     async def remove(asked: Removal) -> Removed | JSONResponse:

@@ -12,6 +12,8 @@ from typing_extensions import override
 from xds_server.domain.addresses import Address
 from xds_server.domain.errors import XdsServerError
 
+LOOPBACK = ("127.0.0.1", "::1")
+
 
 class CannotListen(XdsServerError):
     """A port that was asked for is not to be had."""
@@ -27,7 +29,11 @@ class HttpServer(uvicorn.Server):
 
 
 def http_server(app: FastAPI) -> HttpServer:
-    return HttpServer(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"))
+    """A proxy on this machine is believed who it asks for, whatever the environment says; nobody else is."""
+    about = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", ws="none", forwarded_allow_ips=list(LOOPBACK)
+    )
+    return HttpServer(about)
 
 
 def listen(address: Address, option: str) -> socket.socket:

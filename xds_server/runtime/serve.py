@@ -66,6 +66,7 @@ SAVED = 0.05
 """Seconds in which what happens is one transaction of the ledger."""
 GATHERED = 10.0
 """Seconds after which a proxy that has not come back since a restart is gone."""
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - nobody listens there by this
 GRACE = 2.0
 """Seconds that open streams have to end when the server stops."""
 
@@ -205,6 +206,9 @@ async def _start(xds: XdsServer, settings: Settings) -> int:
     if (settings.tls is None or settings.tls.client_ca is None) and not is_loopback(address.host):
         fix = "give --xds-cert, --xds-key and --xds-client-ca, or keep the port where only proxies can reach it"
         log.warning("anybody who reaches the xds port is told everything, private keys too", xds=str(address), fix=fix)
+    if not is_loopback(settings.admin.host) and settings.admin.host not in EVERYWHERE:
+        fix = "listen on 0.0.0.0 or [::], and give commands to 127.0.0.1 or [::1]"
+        log.warning("nobody can change anything by --admin: loopback is not there", admin=str(settings.admin), fix=fix)
     try:
         return await xds.start(str(address), credentials)
     except RuntimeError as error:
