@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from xds_server.ledger.entry import Entry
 from xds_server.records.documents import Key
 from xds_server.records.models import Release
 from xds_server.records.progress import Ended
-from xds_server.records.reading import Batch, Readable
+from xds_server.records.reading import Batch, FileChange, Readable
 from xds_server.records.releases import Weights
 from xds_server.records.saved import Row
 from xds_server.rollout import Frozen
@@ -33,6 +33,9 @@ from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.promoting import AskedOfRollouts
 from xds_server.runtime.rollouts import NotWritten, Rollouts, Shell
 from xds_server.runtime.steering import Steering
+from xds_server.runtime.writing import Writing
+from xds_server.sources.writing import NotWritten as FileNotWritten
+from xds_server.sources.writing import Writer
 from xds_server.state.store import Store
 from xds_server.telemetry.totals import Sums
 
@@ -460,15 +463,79 @@ def test_a_clock_that_is_put_back_does_not_keep_a_record_from_being_written(serv
     assert not server.problems(Reason.ROLLOUT_NOT_WRITTEN)
 
 
-def test_what_is_stopped_stays_where_its_record_says(server: Server) -> None:
+def test_what_is_stopped_stays_where_its_record_says(server: Server, tmp_path: Path) -> None:
     server.until(lambda: server.step == 1)
-    to: Weights = ((V1, 4_000), (V2, 6_000))
-    server.rollouts.standing(SHOP_REF)
-    server.asked.stop(SHOP_REF, to, ADA)
-    server.write(SHOP_REF, to)
+    sets(server, Writer(kept(tmp_path / "records", server.files)))
     for _ in range(30):
         server.looks()
     assert (server.ended, server.gives) == (Ended.STOPPED, {"v1": 40, "v2": 60})
+
+
+class Refusing(Writer):
+    """Somebody else writes the file just before it is put in place."""
+
+    @contextmanager
+    @override
+    def prepared(self, changes: Sequence[FileChange]) -> Iterator[Callable[[], None]]:
+        def commit() -> None:
+            raise FileNotWritten("shop.yaml was changed meanwhile: look again", conflict=True)
+
+        with super().prepared(changes):
+            yield commit
+
+
+def sets(server: Server, writer: Writer) -> Event:
+    writing = Writing(server.control, writer, server.asked)
+    return asyncio.run(writing.set(SHOP_REF, {V2: 6_000}, ADA, "", stop_rollout=True))
+
+
+def kept(folder: Path, files: Mapping[str, str]) -> Path:
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_what_is_not_set_stops_nothing(server: Server, tmp_path: Path) -> None:
+    server.until(lambda: server.step == 1)
+    with pytest.raises(CannotSteer, match="was changed meanwhile"):
+        sets(server, Refusing(kept(tmp_path / "records", server.files)))
+    server.looks()
+    assert (server.ended, server.step, server.gives) == (None, 1, {"v1": 90, "v2": 10})
+
+    # Nor does what was refused hold for who writes the same by hand later: that begins another rollout.
+    server.hears(shop(v1=40))
+    server.until(lambda: server.step == 2)
+    assert Kind.STOPPED not in server.kinds
+
+
+@pytest.mark.parametrize("dies_at", [None, 2, 3, 4, 5])
+def test_to_stop_it_and_to_set_what_it_gives_is_one_decision(tmp_path: Path, dies_at: int | None) -> None:
+    """Whatever write it is killed before or after: between the two there is the file."""
+    with opened(tmp_path) as store:
+        server = began(store)
+        server.until(lambda: server.step == 1)
+    folder = kept(tmp_path / "records", server.files)
+    with opened(tmp_path, Mortal) as store:
+        assert isinstance(store, Mortal)
+        store.arm(0)
+        server = Server(store, dict(server.files))
+        store.arm(dies_at or 0)
+        with pytest.raises(Killed) if dies_at else nullcontext():
+            sets(server, Writer(folder))
+    with opened(tmp_path) as store:
+        again = Server(store, {each.name: each.read_text() for each in folder.iterdir()})
+        again.looks()
+        if "60" in again.files["shop.yaml"]:
+            assert (again.ended, again.gives) == (Ended.STOPPED, {"v1": 40, "v2": 60})
+            stopped = again.history[-1]
+            assert (stopped.kind, stopped.word) == (Kind.STOPPED, ADA)
+            assert stopped.what == "rollout stopped; default: v1 90 %, v2 10 % -> v1 40 %, v2 60 %"
+        else:
+            assert dies_at in (2, 3)
+            assert (again.ended, again.gives) == (None, {"v1": 90, "v2": 10})
+            again.until(lambda: again.ended is not None)
+            assert again.ended == Ended.FINISHED
 
 
 def test_a_change_of_what_it_is_about_begins_anew(server: Server) -> None:

@@ -36,10 +36,13 @@ class Engine(Rollouts):
 
     @override
     def stop(self, release: Ref, weights: Weights, word: Word) -> Event | None:
+        return None
+
+    @override
+    def stop_with(self, release: Ref, weights: Weights, word: Word) -> None:
         assert release == SHOP_REF
         assert sum(weight for _, weight in weights) == 10_000
         self.stopped = word
-        return None
 
 
 @pytest.fixture

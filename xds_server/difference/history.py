@@ -86,14 +86,39 @@ def events(shifts: Iterable[ReleaseShift], at: datetime, word: Word) -> Iterator
         yield Event(shift.release, at, word, "; ".join(_words(shift)), default.before, default.after)
 
 
-def waiting(before: Admission, after: Admission, at: datetime) -> Iterator[Event]:
-    """The releases that begin to wait until what they newly give is ready, and those that have waited too long."""
+def stopped(found: Iterable[Event], before: Admission, after: Admission, at: datetime) -> Iterator[Event]:
+    """With the rollouts that are over because a record says what was set, by the word that was given before."""
+    words = dict(_stops(before, after))
+    for event in found:
+        word = words.pop(event.release, None)
+        yield event if word is None else _stopped(event, word)
+    for release, word in words.items():
+        yield _stopped(Event(release, at, word, "nothing moves"), word)
+
+
+def _stops(before: Admission, after: Admission) -> Iterator[tuple[Ref, Word]]:
+    for release in {key.ref for key in after.pinned}:
+        was, now = before.steered.get(release), after.steered.get(release)
+        stop = was.stop if was is not None else None
+        if stop is not None and now is not None and now.progress.identity == stop.identity:
+            yield release, Word(stop.who, stop.why)
+
+
+def _stopped(event: Event, word: Word) -> Event:
+    return event._replace(word=word, what=f"rollout stopped; {event.what}", kind=Kind.STOPPED)
+
+
+def waiting(before: Admission, after: Admission, at: datetime, word: Word = RECORDS) -> Iterator[Event]:
+    """The releases that begin to wait until what they newly give is ready, and those that have waited too long.
+
+    `word`: whose it is that they shall give that.
+    """
     for release in after.waited:
         was, is_ = before.pending.get(release), after.pending.get(release)
         if is_ is None or (was is not None and (was.content, was.failed) == (is_.content, is_.failed)):
             continue
         kind, what = (Kind.FAILED, "not ready in time") if is_.failed else (Kind.PENDING, "waits to be ready")
-        yield Event(release, at, RECORDS, f"{what}: {few(is_.lacks.words)}", kind=kind)
+        yield Event(release, at, word, f"{what}: {few(is_.lacks.words)}", kind=kind)
 
 
 def _words(shift: ReleaseShift) -> Iterator[str]:

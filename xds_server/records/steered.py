@@ -16,13 +16,25 @@ from xds_server.domain.names import Ref
 from xds_server.records.documents import Document, Key
 from xds_server.records.models import Release
 from xds_server.records.pins import Pin
-from xds_server.records.progress import Progress
+from xds_server.records.progress import Ended, Progress
 from xds_server.records.releases import Weights
 from xds_server.records.rewritten import with_default
 from xds_server.records.rollout import Rollout
 from xds_server.records.saved import MOVED, STEERED, UNKNOWN, Row
 
 NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Somebody's word, given before a record is written: what it then says is set, and its rollout is over.
+
+    `identity`: of the record that says so. Until it does, nothing is stopped.
+    """
+
+    identity: str
+    who: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +48,24 @@ class Steered:
     said: Weights
     weights: Weights
     also: str = ""
+    stop: Stop | None = None
 
     def read(self, record: Release) -> "Steered | None":
         """After this record was read; None if the rollout is not what it asks for any more, or it asks for none."""
         identity = identity_of(record)
         if identity == self.progress.identity:
             return self
-        if not identity or identity != self.also:
+        progress = replace(self.progress, identity=identity)
+        if self.stop is not None and identity == self.stop.identity:
+            progress = progress.end(Ended.STOPPED, by(self.stop.who, self.stop.why))
+        elif not identity or identity != self.also:
             return None
-        return Steered(replace(self.progress, identity=identity), record.weights, record.weights)
+        return Steered(progress, record.weights, record.weights)
+
+
+def by(who: str, why: str) -> str:
+    """Who has stopped or paused a rollout, and why if they say so."""
+    return f"by {who}: {why}" if why else f"by {who}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from time import perf_counter
 
 import structlog
 
-from xds_server.difference.history import RECORDS, Done, Event, Word, done_to, events, waiting
+from xds_server.difference.history import RECORDS, Done, Event, Word, done_to, events, stopped, waiting
 from xds_server.difference.releases import ReleaseShift, release_shifts
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem
@@ -186,8 +186,8 @@ class Control:
         history: list[Event] = []
         if self.waiting_for is None or before.in_force:
             shifts = iter(found := list(shifts))
-            history = [self._words.of(each, after) for each in _history(found, event, word)]
-            history += waiting(before, after, clock())
+            by_word = (self._words.of(each, after) for each in _history(found, event, word))
+            history = [*stopped(by_word, before, after, clock()), *waiting(before, after, clock(), word)]
         self._saved = after
         self.books.save_of({each.release for each in history})
         if self._began_empty and any(key.kind == "Release" for key in after.wanted):

@@ -14,7 +14,7 @@ from xds_server.domain.names import Ref
 from xds_server.records.progress import Ended, Progress
 from xds_server.records.releases import Weights
 from xds_server.records.rollout import Step
-from xds_server.records.steered import identity_of
+from xds_server.records.steered import Stop, by, identity_of
 from xds_server.records.values import duration_text
 from xds_server.rollout import Frozen, Judgement, Wait
 from xds_server.runtime.rollouts import Rollouts, Standing, where
@@ -61,7 +61,7 @@ class AskedOfRollouts(Rolling):
             raise CannotSteer(
                 f"the rollout of Release {release.word} is paused already: {stands.steered.progress.paused}"
             )
-        paused = f"by {word.who}: {word.why}"
+        paused = by(*word)
         return self._progress(
             stands, replace(stands.steered.progress, paused=paused), Done("paused", word, Kind.PAUSED)
         )
@@ -98,23 +98,25 @@ class AskedOfRollouts(Rolling):
         return f"Release {release.word} moves by itself, and is at {where(stands.plan, stands.steered.progress.step)}"
 
     def stop(self, release: Ref, weights: Weights, word: Word) -> Event | None:
-        """It moves no more, and does not begin anew when its record says these weights; if it says so already, they are
-        in force. What is done to it; None: nothing, but for what is remembered.
-        """
+        """It moves no more, and these weights, which its record says, are in force. None: it has none."""
         stands = self._rollouts.find(release)
         if stands is None:
             return None
-        progress, identity = stands.steered.progress, identity_of(stands.record, weights)
-        ended = progress.end(Ended.STOPPED, f"by {word.who}: {word.why}")
-        if identity == progress.identity:
-            to = replace(stands.steered, progress=ended, weights=weights, also="")
-        else:
-            to = replace(stands.steered, progress=ended, also=identity)
+        progress = stands.steered.progress
+        to = replace(stands.steered, progress=progress.end(Ended.STOPPED, by(*word)), weights=weights, also="")
         if progress.ended is None or to.weights != stands.steered.weights:
             what = "rollout stopped" if progress.ended is None else "set"
             return self._rollouts.steer(stands, to, Done(what, word, Kind.STOPPED))
-        self._rollouts.remember(stands, to)
         return None
+
+    def stop_with(self, release: Ref, weights: Weights, word: Word) -> None:
+        """It moves no more once its record says these weights, and does not begin anew by that. Until then it goes on,
+        and so it does if its record never says them.
+        """
+        stands = self._rollouts.find(release)
+        if stands is not None:
+            stop = Stop(identity_of(stands.record, weights), *word)
+            self._rollouts.remember(stands, replace(stands.steered, stop=stop))
 
     def _stands(self, release: Ref, over: Container[Ended | None] = tuple(Ended)) -> Standing:
         """A rollout that has not ended so."""

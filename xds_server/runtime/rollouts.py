@@ -233,7 +233,7 @@ class Rollouts:
             admission, record = self._control.admission, self._in_force(release)
             found = admission.steered.get(release)
             if found is not None:
-                self._settle(release, found)
+                self._settle(release, self._without_a_word_in_vain(release, found))
             elif record is not None and release not in admission.pins:
                 self._begin(record)
             await asyncio.sleep(0)
@@ -250,6 +250,15 @@ class Rollouts:
             self._unwritten.setdefault(release, (self._shell.monotonic(), ""))
         elif self._unwritten.pop(release, None) is not None:
             self._control.report_soon()
+
+    def _without_a_word_in_vain(self, release: Ref, found: Steered) -> Steered:
+        """A record that was to stop it was not written, or says something else by now."""
+        record = self._in_force(release)
+        if found.stop is None or record is None or found.stop.identity in self._asked_for(release):
+            return found
+        found = replace(found, stop=None)
+        self._control.keep(steered(self._control.admission, release, found, self._shell.clock()))
+        return found
 
     def _begin(self, record: Release) -> None:
         release, plan = record.ref, plan_of(record)
@@ -383,9 +392,13 @@ class Rollouts:
 
     def _is_asked_otherwise(self, release: Ref, progress: Progress) -> bool:
         """Its record is held back, and does not ask for this rollout."""
+        return any(each != progress.identity for each in self._asked_for(release))
+
+    def _asked_for(self, release: Ref) -> list[str | None]:
+        """The identities of its records that are held back; None: of a broken one."""
         admission, key = self._control.admission, Key("Release", release)
         stated = [each.record for each in admission.wanted.get(key, ())] if key in admission.held else []
-        return any(not isinstance(each, Release) or identity_of(each) != progress.identity for each in stated)
+        return [identity_of(each) if isinstance(each, Release) else None for each in stated]
 
     def _move_audience(self, stands: Standing, audience: str, because: str) -> None:
         admission, release = self._control.admission, stands.record.ref

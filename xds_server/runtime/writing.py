@@ -36,6 +36,7 @@ from xds_server.pipeline import compile_world
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
 from xds_server.records.editing import NotEdited, weights_written
+from xds_server.records.models import Release
 from xds_server.records.reading import Batch, FileChange, Readable
 from xds_server.records.releases import Weights
 from xds_server.runtime.clock import clock
@@ -52,7 +53,10 @@ class Rollouts(Protocol):
         """Why nobody else may set what a release gives; empty if its rollout does not run, and will not."""
 
     def stop(self, release: Ref, weights: Weights, word: Word) -> Event | None:
-        """Its rollout goes no further, and does not begin anew when its record says these weights. What that moves."""
+        """Its rollout goes no further, and gives these weights, which its record says. What that moves."""
+
+    def stop_with(self, release: Ref, weights: Weights, word: Word) -> None:
+        """Its rollout goes no further once its record says these weights, and does not begin anew by that."""
 
 
 class Writing:
@@ -109,10 +113,9 @@ class Writing:
                 raise CannotSteer(f"{running}; with --stop-rollout it is stopped, and this is set")
             change = await asyncio.to_thread(self._reweighted, admission, key, weights)
             event = self._judged(change, release, word)
-            if change.after == change.before:
+            if _says(admission, key, weights):
                 return self._rollouts.stop(release, weights, word) or event
-            self._rollouts.stop(release, weights, word)
-            await self._write([change], word)
+            await self._write([change], word, lambda: self._rollouts.stop_with(release, weights, word))
             return event
 
     async def remove(self, deployments: Collection[Ref], word: Word) -> tuple[str, ...]:
@@ -171,10 +174,16 @@ class Writing:
         nothing = Event(release, clock(), word, "nothing moves")
         return next((each for each in found if each.release == release), nothing)
 
-    async def _write(self, changes: Sequence[FileChange], word: Word) -> None:
-        """A disk may take its time. Once the texts are on it, they are put in place and heard in one go."""
+    async def _write(
+        self, changes: Sequence[FileChange], word: Word, announce: Callable[[], None] = lambda: None
+    ) -> None:
+        """A disk may take its time. Once the texts are on it, they are put in place and heard in one go.
+
+        `announce`: what shall be known of them before that, and hold only if they are put in place.
+        """
         with _reasons(), ExitStack() as stack:
             commit: Callable[[], None] = await asyncio.to_thread(stack.enter_context, self._writer.prepared(changes))
+            announce()
             commit()
             self._control.hear(Batch(_said(changes)), word)
 
@@ -197,6 +206,11 @@ def check_readable(control: Control) -> None:
     if control.waiting_for is not None or away:
         why = away[0].what if away else f"the server waits for {control.waiting_for}"
         raise CannotSteer(f"nothing is written now: {why}")
+
+
+def _says(admission: Admission, key: Key, weights: Weights) -> bool:
+    """The folder says so already, but for what is in force meanwhile."""
+    return any(isinstance(each.record, Release) and each.record.weights == weights for each in admission.wanted[key])
 
 
 def _said(changes: Sequence[FileChange]) -> dict[str, Readable | None]:
