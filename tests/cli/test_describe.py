@@ -153,7 +153,7 @@ def test_a_rollout_that_has_ended_is_at_no_step() -> None:
     ended = ROLLOUT.model_copy(update={"ended": "rolled back", "because": "errors: 9 of 90", "until": None})
     printed = described(FOUND.model_copy(update={"rollout": ended}))
     assert "rolled back: errors: 9 of 90\n" in printed
-    assert ("now  " in printed, "rolled back  20 %" in printed, "later  100 %" in printed) == (False, True, True)
+    assert ("now  " in printed, "rolled back  20 %" in printed, "never  100 %" in printed) == (False, True, True)
     finished = described(
         FOUND.model_copy(update={"rollout": ended.model_copy(update={"ended": "finished", "step": 3})})
     )

@@ -91,8 +91,41 @@ async def test_the_answers_are_data_too(records: Path) -> None:
 
 async def test_a_word_needs_somebody_and_a_reason(records: Path) -> None:
     async with house(records) as here:
-        said = (await ran(here, "rollback", "shop", "--why", "")).stderr
-        assert "body why: string should have at least 1 character" in said
+        result = await ran(here, "rollback", "shop", "--why", " ")
+        assert (result.exit_code, "say why: the history keeps it" in result.stderr) == (2, True)
+        assert not here.control.admission.pins
+
+
+async def test_what_was_never_there_has_no_history(records: Path) -> None:
+    async with house(records) as here:
+        result = await ran(here, "history", "shap")
+        assert (result.exit_code, "there is no release 'shap', nor was there" in result.stderr) == (1, True)
+        assert lines(await ran(here, "history", "shop")) == []
+
+
+async def test_what_is_taken_back_is_not_given_again_by_saying_so_twice(records: Path) -> None:
+    async with house(records) as here:
+        await at_v2(here)
+        assert (await ran(here, "rollback", "shop", "--timeout", "0s", *WHO)).exit_code == 6
+        again = await ran(here, "rollback", "shop", "--timeout", "0s", *WHO)
+        assert again.exit_code == 1
+        assert "Release shop is pinned already" in again.stderr
+        assert (await ran(here, "rollback", "shop", "--to", "v2", "--timeout", "0s", *WHO)).exit_code == 6
+
+
+async def test_a_record_may_be_mended_while_it_is_pinned(records: Path, tmp_path: Path) -> None:
+    """So that who unpins it does not have to give what was taken back first."""
+    async with house(records) as here:
+        await at_v2(here)
+        await ran(here, "rollback", "shop", "--timeout", "0s", *WHO)
+        mended = tmp_path / "shop.yaml"
+        mended.write_text(release("shop", "shop.test", "new.test", to="v1"))
+
+        applied = await ran(here, "apply", str(mended), *WHO)
+        assert (applied.exit_code, "[Pinned]" in applied.stderr) == (0, True), applied.stderr
+        assert here.records.joinpath("shop.yaml").read_text() == mended.read_text()
+        asked = await ran(here, "unpin", "shop", *WHO)
+        assert lines(asked)[0] == "shop would be unpinned; hosts that came: new.test at edge"
 
 
 def test_who_runs_a_command_is_known() -> None:

@@ -132,7 +132,7 @@ async def test_a_pin_and_the_last_of_the_history_are_told(described: Described) 
 async def test_a_rollout_says_how_it_goes(described: Described) -> None:
     described.rollout = ROLLOUT
     said = await described.asks()
-    assert (said["status"], said["because"]) == ("Holding", "not known to be safe")
+    assert (said["status"], said["because"]) == ("Holding", "step 1 of 2: not known to be safe")
     assert said["rollout"]["verdicts"][0]["missing"] == 900
     described.rollout = ROLLOUT.model_copy(update={"ended": "finished", "held": None})
     assert (await described.asks())["status"] == "Active"

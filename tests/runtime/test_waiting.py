@@ -16,13 +16,15 @@ from tests.protocol.worlds import CDS, RDS
 from tests.records.folder import build, deployment, documents, release, shop_in
 from tests.runtime.test_serve import LOOPBACK, free_ports, ready
 from tests.transport.test_server import Client
+from xds_server.cli.waiting import awaited_in
+from xds_server.difference.history import Word
 from xds_server.domain.addresses import Address
 from xds_server.domain.names import Ref
 from xds_server.runtime.control import Control
 from xds_server.runtime.serve import Settings, serving
 
 PATIENCE = 10
-SHOP_REF, LATER_REF = Ref("default", "shop"), Ref("default", "later")
+SHOP_REF, LATER_REF, NEW_REF = Ref("default", "shop"), Ref("default", "later"), Ref("default", "new")
 
 
 @dataclass
@@ -459,3 +461,40 @@ async def test_no_answer_is_described_that_is_never_given(records: Path) -> None
     assert {status for each in operations for status in each["responses"]} == {"200", "400", "403", "404", "409", "503"}
     assert "HTTPValidationError" not in document["components"]["schemas"]
     assert "400" in document["paths"]["/explain"]["post"]["responses"]
+
+
+async def test_what_waits_to_be_ready_is_not_live_though_a_rollout_has_steered_the_release(records: Path) -> None:
+    moves = {"rollout": {"steps": [{"to": 10, "for": "1h"}]}}
+    shares = [{"deployment": "v1", "weight": 100}, {"deployment": "v2", "weight": 0}]
+    async with house(records) as here, here.proxy():
+        here.write("shop.yaml", release("shop", "shop.test", default=shares, **moves))
+        await here.until(lambda: SHOP_REF in here.control.admission.steered)
+        [port] = free_ports(1)
+        nobody = build("web-3", "b3", f"{LOOPBACK}:{port}", healthCheck={"path": "/"})
+        here.write("v3.yaml", documents(nobody, deployment("v3", "b3")))
+        wanted = release("shop", "shop.test", default=[*shares, {"deployment": "v3", "weight": 0}], **moves)
+        here.write("shop.yaml", wanted)
+        await here.until(lambda: SHOP_REF in here.control.admission.pending)
+
+        said = here.records / "shop.yaml"
+        [awaited] = awaited_in(said)
+        found = await here.get(awaited.path(0))
+        assert found["verdict"] == "pending", found
+        assert "has not passed its health check" in found["why"]
+
+
+async def test_a_release_that_is_gone_or_waits_for_the_first_time_is_described(records: Path) -> None:
+    async with house(records) as here:
+        waiting = build("web-3", "b3", f"{LOOPBACK}:{free_ports(1)[0]}", healthCheck={"path": "/"})
+        here.write("v3.yaml", documents(waiting, deployment("v3", "b3"), release("new", "new.test", to="v3")))
+        await here.until(lambda: NEW_REF in here.control.admission.pending)
+        assert (await here.get("/releases/new/describe"))["status"] == "Pending"
+
+        here.write("later.yaml", release("later", "later.test"))
+        here.control.rollback(SHOP_REF, Ref("default", "v2"), Word("ada"))
+        (records / "shop.yaml").unlink()
+        await here.until(lambda: any("is gone" in each.what for each in here.control.problems))
+        here.control.unpin(SHOP_REF, Word("ada"))
+        assert (await here.get("/releases/shop/describe"))["status"] == "Superseded"
+        assert (await here.get("/releases/shop/history"))[0]["kind"] == "unpinned"
+        await here.get("/releases/nobody/describe", 404)

@@ -14,8 +14,9 @@ from xds_server.api.release_reports import EntryReport, Said
 from xds_server.api.rollouts import RolloutReport
 from xds_server.api.steering import EventReport
 from xds_server.api.traffic import ShareReport
+from xds_server.difference.history import in_percent
 from xds_server.difference.inventory import readiness
-from xds_server.difference.statuses import RolloutSaid, Status, held_back, status_of, wanted
+from xds_server.difference.statuses import Status, held_back, status_of, wanted
 from xds_server.domain.names import Ref, record_id, ref
 from xds_server.domain.problems import Problem, Severity
 from xds_server.graph import distil
@@ -23,6 +24,8 @@ from xds_server.graph.distillation import Users
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
 from xds_server.records.models import AppDeployment, Release
+from xds_server.records.pins import Pin
+from xds_server.records.steered import Moved
 from xds_server.records.values import WHOLE
 from xds_server.records.world import AppWorld, build_id
 
@@ -57,6 +60,14 @@ class DeploymentReport(Said):
     components: tuple[ComponentReport, ...]
 
 
+class PinReport(Said):
+    """Since when a release gives what it gives, whatever its record says."""
+
+    at: datetime
+    who: str
+    why: str
+
+
 class AudienceReport(Said):
     """Who gets a deployment whatever the weights are. `requests`: in the last `seconds`."""
 
@@ -67,15 +78,10 @@ class AudienceReport(Said):
     why: str
     until: datetime | None
     ended: bool
+    moved: PinReport | None = Field(
+        default=None, description="Since when it gets what its record does not say; null: it does not."
+    )
     requests: int | None = Field(description="Null: nobody knows.")
-
-
-class PinReport(Said):
-    """Since when a release gives what it gives, whatever its record says."""
-
-    at: datetime
-    who: str
-    why: str
 
 
 class LedgerReport(Said):
@@ -101,6 +107,10 @@ class Description(Said):
     audiences: tuple[AudienceReport, ...]
     rollout: RolloutReport | None
     pin: PinReport | None
+    said: Mapping[str, float] = Field(
+        default_factory=dict,
+        description="What its record says of the default, in percent, where something else is in force.",
+    )
     problems: tuple[ProblemReport, ...]
     ledger: LedgerReport
     history: tuple[EventReport, ...]
@@ -150,7 +160,7 @@ def described(admission: Admission, release: Ref, seen: Seen) -> Description:
     record = release_of(admission, release)
     app = AppWorld(release) if record is None else admission.world.app(record.refer(record.spec.app))
     entry = admission.in_force.get(Key("Release", release))
-    status, because = status_of(admission, release, _rollout_said(seen.rollout))
+    status, because = status_of(admission, release, None if seen.rollout is None else seen.rollout.said)
     pin = admission.pins.get(release)
     refused = (str(each) for each in held_back(admission, release) if each.severity is Severity.ERROR)
     return Description(
@@ -164,9 +174,10 @@ def described(admission: Admission, release: Ref, seen: Seen) -> Description:
         accepted=None if entry is None else entry.first_accepted,
         seconds=seen.seconds,
         deployments=() if record is None else tuple(_deployments(record, app, seen)),
-        audiences=() if record is None else tuple(_audiences(record, app, seen)),
+        audiences=() if record is None else tuple(_audiences(record, app, seen, admission.moved.get(release, ()))),
         rollout=seen.rollout,
-        pin=None if pin is None else PinReport(at=pin.at, who=pin.who, why=pin.why),
+        pin=_pin(pin),
+        said=_said(record, wanted(admission, release)),
         problems=tuple(_problems(admission, release, record, seen.problems)),
         ledger=LedgerReport(current=seen.entry, refused=" ".join(refused)),
         history=seen.history[:EVENTS],
@@ -179,10 +190,13 @@ def release_of(admission: Admission, release: Ref) -> Release | None:
     return entry.record if entry is not None and isinstance(entry.record, Release) else wanted(admission, release)
 
 
-def _rollout_said(rollout: RolloutReport | None) -> RolloutSaid | None:
-    if rollout is None:
-        return None
-    return RolloutSaid(rollout.held is not None, rollout.because, rollout.ended is not None)
+def _said(record: Release | None, said: Release | None) -> Mapping[str, float]:
+    """What the record says of the default, where something else is in force."""
+    return {} if record is None or said is None or said.weights == record.weights else in_percent(said.weights)
+
+
+def _pin(pin: Pin | None) -> PinReport | None:
+    return None if pin is None else PinReport(at=pin.at, who=pin.who, why=pin.why)
 
 
 def _deployments(record: Release, app: AppWorld, seen: Seen) -> Iterator[DeploymentReport]:
@@ -224,7 +238,8 @@ def _placed(app: AppWorld, component: str, build: str) -> int | None:
     return sum(len(each.spec.endpoints.addresses or ()) for each in records)
 
 
-def _audiences(record: Release, app: AppWorld, seen: Seen) -> Iterator[AudienceReport]:
+def _audiences(record: Release, app: AppWorld, seen: Seen, moved: Iterable[Moved]) -> Iterator[AudienceReport]:
+    pins = {each.audience: each.pin for each in moved}
     for each in record.spec.audiences:
         deployment = record.refer(each.deployment)
         yield AudienceReport(
@@ -235,6 +250,7 @@ def _audiences(record: Release, app: AppWorld, seen: Seen) -> Iterator[AudienceR
             why=each.why,
             until=each.until,
             ended=(record.ref, each.name) in app.expired,
+            moved=_pin(pins.get(each.name)),
             requests=None if seen.requests is None else seen.requests.get((each.name, deployment), 0),
         )
 

@@ -7,9 +7,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from xds_server.api.problems import Standing
-from xds_server.domain.names import record_id, ref
+from xds_server.domain.names import DEFAULT_RULE, NO_CONTEXT_RULE, record_id, ref
 from xds_server.domain.problems import Problem, Severity
 from xds_server.traffic.calling import caller_of, decide_call
+from xds_server.traffic.calls import release_for_calls
 from xds_server.traffic.decide import decide
 from xds_server.traffic.decisions import Decision
 from xds_server.traffic.entrances import entrance
@@ -76,7 +77,17 @@ def explained(standing: Standing, question: Question) -> Decision:
     else:
         found = entrance(standing.world, request, question.gateway, question.listener)
         decision = decide(standing.world, found.gateway, found.listener, request)
-    return replace(decision, problems=tuple(map(str, _concerning(decision, standing.problems))))
+    problems = tuple(map(str, _concerning(decision, standing.problems)))
+    return replace(decision, whence=_whence(decision, standing), problems=problems)
+
+
+def _whence(decision: Decision, standing: Standing) -> str:
+    """By the rule that decided, which is one. Without a context a call gets what the default of a release gives."""
+    release, rule = decision.release, decision.outcomes[0].rule
+    if rule == NO_CONTEXT_RULE:
+        found = release_for_calls(standing.world.app(ref(decision.app)))
+        release, rule = (found.ref.word, DEFAULT_RULE) if found is not None else ("", "")
+    return standing.whence(ref(release)).get(rule, "") if release else ""
 
 
 def _concerning(decision: Decision, problems: Iterable[Problem]) -> list[Problem]:

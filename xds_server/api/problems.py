@@ -1,18 +1,25 @@
 """`GET /problems`: everything that is wrong now, as data."""
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from pydantic import BaseModel, Field
 
+from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Reason, Severity
 from xds_server.records.world import World
 
 
+def by_their_records(_release: Ref) -> Mapping[str, str]:
+    return {}
+
+
 class Standing(NamedTuple):
-    """What is in force, and everything that is wrong."""
+    """What is in force, and everything that is wrong. `whence`: why rules of a release give what they give, by name."""
 
     world: World = World()
     problems: tuple[Problem, ...] = ()
+    whence: Callable[[Ref], Mapping[str, str]] = by_their_records
 
 
 class ProblemReport(BaseModel):

@@ -11,6 +11,7 @@ from xds_server.api.errors import UNKNOWN
 from xds_server.api.release_reports import Said
 from xds_server.api.steering import REFUSED, Asked, EventReport, Name, event_report, refused
 from xds_server.difference.history import Event, Word
+from xds_server.difference.statuses import RolloutSaid
 from xds_server.difference.steering import CannotSteer
 from xds_server.domain.names import Ref, ref
 
@@ -32,13 +33,18 @@ class RolloutReport(Said):
     deployment: str = Field(description="Which one rises.")
     step: int
     steps: tuple[str, ...] = Field(description="What each step does, in words.")
-    share: float | None = Field(description="Of the canary, as it was set; null: the record's weights.")
+    share: float = Field(description="What the canary has of the default now.")
     stayed: float = Field(description="Seconds for which it was watched at this step.")
     ended: str | None = Field(description="finished, rolled back or stopped; null: it goes on.")
     held: str | None = Field(description="What it waits for, though it could go on: gate, evidence, window, ...")
     because: str = Field(description="Why it is where it is.")
     until: datetime | None = Field(description="When it is decided again, if nothing happens before.")
     verdicts: tuple[VerdictReport, ...]
+
+    @property
+    def said(self) -> RolloutSaid:
+        where = f"step {self.step} of {len(self.steps)}: " if self.step else ""
+        return RolloutSaid(self.held is not None, f"{where}{self.because}", self.ended is not None)
 
 
 class FreezeReport(Said):

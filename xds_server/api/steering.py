@@ -103,10 +103,13 @@ def steering_api(releases: Steering) -> APIRouter:
         except CannotSteer as error:
             raise refused(error) from error
 
-    @api.get("/releases/{name}/history", summary="Who changed what a release gives, when and why")
+    @api.get("/releases/{name}/history", summary="Who changed what a release gives, when and why", responses=UNKNOWN)
     async def history(name: Name) -> list[EventReport]:
-        """Newest first."""
-        return [event_report(each) for each in releases.history(ref(name))]
+        """Newest first. Of one that is gone, too."""
+        found = releases.history(ref(name))
+        if not (found or releases.content(ref(name))):
+            raise wrong(404, f"there is no release {name!r}, nor was there: GET /records/releases lists those in force")
+        return [event_report(each) for each in found]
 
     return api
 

@@ -14,12 +14,14 @@ from xds_server.api.descriptions import (
     ComponentReport,
     DeploymentReport,
     Description,
+    PinReport,
     Seen,
     described,
     release_of,
 )
 from xds_server.api.problems import ProblemReport
 from xds_server.api.rollouts import RolloutReport
+from xds_server.cli.rolling import because
 from xds_server.cli.screen import console, show
 from xds_server.cli.servers import NoAnswer, asked
 from xds_server.cli.steering import lines
@@ -74,15 +76,21 @@ def tree(found: Description) -> Tree:
     if found.app:
         root.add(Text(f"app {found.app}, at {', '.join(found.gateways)}: {', '.join(found.hosts)}"))
     _branch(root, "deployments", map(_deployment, found.deployments))
+    if found.said:
+        root.add(Text(f"its record says {', '.join(f'{each} {share:.9g} %' for each, share in found.said.items())}"))
     _branch(root, "audiences", (Tree(Text(_audience(each, found.seconds))) for each in found.audiences))
     if found.rollout is not None:
         _branch(root, f"rollout of {found.rollout.deployment}", map(Tree, map(Text, _rollout(found.rollout))))
     if found.pin is not None:
-        root.add(Text(f"pinned since {found.pin.at:%Y-%m-%d %H:%M:%SZ} by {found.pin.who}: {found.pin.why}", "red"))
+        root.add(Text(f"pinned {_pinned(found.pin)}", "red"))
     _branch(root, "problems", (Tree(_problem(each)) for each in found.problems))
     _branch(root, "ledger", map(Tree, map(Text, _ledger(found))))
     _branch(root, "history", map(Tree, map(Text, lines(list(found.history)))))
     return root
+
+
+def _pinned(pin: PinReport) -> str:
+    return f"since {pin.at:%Y-%m-%d %H:%M:%SZ} by {pin.who}: {pin.why}"
 
 
 def _branch(root: Tree, name: str, leaves: Iterable[Tree]) -> None:
@@ -130,18 +138,19 @@ def _audience(found: AudienceReport, seconds: float) -> str:
     who = [f"on {', '.join(found.hosts)}" if found.hosts else "", "with a match" if found.matches else ""]
     until = "" if found.until is None else f"until {found.until:%Y-%m-%d %H:%M:%SZ}"
     requests = "" if found.requests is None else f"{count(found.requests, 'request')} in {seconds / 60:.0f} min"
-    said = [*who, f"{until}, which is over" if found.ended else until, requests, found.why]
+    moved = "" if found.moved is None else f"moved {_pinned(found.moved)}"
+    said = [*who, f"{until}, which is over" if found.ended else until, requests, found.why, moved]
     return f"{found.name} -> {found.deployment}: {', '.join(filter(None, said))}"
 
 
 def _rollout(found: RolloutReport) -> Iterator[str]:
     here = {None: "now", "finished": "done"}.get(found.ended, found.ended)
+    rest = "later" if found.ended is None else "never"
     for number, step in enumerate(found.steps, 1):
         stayed = f", for {found.stayed:.0f} s" if number == found.step and found.ended is None else ""
-        yield f"{'done' if number < found.step else here if number == found.step else 'later'}  {step}{stayed}"
-    held = f"held ({found.held}): " if found.held else ""
-    until = f", until {found.until:%Y-%m-%d %H:%M:%SZ}" if found.until else ""
-    yield f"{f'{found.ended}: ' if found.ended else held}{found.because}{until}"
+        yield f"{'done' if number < found.step else here if number == found.step else rest}  {step}{stayed}"
+    held = "held: " if found.held else ""
+    yield f"{f'{found.ended}: ' if found.ended else held}{because(found)}"
     for each in found.verdicts:
         missing = f" (about {each.missing:,} more requests)" if each.missing else ""
         yield f"{each.guard} of {each.cohort}: {each.verdict}{missing}: {each.because}"
@@ -154,10 +163,8 @@ def _problem(found: ProblemReport) -> Text:
 
 
 def _ledger(found: Description) -> Iterator[str]:
-    current, refused = found.ledger.current, found.ledger.refused
+    current = found.ledger.current
     if current is not None:
         since = f"content {short(current.content)}, in force for {ago(current.accepted)}"
         yield f"{current.state}: {current.status} ({since})"
         yield from (f"{each.proxy}: {each.state}{f': {each.why}' if each.why else ''}" for each in current.proxies)
-    if refused:
-        yield f"its record is held back: {refused}"

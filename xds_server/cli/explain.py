@@ -44,6 +44,8 @@ def print_decision(decision: Decision) -> None:
     console.print(tree)
     for outcome in decision.outcomes:
         console.print(_summary(outcome))
+    if decision.whence:
+        console.print(Text(f"rule {decision.outcomes[0].rule}: {decision.whence}", "yellow"))
     for problem in decision.problems:
         console.print(Text(problem, "yellow"))
 

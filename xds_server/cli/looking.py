@@ -8,7 +8,7 @@ import typer
 
 from xds_server.cli.options import ADMIN, NOT_BOTH, AdminOption, Report, ReportOption, drawn, echo
 from xds_server.cli.releases import WhoOption
-from xds_server.cli.values import parse_seconds
+from xds_server.cli.values import RECORD_WORD, parse_seconds
 
 app = typer.Typer()
 
@@ -60,7 +60,7 @@ def get(
 
     With -o yaml the records are printed as they are in force: of a release that moves or is pinned, what it gives.
 
-    A word that is a folder is DIR.
+    A word that is a folder is DIR; with --server it is a name.
 
     Exit code 0: it is printed; 1: the server does not answer, or there is none by that name; 2: wrong use.
 
@@ -90,7 +90,8 @@ def _which(words: list[str], server: str) -> tuple[str, str, Path | None]:
     if rest and (found := _kind(rest[0])):
         kind = found
         del rest[0]
-    folder = Path(rest.pop()) if rest and Path(rest[-1]).is_dir() else None
+    may_be_a_name = bool(server and rest and RECORD_WORD.fullmatch(rest[-1]))
+    folder = Path(rest.pop()) if rest and not may_be_a_name and Path(rest[-1]).is_dir() else None
     if folder is not None and server:
         raise typer.BadParameter(NOT_BOTH)
     if len(rest) > 1:

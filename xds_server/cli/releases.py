@@ -95,7 +95,18 @@ def _awaited(release: str, file: Path | None, content: str) -> "list[Awaited]":
 
 
 Release = Annotated[str, typer.Argument(metavar="RELEASE", help="NAME, or NAMESPACE.NAME.", show_default=False)]
-WhyOption = Annotated[str, typer.Option("--why", help="Why, for those who read the history.", show_default=False)]
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise typer.BadParameter("say why: the history keeps it")
+    return text
+
+
+WhyOption = Annotated[
+    str,
+    typer.Option("--why", callback=_reason, help="Why, for those who read the history.", show_default=False),
+]
 WhoOption = Annotated[str, typer.Option("--who", help="Whose word it is.", show_default="user@host")]
 
 

@@ -28,19 +28,24 @@ def said(server: str, path: str, body: bytes) -> EventReport:
     return asked(server, quote(path), EVENT, body)
 
 
-def frozen(server: str, path: str, body: bytes) -> FreezeReport:
+def frozen(server: str, path: str, body: bytes | None) -> FreezeReport:
+    """`body` None: only what is frozen."""
     return asked(server, path, FREEZE, body)
+
+
+def because(found: RolloutReport) -> str:
+    """Why it is where it is, and until when, if that is not said yet."""
+    until = f"{found.until:%Y-%m-%dT%H:%M:%SZ}" if found.until else ""
+    return f"{found.because}, until {until}" if until not in found.because else found.because
 
 
 def lines(found: RolloutReport) -> Iterator[str]:
     """Every step, marked where it is; what it waits for; what is said of each cohort."""
-    share = "its record's weights" if found.share is None else f"{found.share:.9g} %"
     state = found.ended or (f"held ({found.held})" if found.held else "moves")
-    yield f"{found.release}: {found.deployment} at {share}, {state}"
+    yield f"{found.release}: {found.deployment} has {found.share:.9g} %, {state}"
     for number, step in enumerate(found.steps, 1):
         mark = "->" if number == found.step and found.ended is None else "  "
         yield f"  {mark} {number}. {step}"
-    until = f", until {found.until:%Y-%m-%d %H:%M:%SZ}" if found.until else ""
-    yield f"  {found.because}{until}"
+    yield f"  {because(found)}"
     for each in found.verdicts:
         yield f"  {each.cohort}, {each.verdict}: {each.because}"

@@ -1,6 +1,7 @@
 """`xdsctl`'s commands about releases that move by themselves: look, go on, wait, and say that a gate is open."""
 
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from xds_server.api.steering import EventReport
 
 app = typer.Typer()
+
+AN_INSTANT = "2026-12-01T09:00:00Z"
 
 
 @app.command()
@@ -106,40 +109,53 @@ def approve(
 
 
 def _until(text: str) -> datetime:
-    """An instant with its zone, or so long from now."""
-    from datetime import timedelta
-
+    """An instant with its zone, the end of a day in UTC, or so long from now."""
     from xds_server.runtime.clock import clock
 
+    with suppress(ValueError):
+        return datetime.combine(date.fromisoformat(text), time(), UTC) + timedelta(days=1)
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
+        pass
+    else:
+        if found.tzinfo is None:
+            raise typer.BadParameter(f"{text!r} has no time zone: write {text}Z for UTC")
+        return found
+    try:
         return clock() + timedelta(seconds=parse_seconds(text))
-    if found.tzinfo is None:
-        raise typer.BadParameter(f"{text!r} has no time zone: write {text}Z, or a duration such as 12h")
-    return found
+    except typer.BadParameter:
+        why = f"{text!r} is no instant ({AN_INSTANT}), no day and no duration, such as 12h"
+        raise typer.BadParameter(why) from None
 
 
 @app.command()
 def freeze(
     until: Annotated[
-        datetime,
+        datetime | None,
         typer.Option(
-            parser=_until, metavar="INSTANT|DURATION", help="2026-12-01T09:00:00Z, or 12h from now.", show_default=False
+            parser=_until,
+            metavar="INSTANT|DAY|DURATION",
+            help=f"{AN_INSTANT}; a day: its end in UTC; or so long from now, such as 12h.",
+            show_default=False,
         ),
-    ],
-    why: WhyOption,
+    ] = None,
+    why: Annotated[str, typer.Option("--why", help="Why, for those who ask what holds a rollout.")] = "",
     who: WhoOption = "",
     server: AdminOption = ADMIN,
     output: ReportOption = Report.TEXT,
 ) -> None:
     """Keep every rollout where it is until then. What is worse is rolled back all the same.
 
-    Exit code 0: done; 1: it is not done, and why; 2: wrong use.
+    Without --until and --why it says what is frozen now.
+
+    Exit code 0: done, or said; 1: it is not done, and why; 2: wrong use.
 
     Example: xdsctl freeze --until 2026-11-30T08:00:00Z --why "Black Friday"
     """
-    _frozen(server, "/freeze", {"until": until.isoformat()}, who, why, output)
+    if (until is None) != (not why):
+        raise typer.BadParameter("write --until and --why; or neither, to see what is frozen")
+    _frozen(server, "/freeze", {} if until is None else {"until": until.isoformat()}, who, why, output)
 
 
 @app.command()
@@ -156,12 +172,13 @@ def unfreeze(
 def _frozen(server: str, path: str, said: dict[str, object], who: str, why: str, output: Report) -> None:
     from xds_server.cli import rolling
 
-    found = answered(lambda: rolling.frozen(server, path, rolling.word(said, who, why)))
+    found = answered(lambda: rolling.frozen(server, path, rolling.word(said, who, why) if why else None))
     if output is not Report.TEXT:
         echo(found.model_dump(mode="json", by_alias=True), output.value)
+    elif found.until:
+        typer.echo(f"rollouts stay where they are until {found.until:%Y-%m-%dT%H:%M:%SZ}: {found.why}")
     else:
-        until = f"until {found.until:%Y-%m-%dT%H:%M:%SZ}: {found.why}" if found.until else "may move again"
-        typer.echo(f"rollouts {'stay where they are ' if found.until else ''}{until}")
+        typer.echo("rollouts may move, but for those that their records freeze")
 
 
 def _say(server: str, path: str, said: dict[str, object], who: str, why: str, output: Report) -> None:

@@ -1,5 +1,6 @@
 """`xdsctl`'s commands that write records: apply files, set shares."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -151,11 +152,16 @@ def set_shares(
 
 
 def _share(text: str) -> tuple[str, float]:
-    deployment, _, share = text.rpartition("=")
+    deployment, _, word = text.rpartition("=")
     try:
-        return deployment, float(share.removesuffix("%"))
+        share = float(word.removesuffix("%"))
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not DEPLOYMENT=PERCENT, such as shop-v2=10") from None
+        share = math.nan
+    if not deployment or math.isnan(share):
+        raise typer.BadParameter(f"{text!r} is not DEPLOYMENT=PERCENT, such as shop-v2=10")
+    if not 0 <= share <= 100 or round(share, 2) != share:
+        raise typer.BadParameter(f"{text!r}: a share is from 0 to 100, in steps of 0.01")
+    return deployment, share
 
 
 def _answered(ask: Callable[[], Answered]) -> Answered:

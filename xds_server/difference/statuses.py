@@ -54,10 +54,20 @@ def status_of(admission: Admission, release: Ref, rollout: RolloutSaid | None = 
         if each.reason.value in BY_REASON:
             return StatusSaid(BY_REASON[each.reason.value], each.what)
     if Key("Release", release) in admission.in_force:
-        return StatusSaid(Status.ACTIVE) if rollout is None or rollout.ended else _moving(rollout)
+        if rollout is not None and not rollout.ended:
+            return _moving(rollout)
+        return StatusSaid(Status.ACTIVE, _moved(admission, release))
     if wanted(admission, release) is None and not problems:
         return StatusSaid(Status.SUPERSEDED, "it is not in force any more")
     return StatusSaid(Status.FAILED, next((each.what for each in problems if each.severity is Severity.ERROR), ""))
+
+
+def _moved(admission: Admission, release: Ref) -> str:
+    """The audiences that get something else than the record says."""
+    return "; ".join(
+        f"audience {each.audience} gets {each.deployment.word}, pinned {each.pin.words}"
+        for each in admission.moved.get(release, ())
+    )
 
 
 def held_back(admission: Admission, release: Ref) -> tuple[Problem, ...]:

@@ -36,6 +36,11 @@ def given_back(admission: Admission, release: Ref, to: Ref | None, history: Sequ
     weights = record.weights
     if not weights:
         raise CannotSteer(f"Release {release.word} has audiences only: there is no default to take back")
+    if to is None and release in admission.pins:
+        raise CannotSteer(
+            f"Release {release.word} is pinned already, {admission.pins[release].words}. Taken back once more it would "
+            "give what it was taken back from: name a deployment with --to"
+        )
     wanted = {to: WHOLE} if to is not None else dict(_without(admission, record) or _before(release, weights, history))
     _check_there(admission, record, wanted)
     listed = dict.fromkeys([*(deployment for deployment, _ in weights), *wanted])
@@ -68,7 +73,10 @@ def _check_stated(admission: Admission, release: Ref) -> None:
     """The folder says what is in force, or no more than what a command may write over."""
     pin, key = admission.pins.get(release), Key("Release", release)
     if pin is not None:
-        raise CannotSteer(f"Release {release.word} is pinned {pin.words}. xdsctl unpin {release.word} comes first")
+        raise CannotSteer(
+            f"Release {release.word} is pinned {pin.words}. xdsctl unpin {release.word} comes first: that puts into "
+            "force what its record says, which xdsctl apply may change before"
+        )
     stated = admission.wanted.get(key, ())
     if len(stated) != 1 or stated[0].record is None or admission.held.get(key):
         raise CannotSteer(

@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from typing_extensions import override
 
@@ -31,13 +31,15 @@ class AskedOfRollouts(Rolling):
         found = self._rollouts.standing(release)
         return None if found is None else _report(found)
 
+    def found(self, release: Ref) -> RolloutReport | None:
+        """None also of what is not in force."""
+        found = self._rollouts.find(release)
+        return None if found is None else _report(found)
+
     def said(self, release: Ref) -> RolloutSaid | None:
         """What its rollout says, if this is a release that has one."""
-        found = self._rollouts.find(release)
-        if found is None:
-            return None
-        report = _report(found)
-        return RolloutSaid(report.held is not None, report.because, report.ended is not None)
+        found = self.found(release)
+        return None if found is None else found.said
 
     @override
     def promote(self, release: Ref, from_step: int, word: Word) -> Event:
@@ -137,7 +139,7 @@ class AskedOfRollouts(Rolling):
 
     @override
     def freeze(self, until: datetime, word: Word) -> None:
-        self._rollouts.freeze(Frozen(until, f"{word.why} ({word.who})"), word)
+        self._rollouts.freeze(Frozen(until.astimezone(UTC), f"{word.why} ({word.who})"), word)
 
     @override
     def unfreeze(self, word: Word) -> None:
@@ -159,14 +161,14 @@ def _way_on(found: Standing) -> str:
 def _report(found: Standing) -> RolloutReport:
     plan, progress, decision = found.plan, found.steered.progress, found.decision
     waits = decision if isinstance(decision, Wait) and progress.ended is None else None
-    share = plan.share(progress.step)
+    share = dict(found.record.weights).get(plan.deployment, 0)
     verdicts = () if found.watched is None else (*found.watched.health().judgements, *found.watched.audiences)
     return RolloutReport(
         release=found.record.ref.word,
         deployment=plan.deployment.word,
         step=progress.step + 1,
         steps=tuple(map(_step, plan.steps)),
-        share=None if share is None else share / 100,
+        share=share / 100,
         stayed=progress.stayed.total_seconds(),
         ended=progress.ended,
         held=waits and waits.held,

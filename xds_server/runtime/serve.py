@@ -24,6 +24,7 @@ from xds_server.api.steering import steering_api
 from xds_server.api.traffic import traffic_api
 from xds_server.api.unused import unused_api
 from xds_server.api.writing import writing_api
+from xds_server.difference.whence import whence
 from xds_server.domain.addresses import Address, is_loopback
 from xds_server.domain.errors import XdsServerError, leaves
 from xds_server.ports import Observer
@@ -185,7 +186,7 @@ def _apis(control: Control, telemetry: Telemetry, rollouts: Rollouts, writer: Wr
         writing_api(writing),
         unused_api(Collector(control, telemetry, writing)),
         traffic_api(watch),
-        descriptions_api(Descriptions(control, telemetry, watch, asked.report)),
+        descriptions_api(Descriptions(control, telemetry, watch, asked.found)),
         inventory_api(Inventory(lambda: control.admission, lambda: control.books.ledger, asked.said)),
     )
 
@@ -232,7 +233,8 @@ def _once_proxies_are_told(act: Callable[[], None]) -> None:
 
 
 def _standing(control: Control) -> Standing:
-    return Standing(control.admission.world, control.problems)
+    admission = control.admission
+    return Standing(admission.world, control.problems, lambda release: whence(admission, release))
 
 
 async def _follow(source: FileSource, control: Control) -> None:

@@ -155,7 +155,9 @@ class Waiting(Books):
         return [
             release
             for release in known
-            if (release in admission.steered or release in admission.moved) and not self._held(release)
+            if (release in admission.steered or release in admission.moved)
+            and not self._held(release)
+            and self._waits(release) is None
             for document in admission.wanted.get(Key("Release", release), ())
             if (document_content(document) or "").startswith(question.content)
         ]

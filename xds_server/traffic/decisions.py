@@ -72,8 +72,9 @@ class Decision:
 
     `caller` is the build whose sidecar it is, with its app; empty: it is a gateway, and `gateway`, `listener` and
     `address` say which. There are several outcomes where chance decides. `release` and `app` are empty where the host
-    is of none. `problems` are those of the records that decided: what they say now may not
-    be what is in force.
+    is of none. `whence` says why the rule that decided gives what it gives, where that is not because its record says
+    so: a pin, a rollout. `problems` are those of the records that decided: what they say now may not be what is in
+    force.
     """
 
     method: str
@@ -87,6 +88,7 @@ class Decision:
     outcomes: tuple[Outcome, ...]
     problems: tuple[str, ...] = ()
     caller: str = ""
+    whence: str = ""
 
     @property
     def arrives(self) -> bool:
