@@ -96,6 +96,22 @@ async def test_a_word_needs_somebody_and_a_reason(records: Path) -> None:
         assert not here.control.admission.pins
 
 
+@pytest.mark.parametrize("words", [("history", "shop"), ("get",), ("describe", "shop"), ("freeze",)], ids=str)
+async def test_the_environment_may_say_which_server_is_asked(records: Path, words: tuple[str, ...]) -> None:
+    async with house(records) as here:
+        runner = CliRunner(env={"XDSCTL_SERVER": f"127.0.0.1:{here.admin}"})
+        assert (await asyncio.to_thread(runner.invoke, app, [*words])).exit_code == 0
+        named = await asyncio.to_thread(runner.invoke, app, [*words, "--server", "127.0.0.1:1"])
+        assert (named.exit_code, "http://127.0.0.1:1 does not answer" in named.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["", "../shop", "sh/op", "Shop", "a.b.c"])
+@pytest.mark.parametrize("words", [("rollback",), ("history",), ("describe",), ("pause",), ("compare",)], ids=str)
+def test_what_is_no_name_is_wrong_use(words: tuple[str, ...], name: str) -> None:
+    result = CliRunner().invoke(app, [*words, name])
+    assert (result.exit_code, "is not the name of a record" in " ".join(result.stderr.split())) == (2, True)
+
+
 async def test_what_was_never_there_has_no_history(records: Path) -> None:
     async with house(records) as here:
         result = await ran(here, "history", "shap")

@@ -231,6 +231,8 @@ async def test_what_is_written_wrong_is_said(records: Path, new: Path) -> None:
         assert "kind 'Service' is not known" in (await ran(here, "apply", str(new / "other.yaml"))).stderr
         assert "a file cannot be read" in (await ran(here, "apply", str(new / "bytes.yaml"))).stderr
         assert (await ran(here, "apply", str(new / "other.yaml"), "--expect", "shop")).exit_code == 2
+        assert (await ran(here, "apply", str(new / "other.yaml"), "--expect", "shop=so")).exit_code == 2
+        assert (await ran(here, "set", "shop", "v2=5", "--expect", "so")).exit_code == 2
 
 
 ROLLING = COMMENTED + "  sticky: {cookie: shop-user}\n  rollout: {steps: [{to: 25, for: 20m}, {to: 100}]}\n"

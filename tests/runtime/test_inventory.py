@@ -38,6 +38,6 @@ async def test_pages_follow_each_other(records: Path) -> None:
 async def test_what_is_not_there_is_said(records: Path) -> None:
     async with house(records) as here:
         said = await here.get("/records/builds?name=none", 404)
-        assert said["error"] == "there is no Build 'none': GET /records/builds lists what there is"
+        assert said["error"] == "there is no Build 'none': xdsctl get builds lists what there is"
         assert await here.get("/records/builds?namespace=none") == []
         assert "path kind" in (await here.get("/records/secrets", 400))["error"]

@@ -403,7 +403,7 @@ async def test_two_streams_that_share_a_node_id_are_one_proxy(records: Path) -> 
         ("/releases/shop/wait?entry=-1", 400, "query entry: "),
         ("/releases/shop/wait?since=noon", 400, "query since: "),
         ("/releases?limit=0", 400, "query limit: "),
-        ("/releases/nobody", 404, "release 'nobody' is not known here: GET /releases lists"),
+        ("/releases/nobody", 404, "release 'nobody' is not known here: xdsctl get lists"),
         ("/proxies/nobody", 404, "no proxy with node id 'nobody' is connected"),
     ],
 )

@@ -149,7 +149,7 @@ def descriptions_api(releases: Describing) -> APIRouter:
         """Of one that is in force, waits to come into force, or was."""
         found = await releases.describe(ref(name))
         if found is None:
-            raise wrong(404, f"there is no release {name!r}: GET /records/releases lists those in force")
+            raise wrong(404, f"there is no release {name!r}: xdsctl get lists those in force")
         return found
 
     return api

@@ -107,7 +107,7 @@ def inventory_api(records: Records) -> APIRouter:
         after = ref(filters.after) if filters.after else None
         found = await records.page(filters.wanted(kind.kind), after, filters.limit)
         if filters.name and not found:
-            raise wrong(404, f"there is no {kind.kind} {filters.name!r}: GET /records/{kind.value} lists what there is")
+            raise wrong(404, f"there is no {kind.kind} {filters.name!r}: xdsctl get {kind.value} lists what there is")
         return found
 
     return api

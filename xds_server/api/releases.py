@@ -125,7 +125,7 @@ async def _listed(books: Books, releases: list[Ref], pause: Callable[[], Awaitab
 def _release_report(books: Books, release: Ref) -> ReleaseReport:
     entry, history, refusal = books.entry(release), books.history(release), books.refusal(release)
     if entry is None and not history and not refusal:
-        raise wrong(404, f"release {release.word!r} is not known here: GET /releases lists those in force")
+        raise wrong(404, f"release {release.word!r} is not known here: xdsctl get lists those in force")
     return ReleaseReport(
         release=release.word,
         current=entry_report(entry, books.holders(release)) if entry else None,

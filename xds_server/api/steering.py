@@ -108,7 +108,7 @@ def steering_api(releases: Steering) -> APIRouter:
         """Newest first. Of one that is gone, too."""
         found = releases.history(ref(name))
         if not (found or releases.content(ref(name))):
-            raise wrong(404, f"there is no release {name!r}, nor was there: GET /records/releases lists those in force")
+            raise wrong(404, f"there is no release {name!r}, nor was there: xdsctl get lists those in force")
         return [event_report(each) for each in found]
 
     return api

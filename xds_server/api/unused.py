@@ -7,6 +7,7 @@ from typing import Annotated, Protocol
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
+from xds_server.api.errors import UNKNOWN, wrong
 from xds_server.api.unused_reports import Removal, Removed, UnusedReport
 from xds_server.api.writing import NOT_WRITTEN, refused
 from xds_server.difference.history import Word
@@ -27,8 +28,8 @@ OfApp = Annotated[str, Query(description="Only of this app: NAME, or NAMESPACE.N
 class Collecting(Protocol):
     """The deployments of a running server."""
 
-    async def unused(self, older_than: timedelta, app: Ref | None) -> Sequence[tuple[Unused, int]]:
-        """With the requests of the last hour."""
+    async def unused(self, older_than: timedelta, app: Ref | None) -> Sequence[tuple[Unused, int]] | None:
+        """With the requests of the last hour. None: there is no such app."""
 
     async def remove(self, deployments: Collection[Ref], word: Word) -> tuple[str, ...]:
         """From which files. Raises `CannotSteer`."""
@@ -48,10 +49,12 @@ def unused_report(found: Unused, requests: int) -> UnusedReport:
 def unused_api(deployments: Collecting) -> APIRouter:
     api = APIRouter(tags=["records"])
 
-    @api.get("/unused", summary="Which deployments nothing uses any more")
+    @api.get("/unused", summary="Which deployments nothing uses any more", responses=UNKNOWN)
     async def unused(older_than: OlderThan = WEEK, app: OfApp = "") -> list[UnusedReport]:
         """By app and name."""
         found = await deployments.unused(timedelta(seconds=older_than), ref(app) if app else None)
+        if found is None:
+            raise wrong(404, f"there is no app {app!r}: xdsctl get apps lists what there is")
         return [unused_report(*each) for each in found]
 
     @api.post(

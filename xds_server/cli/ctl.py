@@ -391,7 +391,7 @@ def top(
 
 @app.command()
 def compare(
-    release: Annotated[str, typer.Argument(metavar="RELEASE", help="NAME, or NAMESPACE.NAME.")],
+    release: releases.Release,
     deployments: Annotated[
         list[str] | None,
         typer.Argument(

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from xds_server.cli.options import ADMIN, NOT_BOTH, AdminOption, Report, ReportOption, drawn, echo
-from xds_server.cli.releases import WhoOption
+from xds_server.cli.options import ADMIN, NOT_BOTH, AdminOption, Report, ReportOption, drawn, echo, usual_server
+from xds_server.cli.releases import Release, WhoOption
 from xds_server.cli.values import RECORD_WORD, parse_seconds
 
 app = typer.Typer()
@@ -72,7 +72,7 @@ def get(
     word, name, folder = _which(words or [], server)
     kind, which = Listed(word), Filters(name=name, app=of, namespace=namespace)
     with drawn():
-        reports = found.said(folder, kind, which) if folder else found.in_force(server or ADMIN, kind, which)
+        reports = found.said(folder, kind, which) if folder else found.in_force(server or usual_server(), kind, which)
     match output:
         case TableFormat.TEXT | TableFormat.WIDE:
             found.print_table(kind, reports, wide=output is TableFormat.WIDE)
@@ -107,7 +107,7 @@ def _kind(word: str) -> str:
 
 @app.command()
 def describe(
-    release: Annotated[str, typer.Argument(metavar="RELEASE", help="NAME, or NAMESPACE.NAME.", show_default=False)],
+    release: Release,
     records: Annotated[
         Path | None,
         typer.Argument(
@@ -139,9 +139,9 @@ def describe(
         raise typer.BadParameter(NOT_BOTH if server else "records of a folder do not move: write DIR or -w, not both")
     with drawn():
         if watch and output is Report.TEXT:
-            found.watch(server or ADMIN, release)
+            found.watch(server or usual_server(), release)
             return
-        description = found.said(records, release) if records else found.in_force(server or ADMIN, release)
+        description = found.said(records, release) if records else found.in_force(server or usual_server(), release)
     if output is Report.TEXT:
         found.print_description(description)
     else:

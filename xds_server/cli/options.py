@@ -1,6 +1,7 @@
 """What several commands of `xdsctl` have in common: how things are printed, and which server is asked."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -21,7 +22,18 @@ ReportOption = Annotated[Report, typer.Option("-o", "--output", help="How to pri
 
 NOT_BOTH = "write DIR or --server, not both"
 ADMIN = "http://127.0.0.1:18001"
-AdminOption = Annotated[str, typer.Option("--server", metavar="URL", help="The server, by its --admin address.")]
+ENVIRONMENT = "XDSCTL_SERVER"
+"""The variable that says which server is asked where nothing else does."""
+AdminOption = Annotated[
+    str,
+    typer.Option(
+        "--server", envvar=ENVIRONMENT, show_envvar=False, metavar="URL", help="The server, by its --admin address."
+    ),
+]
+
+
+def usual_server() -> str:
+    return os.environ.get(ENVIRONMENT) or ADMIN
 
 
 def echo(data: Any, style: str) -> None:

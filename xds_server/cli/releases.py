@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, answered, echo
-from xds_server.cli.values import parse_seconds
+from xds_server.cli.values import parse_seconds, parse_word
 
 if TYPE_CHECKING:
     from xds_server.cli.waiting import Awaited
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-def _content(text: str) -> str:
+def parse_content(text: str) -> str:
     found = text.lower()
     if found and not re.fullmatch("[0-9a-f]{8,32}", found):
         raise typer.BadParameter(f"{text!r} is no content: write 8 to 32 hexadecimal digits of one")
@@ -33,7 +33,9 @@ def wait(
     ] = None,
     content: Annotated[
         str,
-        typer.Option(parser=_content, metavar="HASH", help="This content: 8 digits of it or more.", show_default=False),
+        typer.Option(
+            parser=parse_content, metavar="HASH", help="This content: 8 digits of it or more.", show_default=False
+        ),
     ] = "",
     timeout: Annotated[
         float, typer.Option(parser=parse_seconds, metavar="DURATION", help="How long.", show_default="60s")
@@ -94,7 +96,10 @@ def _awaited(release: str, file: Path | None, content: str) -> "list[Awaited]":
         raise typer.Exit(waiting.Code.REFUSED) from None
 
 
-Release = Annotated[str, typer.Argument(metavar="RELEASE", help="NAME, or NAMESPACE.NAME.", show_default=False)]
+Release = Annotated[
+    str,
+    typer.Argument(parser=parse_word, metavar="RELEASE", help="NAME, or NAMESPACE.NAME.", show_default=False),
+]
 
 
 def _reason(text: str) -> str:

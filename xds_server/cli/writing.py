@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, echo
-from xds_server.cli.releases import Release, WhoOption, until_live
+from xds_server.cli.releases import Release, WhoOption, parse_content, until_live
 from xds_server.cli.values import ErrorIsOne, parse_seconds
 
 Answered = TypeVar("Answered")
@@ -82,7 +82,7 @@ def _expected(text: str) -> tuple[str, str]:
     release, equals, content = text.partition("=")
     if not (release and equals and content):
         raise typer.BadParameter(f"{text!r} is not RELEASE=HASH, such as shop=8dd2c81a", param_hint="--expect")
-    return release, content
+    return release, parse_content(content)
 
 
 @app.command(cls=ErrorIsOne)
@@ -125,7 +125,13 @@ def set_shares(
     ],
     stop_rollout: Annotated[bool, typer.Option("--stop-rollout", help="Stop its rollout, if one runs.")] = False,
     expect: Annotated[
-        str, typer.Option(metavar="HASH", help="Only if the folder states this content of it.", show_default=False)
+        str,
+        typer.Option(
+            parser=parse_content,
+            metavar="HASH",
+            help="Only if the folder states this content of it.",
+            show_default=False,
+        ),
     ] = "",
     why: WhyOption = "",
     who: WhoOption = "",

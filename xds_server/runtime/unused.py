@@ -30,8 +30,10 @@ class Collector(Collecting):
         self._writing = writing
 
     @override
-    async def unused(self, older_than: timedelta, app: Ref | None) -> Sequence[tuple[Unused, int]]:
+    async def unused(self, older_than: timedelta, app: Ref | None) -> Sequence[tuple[Unused, int]] | None:
         admission, flushes = self._control.admission, self._telemetry.last(HOUR)
+        if app is not None and app not in admission.world.apps:
+            return None
         found = await asyncio.to_thread(_unused, admission, clock() - older_than, app, flushes)
         return [(each, max(requests, self._before(each.deployment))) for each, requests in found]
 

@@ -81,7 +81,7 @@ class Watch(Watching):
         for app in self._world().apps.values():
             if release in app.releases:
                 return app, app.releases[release]
-        raise CannotCompare(f"there is no release {release.word!r}: GET /releases lists those in force")
+        raise CannotCompare(f"there is no release {release.word!r}: xdsctl get lists those in force")
 
 
 def _traffic(apps: Iterable[AppWorld], flushes: list[Numbered], seconds: float) -> list[TrafficReport]:
