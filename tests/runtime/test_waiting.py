@@ -464,7 +464,7 @@ async def test_no_answer_is_described_that_is_never_given(records: Path) -> None
 
 
 async def test_what_waits_to_be_ready_is_not_live_though_a_rollout_has_steered_the_release(records: Path) -> None:
-    moves = {"rollout": {"steps": [{"to": 10, "for": "1h"}]}}
+    moves: dict[str, Any] = {"rollout": {"steps": [{"to": 10, "for": "1h"}]}}
     shares = [{"deployment": "v1", "weight": 100}, {"deployment": "v2", "weight": 0}]
     async with house(records) as here, here.proxy():
         here.write("shop.yaml", release("shop", "shop.test", default=shares, **moves))
