@@ -125,7 +125,7 @@ async def test_what_is_taken_back_is_not_given_again_by_saying_so_twice(records:
         assert (await ran(here, "rollback", "shop", "--timeout", "0s", *WHO)).exit_code == 6
         again = await ran(here, "rollback", "shop", "--timeout", "0s", *WHO)
         assert again.exit_code == 1
-        assert "Release shop is pinned already" in again.stderr
+        assert "Release shop was taken back already" in again.stderr
         assert (await ran(here, "rollback", "shop", "--to", "v2", "--timeout", "0s", *WHO)).exit_code == 6
 
 

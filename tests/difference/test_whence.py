@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.records.folder import NOON, SHOP
-from tests.records.test_steered import ALL, AT_TEN, SAID, SHOP_REF, V1, Rolling, at
+from tests.records.test_steering import ALL, AT_TEN, SAID, SHOP_REF, V1, Rolling, at
 from xds_server.difference.statuses import Status, status_of
 from xds_server.difference.whence import whence
 from xds_server.records.admission import pinned, steered

@@ -54,6 +54,7 @@ def collected(tmp_path: Path) -> Iterator[Collected]:
 async def test_who_asks_for_it_all_the_same_is_counted(collected: Collected) -> None:
     found = await collected.collector.unused(timedelta(0), None)
     assert found is not None
+    assert found is not None
     assert [(each.deployment.name, requests) for each, requests in found] == [("shop-old", 7), ("v2", 0)]
     assert await collected.collector.unused(timedelta(days=7), None) == []
     assert await collected.collector.unused(timedelta(0), Ref("default", "nope")) is None
@@ -70,6 +71,7 @@ async def test_who_asked_for_it_before_the_server_began_is_counted(tmp_path: Pat
         control = collected.server.control
         after = Collector(control, begun, Writing(control, Writer(tmp_path), Engine()))
         found = await after.unused(timedelta(0), None)
+    assert found is not None
     assert [(each.deployment.name, requests) for each, requests in found] == [("shop-old", 7), ("v2", 0)]
 
 

@@ -22,6 +22,7 @@ from xds_server.domain.addresses import Address
 from xds_server.domain.names import Ref
 from xds_server.runtime.control import Control
 from xds_server.runtime.serve import Settings, serving
+from xds_server.runtime.steering import Steering
 
 PATIENCE = 10
 SHOP_REF, LATER_REF, NEW_REF = Ref("default", "shop"), Ref("default", "later"), Ref("default", "new")
@@ -491,10 +492,10 @@ async def test_a_release_that_is_gone_or_waits_for_the_first_time_is_described(r
         assert (await here.get("/releases/new/describe"))["status"] == "Pending"
 
         here.write("later.yaml", release("later", "later.test"))
-        here.control.rollback(SHOP_REF, Ref("default", "v2"), Word("ada"))
+        Steering(here.control).rollback(SHOP_REF, Ref("default", "v2"), Word("ada"))
         (records / "shop.yaml").unlink()
         await here.until(lambda: any("is gone" in each.what for each in here.control.problems))
-        here.control.unpin(SHOP_REF, Word("ada"))
+        Steering(here.control).unpin(SHOP_REF, Word("ada"))
         assert (await here.get("/releases/shop/describe"))["status"] == "Superseded"
         assert (await here.get("/releases/shop/history"))[0]["kind"] == "unpinned"
         await here.get("/releases/nobody/describe", 404)

@@ -36,11 +36,6 @@ def given_back(admission: Admission, release: Ref, to: Ref | None, history: Sequ
     weights = record.weights
     if not weights:
         raise CannotSteer(f"Release {release.word} has audiences only: there is no default to take back")
-    if to is None and release in admission.pins:
-        raise CannotSteer(
-            f"Release {release.word} is pinned already, {admission.pins[release].words}. Taken back once more it would "
-            "give what it was taken back from: name a deployment with --to"
-        )
     wanted = {to: WHOLE} if to is not None else dict(_without(admission, record) or _before(release, weights, history))
     _check_there(admission, record, wanted)
     listed = dict.fromkeys([*(deployment for deployment, _ in weights), *wanted])
