@@ -25,6 +25,13 @@ def test_events_come_back_as_they_were_newest_first(tmp_path: Path) -> None:
         assert store.events(ref("nobody")) == []
 
 
+def test_the_past_is_read_when_somebody_asks_for_it(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        past = store.past(ref("shop"))
+        store.save((), (), [event("shop")])
+        assert list(past) == [event("shop")]
+
+
 def test_the_oldest_of_a_release_are_forgotten(tmp_path: Path) -> None:
     with Store.open(tmp_path) as store:
         store.save((), (), [event("quiet")])

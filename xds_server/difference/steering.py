@@ -1,7 +1,7 @@
 """What somebody's word may do to a release, and why not."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from xds_server.difference.history import OF_ROLLOUT, Event, Kind, weights_words
@@ -27,7 +27,7 @@ class NoSuchRelease(CannotSteer):
     """There is none by that name in force."""
 
 
-def given_back(admission: Admission, release: Ref, to: Ref | None, history: Sequence[Event]) -> Weights:
+def given_back(admission: Admission, release: Ref, to: Ref | None, history: Iterable[Event]) -> Weights:
     """What a rollback gives: one deployment everything, or what the default gave before it last changed.
 
     The deployments that the record lists stay listed, and warm. Raises `CannotSteer`.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from time import perf_counter
 
 import structlog
@@ -128,6 +128,10 @@ class Control:
     def history(self, release: Ref) -> list[Event]:
         """What was done to a release, newest first."""
         return self._store.events(release)
+
+    def past(self, release: Ref) -> Iterator[Event]:
+        """The same, of which nothing is read before somebody asks for it."""
+        return self._store.past(release)
 
     def about(self, release: Ref) -> About:
         """What is in force of a release as it was last saved, which may be before anyone is told; and of which app."""

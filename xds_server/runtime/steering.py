@@ -18,7 +18,7 @@ class Steering:
     def rollback(self, release: Ref, to: Ref | None, word: Word) -> Event:
         """Give its users another deployment, or what they had before; and pin that. Raises `CannotSteer`."""
         admission = self._control.admission
-        weights = given_back(admission, release, to, self.history(release))
+        weights = given_back(admission, release, to, self._control.past(release))
         ended = rolled_back(admission, release, weights, f"{word.who}: {word.why}")
         after = pinned(admission, release, weights, Pin(clock(), *word), ended)
         return self._control.steer(after, release, Done("pinned", word, Kind.ROLLED_BACK))

@@ -56,7 +56,10 @@ def event_in(row: Sequence[Any]) -> Event:
 
 def _kind(said: str) -> Kind:
     """A newer server may know more kinds."""
-    return Kind(said) if said in set(Kind) else Kind.CHANGED
+    try:
+        return Kind(said)
+    except ValueError:
+        return Kind.CHANGED
 
 
 def _shares(said: str) -> tuple[Weights, Weights]:

@@ -133,9 +133,13 @@ class Store:
 
     def events(self, release: Ref) -> list[Event]:
         """What was done to a release, newest first."""
+        return list(self.past(release))
+
+    def past(self, release: Ref) -> Iterator[Event]:
+        """The same, of which nothing is read before somebody asks for it."""
         with _explained(self._folder):
             rows = self._connection.execute(events.FIND, (*release, EVENTS)).fetchall()
-        return list(map(events.event_in, rows))
+        yield from map(events.event_in, rows)
 
     def begun(self) -> tuple[list[Entry], int]:
         """The entries of the ledger that have not ended, and the newest number that any has had."""
