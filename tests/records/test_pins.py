@@ -85,6 +85,16 @@ def test_others_move_on(shop):
     assert shop.hosts == {"shop.test": "shop", "other.test": "other"}
 
 
+def test_what_is_held_back_of_other_apps_is_not_looked_at(shop):
+    shop.hears({"tea.yaml": release("tea", "tea.test", app="tea", to="gone")})
+    held = Key("Release", Ref("default", "tea"))
+    before = shop.admission.held[held]
+    assert before
+
+    shop.pins()
+    assert shop.admission.held[held] is before
+
+
 def test_a_host_that_a_pinned_release_gives_up_in_its_record_stays_its_own(shop):
     shop.pins()
     shop.hears({"shop.yaml": release("shop", "new.test"), "other.yaml": release("other", "shop.test")})

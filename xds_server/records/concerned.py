@@ -1,6 +1,6 @@
 """Which records that are held back a change may help: what they lack may have come with it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Reason
@@ -11,17 +11,17 @@ from xds_server.records.wants import Wants
 from xds_server.records.world import app_of
 
 
-def concerned(before: Admission, wants: Wants, in_force: InForce) -> Iterator[Key]:
-    """Those of the apps of which something changed, and those that wait for a gateway or a host."""
+def concerned(changed: Set[Key], before: Admission, wants: Wants, in_force: InForce) -> Iterator[Key]:
+    """Those of the apps of which one of these records `changed`, and those that wait for a gateway or a host."""
     if not before.held:
         return
 
     def apps_of(key: Key) -> Iterator[Ref]:
         return _apps_of(key, before, wants, in_force)
 
-    kinds = {key.kind for key in wants.changed}
-    apps = {app for key in wants.changed for app in apps_of(key)}
-    of_some_app = any(key.kind == "AppDeployment" and not any(apps_of(key)) for key in wants.changed)
+    kinds = {key.kind for key in changed}
+    apps = {app for key in changed for app in apps_of(key)}
+    of_some_app = any(key.kind == "AppDeployment" and not any(apps_of(key)) for key in changed)
     for key, problems in before.held.items():
         for_gateway = "Gateway" in kinds and key.kind in ("Release", "Gateway")
         for_deployment = of_some_app and key.kind == "Release"

@@ -1,6 +1,7 @@
 """Why a record that is gone from the source stays in force: somebody cannot do without it."""
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Reason
@@ -12,12 +13,12 @@ from xds_server.records.world import build_id
 
 
 class InUse:
-    """Who needs what: what is in force now, and the releases that were held back when this was made."""
+    """Who needs what: what is in force now, and the releases that were held back when that was first asked for."""
 
     def __init__(self, in_force: InForce, wants: Wants, held: Iterable[Key]) -> None:
         self._in_force = in_force
         self._wants = wants
-        self._waiting = _waiting(wants, held)
+        self._held = held
 
     def problem(self, key: Key) -> Problem | None:
         """Why this record stays, and what would let it go; None: it may go."""
@@ -27,6 +28,17 @@ class InUse:
         why, fix = use
         what, fix = f"is gone from the records, but {why}", f"Put it back, or {fix}; until then it stays in force"
         return Problem(self._wants.place(key), Reason.IN_USE, what, fix, str(key))
+
+    @cached_property
+    def _waiting(self) -> Mapping[Ref, Ref]:
+        """The deployments that releases which are held back ask for, and one such release of each."""
+        waiting: dict[Ref, Ref] = {}
+        for key in self._held:
+            for document in self._wants.of(key) if key.kind == "Release" else ():
+                release = document.record
+                if isinstance(release, Release):
+                    waiting.update((release.refer(name), key.ref) for name in release.spec.deployments)
+        return waiting
 
     def _use(self, key: Key) -> tuple[str, str] | None:
         user = self._user(key)
@@ -73,17 +85,6 @@ class InUse:
         app = self._in_force.app_of(key) if key.kind == "AppDeployment" else None
         releases = () if app is None else self._in_force.world.app(app).releases.values()
         return next((each for each in releases if key.ref in (self._in_force.kept.get(each.ref) or ())), None)
-
-
-def _waiting(wants: Wants, held: Iterable[Key]) -> Mapping[Ref, Ref]:
-    """The deployments that releases which are held back ask for, and one such release of each."""
-    waiting: dict[Ref, Ref] = {}
-    for key in held:
-        for document in wants.of(key) if key.kind == "Release" else ():
-            release = document.record
-            if isinstance(release, Release):
-                waiting.update((release.refer(name), key.ref) for name in release.spec.deployments)
-    return waiting
 
 
 def _runs(deployment: AppDeployment, build: Build) -> bool:

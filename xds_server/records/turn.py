@@ -53,7 +53,7 @@ class Turn:
     def want(self) -> None:
         """Take everything of the files that changed that can be taken, and what was held back for want of it."""
         self._wants.read()
-        todo = {*self._wants.changed, *concerned(self._before, self._wants, self.in_force), *self._unseen()}
+        todo = {*self._wants.changed, *self._concerned(self._wants.changed), *self._unseen()}
         self._looked_at |= set(self._told_of(self._wants.changed))
         trying = todo
         while self._round(trying):
@@ -62,16 +62,23 @@ class Turn:
 
     def reconsider(self, releases: Iterable[Ref]) -> None:
         """What they wait for may be there, or they have waited long enough."""
-        kept = (key for key, found in self._held.items() if any(each.reason is Reason.PENDING for each in found))
-        todo = {*(Key("Release", ref) for ref in releases), *kept} & self._held.keys()
+        todo = {*(Key("Release", ref) for ref in releases), *self._waiting()} & self._held.keys()
         while self._round(todo):
             todo &= self._held.keys()
 
     def again(self, release: Ref) -> None:
         """What is wanted of one release, and of what is held back because of it, after it was steered."""
-        todo = {Key("Release", release), *self._held}
+        steered = {Key("Release", release)}
+        todo = steered.union(self._concerned(steered), self._waiting())
         while self._round(todo):
             todo &= self._held.keys()
+
+    def _concerned(self, changed: Set[Key]) -> Iterator[Key]:
+        return concerned(changed, self._before, self._wants, self.in_force)
+
+    def _waiting(self) -> Iterator[Key]:
+        """The records that wait until something is ready, and those that wait for them."""
+        return (key for key, found in self._held.items() if any(each.reason is Reason.PENDING for each in found))
 
     def _told_of(self, keys: Set[Key]) -> Iterator[Ref]:
         """The apps of these records of which there is a warning: it may be at another line now."""
