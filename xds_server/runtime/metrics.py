@@ -1,6 +1,5 @@
 """What the server counts about itself, under Prometheus' naming conventions."""
 
-from collections import Counter as Tally
 from collections.abc import Callable, Iterable
 from itertools import islice
 from time import perf_counter
@@ -23,14 +22,13 @@ from xds_server.domain.problems import Problem
 from xds_server.ledger.carrier import CARRIERS, versions_of
 from xds_server.ports import Observer
 from xds_server.protocol.events import Acked, Nacked, Node, Quarantined, Send, Stuck, Untried
+from xds_server.runtime.standing_problems import StandingProblems
 from xds_server.runtime.tallies import Tallies
 from xds_server.snapshot import Resource, Snapshot, TypeUrl, kind_of
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 MEASURED = 500
 """Changes on their way whose arrival is measured; of more, the newest."""
-NAMED = 100
-"""Records with problems that have a name in the metrics; those of all others are counted together, as `other`."""
 
 
 class Flip(NamedTuple):
@@ -86,12 +84,8 @@ class Metrics(Observer):
         for counter in (self._quarantined, self._untried):
             for kind in TypeUrl:
                 counter.labels(kind_of(kind))
-        self._problems = Gauge(
-            "xds_server_problems",
-            "Faults in what the operator gave, or in what proxies made of it, now.",
-            ["severity", "reason", "record"],
-            registry=registry,
-        )
+        self._problems = StandingProblems()
+        registry.register(self._problems)
         self._records = Gauge("xds_server_records", "Records in force, by kind.", ["kind"], registry=registry)
         self._resources_held = Gauge(
             "xds_server_resources", "What the proxies of a gateway can be told.", ["gateway", "type"], registry=registry
@@ -124,11 +118,7 @@ class Metrics(Observer):
             self._records.labels(kind).inc(change)
 
     def problems(self, problems: Iterable[Problem]) -> None:
-        found = Tally((each.severity.value, each.reason.value, each.record) for each in problems)
-        named = {*sorted({record for _, _, record in found})[:NAMED]}
-        self._problems.clear()
-        for (severity, reason, record), count in found.items():
-            self._problems.labels(severity, reason, record if record in named else "other").inc(count)
+        self._problems.now = tuple(problems)
 
     def told(self, gateway: Ref, snapshot: Snapshot, virtual_hosts: int, heard: float) -> None:
         """A gateway's proxies are told of another world, because of what was heard at that `perf_counter()`."""

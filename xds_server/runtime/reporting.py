@@ -34,6 +34,7 @@ class Reporting:
         self._reported = reported
         self._told = Admission()
         self._found: frozenset[Problem] = frozenset()
+        self._all: Set[Problem] = frozenset()
         self._reporters: tuple[Reporter, ...] = ()
         self._followed: Callable[[Set[Problem], Set[Problem]], None] = lambda _before, _after: None
         self._later: Later = at_once
@@ -50,7 +51,7 @@ class Reporting:
     def follow(self, hear: Callable[[Set[Problem], Set[Problem]], None]) -> None:
         """`hear` is told what was wrong before and is now: at once, and with every change."""
         self._followed = hear
-        hear(frozenset(), self._told.findings | self._found)
+        hear(frozenset(), self._all)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -69,12 +70,12 @@ class Reporting:
         found = frozenset(problem for each in self._reporters for problem in each.problems(admission))
         if admission.has_problems_of(self._told) and found == self._found:
             return
-        before, after = self._told.findings | self._found, admission.findings | found
+        before, after = self._all, admission.findings | found
         for problem in sorted(after - before):
             tell = log.warning if problem.severity is Severity.ERROR else log.info
             tell("problem", reason=problem.reason.value, record=problem.record, problem=str(problem))
         for problem in sorted(before - after):
             log.info("problem gone", reason=problem.reason.value, record=problem.record, where=str(problem.where))
-        self._told, self._found = admission, found
+        self._told, self._found, self._all = admission, found, after
         self._reported(after)
         self._followed(before, after)
