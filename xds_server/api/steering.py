@@ -1,5 +1,6 @@
 """A person's word about a release: take it back and pin it, unpin it; and who did what to it, when and why."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Protocol
@@ -94,7 +95,9 @@ def steering_api(releases: Steering) -> APIRouter:
             event = releases.rollback(release, to, asked.word)
         except CannotSteer as error:
             raise refused(error) from error
-        return event_report(event, releases.content(release))
+        content = releases.content(release)
+        await asyncio.sleep(0)  # proxies are told before the answer is made
+        return event_report(event, content)
 
     @api.post("/releases/{name}/unpin", summary="Let a release follow its record again", responses=REFUSED)
     async def unpin(name: Name, asked: Asked, only_say: OnlySay = False) -> EventReport:
