@@ -114,6 +114,7 @@ class Rollouts:
         self._unwritten: dict[Ref, tuple[float, str]] = {}
         self._decisions: dict[Ref, Decision] = {}
         self._ticks: dict[Ref, Ticks] = {}
+        self._plans: dict[Ref, tuple[Release, Weights, Plan | None]] = {}
         self._looked = shell.monotonic()
 
     @property
@@ -164,13 +165,20 @@ class Rollouts:
     def find(self, release: Ref) -> Standing | None:
         """None of what is no release, or does not move by itself."""
         found, record = self._control.admission.steered.get(release), self._in_force(release)
-        plan = None if found is None or record is None else plan_of(record, found.said)
+        plan = None if found is None or record is None else self._plan(record, found.said)
         if found is None or record is None or plan is None:
             return None
         seen = self._watched.get(release)
         if seen is not None and not seen.is_of(found.progress):
             seen = None
         return Standing(record, plan, _as_seen(found, seen), seen, self._decisions.get(release))
+
+    def _plan(self, record: Release, said: Weights) -> Plan | None:
+        """Made once: to find out what it is of takes long, and every look asks."""
+        known = self._plans.get(record.ref)
+        if known is None or known[0] is not record or known[1] != said:
+            known = self._plans[record.ref] = (record, said, plan_of(record, said))
+        return known[2]
 
     def problems(self, admission: Admission) -> Iterator[Problem]:
         """What is wrong with rollouts."""
@@ -460,6 +468,7 @@ class Rollouts:
         self._swept = True
         for each in gone:
             del self._watched[each]
+            self._plans.pop(each, None)
             self._saved.pop(each, None)
         if gone:
             self._store.save((), [(WATCHED, *each) for each in gone])
