@@ -193,6 +193,9 @@ async def measure(apps: int, asked: argparse.Namespace) -> list[Figure]:
             await edge.load(loaded)
             here = f"{apps} apps, {loaded} loaded" if on_demand else f"{apps} apps"
             figures += await _measured(edge, f"{here}, {asked.mode}, {asked.delivery}", on_demand=on_demand)
+        if asked.rollbacks:  # what is pinned flips by no record any more
+            what = f"{here}, {asked.mode}, {asked.delivery}, rollback by the API"
+            figures += percentiles(what, await edge.rollbacks(), IDLE_BARS if on_demand else (None, None))
     return figures
 
 
@@ -206,10 +209,7 @@ async def _measured(edge: Edge, what: str, *, on_demand: bool) -> list[Figure]:
     async with edge.churn():
         churned = await edge.flips()
     first = await edge.first_requests(edge.asked.first)
-    taken_back = await edge.rollbacks() if edge.asked.rollbacks else []
-    bars = IDLE_BARS if on_demand else (None, None)
     return [
-        *(percentiles(f"{what}, rollback by the API", taken_back, bars) if taken_back else ()),
         *percentiles(f"{what}, idle", idle, IDLE_BARS if on_demand else (None, None)),
         *percentiles(f"{what}, 50 changes of endpoints a second", churned, CHURN_BARS if on_demand else (None, None)),
         Figure(f"{what}: bytes a flip", size, "bytes", BYTES if on_demand else None),
