@@ -52,6 +52,15 @@ def test_users_that_move_and_the_steps_of_a_rollout_are_said() -> None:
     assert list(plan_sections(found))[:3] == ["Traffic that moves", "Sticky users", "Rollouts"]
 
 
+def test_a_step_that_is_passed_over_is_said() -> None:
+    found = plan({"new.yaml": rolling(10, rollout={"steps": STEPS, "guard": GUARD})})
+
+    assert said(found)["Rollouts"][1:3] == [
+        "step 1: passed over: v2 has more than 5% already",
+        "step 2: v2 goes to 25%; users of 9830 of 65536 slots (15%) move; waits until it is safe",
+    ]
+
+
 def test_what_becomes_of_a_rollout_is_said() -> None:
     rollout = {"steps": STEPS, "guard": GUARD}
     folder = {**FILES, "shop.yaml": rolling(rollout=rollout)}

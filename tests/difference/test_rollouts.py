@@ -62,6 +62,15 @@ def test_each_step_is_said_with_who_moves_by_it() -> None:
     assert [dict(each.weights)[V2] for each in change.steps] == [500, 2500, 2500, 10000]
 
 
+def test_a_step_below_what_the_canary_has_is_passed_over() -> None:
+    change = rollout_change(None, moving(10))
+
+    assert change is not None
+    assert [each.passed for each in change.steps] == [True, False, False, False]
+    assert [dict(each.weights)[V2] for each in change.steps] == [1000, 2500, 2500, 10000]
+    assert [each.moves for each in change.steps] == [0, 9830, 0, 49152]
+
+
 def test_where_every_request_draws_anew_nobody_moves() -> None:
     change = rollout_change(None, moving(sticky=None))
 

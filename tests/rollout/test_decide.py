@@ -75,6 +75,11 @@ def test_a_rollout(progress, healthy, decision):
     assert decide(plan(), progress, healthy, NOON) == decision
 
 
+def test_it_begins_at_the_first_step_that_takes_nothing_from_the_canary():
+    given = planned({"shop-v1": 90, "shop-v2": 10}, rollout={"steps": STEPS, "guard": {"errors": {"maxRatio": 1.5}}})
+    assert decide(given, at(-1), UNKNOWN, NOON) == MoveTo(1, "it begins")
+
+
 @pytest.mark.parametrize(
     ("rollout", "progress", "healthy", "decision"),
     [

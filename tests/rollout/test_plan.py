@@ -32,6 +32,16 @@ def test_before_the_first_step_the_records_weights_are_in_force():
     assert plan.weights_at(2) == weights(v1=95, v2=5)
 
 
+def test_a_step_that_would_take_from_the_canary_is_passed_over():
+    steps = [{"gate": "qa"}, {"to": 5}, {"to": 25}, {"gate": "ops"}, {"to": 50}]
+    plan = planned({"shop-v1": 70, "shop-v2": 30}, steps)
+    assert [plan.after(step) for step in range(-1, 5)] == [0, 3, 3, 3, 4, None]
+    assert [plan.share(step) for step in range(5)] == [None, None, None, None, 5000]
+    assert plan.weights_at(3) == weights(v1=70, v2=30)
+    assert planned({"shop-v1": 95, "shop-v2": 5}, steps).after(0) == 1
+    assert planned({"shop-v1": 0, "shop-v2": 100}, steps).after(3) is None
+
+
 def test_a_rollback_gives_it_nothing():
     plan = planned(default={"shop-v1": 60, "shop-v3": 30, "shop-v2": 10})
     assert plan.without == ((V1, 6667), (V3, 3333), (V2, 0))

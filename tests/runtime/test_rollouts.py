@@ -411,7 +411,7 @@ def test_with_an_empty_state_the_records_weights_serve_until_somebody_says_so(tm
         server.asked.resume(SHOP_REF, ADA)
         assert not server.problems(Reason.ROLLOUT_UNKNOWN)
         server.looks()
-        assert server.step == 1
+        assert server.step == 2
 
 
 def test_with_an_empty_state_a_folder_that_is_filled_later_is_not_believed_to_be_new(tmp_path: Path) -> None:
@@ -551,6 +551,32 @@ def test_a_change_of_what_it_is_about_begins_anew(server: Server) -> None:
     assert server.gives == {"v1": 100, "v2": 0}
     server.until(lambda: server.step == 1)
     assert server.gives == {"v1": 80, "v2": 20}
+
+
+def test_it_takes_nothing_from_a_canary_that_has_a_share_already(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        server = began(store, v1=70)
+        server.until(lambda: server.step == 2)
+        assert server.gives == {"v1": 50, "v2": 50}
+        assert server.history[-1].what.startswith("step 2 of 3 (past 1: the record gives v2 30 % already); ")
+        report = server.asked.report(SHOP_REF)
+        assert report is not None
+        assert report.steps[0] == "to 10 % for 4s, passed over: v2 has more already"
+        server.steering.rollback(SHOP_REF, None, ADA)
+        server.asked.promote(SHOP_REF, 2, ADA)
+        assert server.gives == {"v1": 50, "v2": 50}
+        server.asked.promote(SHOP_REF, 2, ADA)
+        server.asked.promote(SHOP_REF, 3, ADA)
+        assert server.ended == Ended.FINISHED
+
+
+def test_a_canary_that_has_more_than_its_last_step_keeps_it(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        server = began(store, v1=0, steps=[{"to": 5, "for": "1h"}, {"gate": "qa"}, {"to": 50}])
+        for _ in range(4):
+            server.looks()
+        assert (server.ended, server.gives) == (Ended.FINISHED, {"v1": 0, "v2": 100})
+        assert not server.problems(Reason.ROLLOUT_NOT_WRITTEN)
 
 
 def test_a_release_without_one_says_so(tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def _step(step: StepShown) -> dict[str, Any]:
         "waits": step.waits,
         "weights": in_percent(step.weights),
         "moves": _slots(step.moves),
+        "passed": step.passed,
     }
 
 

@@ -107,6 +107,8 @@ def _course(change: RolloutChange) -> str:
 
 
 def _step(deployment: Ref, step: StepShown) -> str:
+    if step.passed:
+        return f"passed over: {deployment.word} has more than {percent(step.share or 0)} already"
     goes = [] if step.share is None else [f"{deployment.word} goes to {percent(step.share)}"]
     moves = [f"users of {slots_words(step.moves)} move"] if step.moves else []
     waits = [f"waits {step.waits}"] if step.waits else []

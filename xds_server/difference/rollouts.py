@@ -29,13 +29,14 @@ class StepShown:
     """A step: the share that it goes to, what it waits for, the weights that it gives, and who moves to get there.
 
     `share` is None where a step does not go anywhere; `moves`, in slots of users, where users do not stay with what
-    they got.
+    they got. `passed`: it is passed over, because the record gives more already.
     """
 
     share: int | None
     waits: str
     weights: Weights
     moves: int | None
+    passed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,8 @@ def _steps(plan: Plan, *, sticky: bool) -> Iterator[StepShown]:
     weights = plan.weights
     for number, step in enumerate(plan.steps):
         following = plan.weights_at(number)
-        yield StepShown(step.to, _words(step), following, slots_moved(weights, following) if sticky else None)
+        moves = slots_moved(weights, following) if sticky else None
+        yield StepShown(step.to, _words(step), following, moves, plan.passes(number))
         weights = following
 
 

@@ -91,8 +91,8 @@ def decide(plan: Plan, progress: Progress, health: Health, now: datetime, frozen
     waits = _awaited(plan, progress, health, now) or _leave(plan, now, frozen)
     if waits is not None:
         return waits
-    because = _over(plan, progress, health)
-    return Finish(because) if progress.step + 1 == len(plan.steps) else MoveTo(progress.step + 1, because)
+    because, following = _over(plan, progress, health), plan.after(progress.step)
+    return Finish(because) if following is None else MoveTo(following, because)
 
 
 def _worse(plan: Plan, health: Health) -> Decision | None:

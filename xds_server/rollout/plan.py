@@ -25,9 +25,24 @@ class Plan:
     freeze: bool = False
     max_hold: timedelta | None = None
 
+    @property
+    def given(self) -> int:
+        """What the record gives the canary before any step."""
+        return dict(self.weights).get(self.deployment, 0)
+
+    def passes(self, step: int) -> bool:
+        """Whether a step is passed over: it would take users from the canary whom the record has given it."""
+        to = self.steps[step].to
+        return to is not None and to < self.given
+
+    def after(self, step: int) -> int | None:
+        """The step that follows this one (-1: the first of all); None: there is no more to do."""
+        return next((each for each in range(step + 1, len(self.steps)) if not self.passes(each)), None)
+
     def share(self, step: int) -> int | None:
         """The canary's at a step: that of the last `to`, or none where the record's weights are still in force."""
-        found = [each.to for each in self.steps[: step + 1] if each.to is not None]
+        given = self.given
+        found = [each.to for each in self.steps[: step + 1] if each.to is not None and each.to >= given]
         return found[-1] if found else None
 
     def weights_at(self, step: int) -> Weights:

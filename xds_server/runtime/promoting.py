@@ -16,7 +16,7 @@ from xds_server.records.releases import Weights
 from xds_server.records.rollout import Step
 from xds_server.records.steered import Stop, by, identity_of
 from xds_server.records.values import duration_text
-from xds_server.rollout import Frozen, Judgement, Wait
+from xds_server.rollout import Frozen, Judgement, Plan, Wait
 from xds_server.runtime.rollouts import Rollouts, Standing, where
 
 
@@ -52,9 +52,10 @@ class AskedOfRollouts(Rolling):
             )
         if progress.ended is Ended.ROLLED_BACK:
             return self._rollouts.restart(stands, word)
-        if progress.step + 1 == len(stands.plan.steps):
+        following = stands.plan.after(progress.step)
+        if following is None:
             return self._rollouts.finish(stands, word, Kind.PROMOTED)
-        return self._rollouts.move(stands, progress.step + 1, word, Kind.PROMOTED)
+        return self._rollouts.move(stands, following, word, Kind.PROMOTED)
 
     @override
     def pause(self, release: Ref, word: Word) -> Event:
@@ -167,7 +168,7 @@ def _report(found: Standing) -> RolloutReport:
         release=found.record.ref.word,
         deployment=plan.deployment.word,
         step=progress.step + 1,
-        steps=tuple(map(_step, plan.steps)),
+        steps=tuple(_step(plan, number) for number in range(len(plan.steps))),
         share=share / 100,
         stayed=progress.stayed.total_seconds(),
         ended=progress.ended,
@@ -178,8 +179,9 @@ def _report(found: Standing) -> RolloutReport:
     )
 
 
-def _step(step: Step) -> str:
-    return " ".join(_words(step))
+def _step(plan: Plan, number: int) -> str:
+    passed = f", passed over: {plan.deployment.word} has more already" if plan.passes(number) else ""
+    return " ".join(_words(plan.steps[number])) + passed
 
 
 def _words(step: Step) -> Iterator[str]:

@@ -210,11 +210,13 @@ class Rollouts:
                 f"the record of Release {release.word} says something else by now: xdsctl unpin {release.word} puts "
                 "that into force, and its rollout begins"
             )
-        progress = stands.steered.progress.again().at(0, word.why)
-        to = replace(stands.steered, progress=progress, weights=stands.plan.weights_at(0), also="")
+        first = stands.plan.after(-1)
+        assert first is not None, "with nothing to do it ends when it begins"
+        progress = stands.steered.progress.again().at(first, word.why)
+        to = replace(stands.steered, progress=progress, weights=stands.plan.weights_at(first), also="")
         begun = watched(stands.record, stands.plan, progress, self._past(stands.record, stands.plan))
         self._watched[release] = self._saved[release] = begun
-        done = Done(f"again, {where(stands.plan, 0)}", word, Kind.PROMOTED)
+        done = Done(f"again, {_went(stands.plan, -1, first)}", word, Kind.PROMOTED)
         after = steered(self._control.admission, release, to, now, unpin=True)
         return self._control.steer(after, release, done, [watched_row(release, begun)])
 
@@ -275,7 +277,7 @@ class Rollouts:
         progress = Progress(plan.identity)
         last = len(plan.steps) - 1
         if plan.weights_at(last) == plan.weights:
-            progress = progress.at(last, "").end(Ended.FINISHED, "its record gives what the last step would give")
+            progress = progress.at(last, "").end(Ended.FINISHED, "its record gives no less than its last step")
         elif release in self._control.unknown:
             progress = replace(progress, paused=EMPTY_STATE)
         begun = watched(record, plan, progress, self._past(record, plan))
@@ -384,7 +386,8 @@ class Rollouts:
         begins = Kind.STARTED if progress.step < 0 else Kind.ADVANCED
         paused = "" if progress.paused == EMPTY_STATE else progress.paused
         to = replace(stands.steered, progress=replace(progress, paused=paused).at(step, word.why), weights=weights)
-        return self.steer(stands, to, Done(where(stands.plan, step), word, kind or begins, _numbers(stands)))
+        went = _went(stands.plan, stands.steered.progress.step, step)
+        return self.steer(stands, to, Done(went, word, kind or begins, _numbers(stands)))
 
     def finish(self, stands: Standing, word: Word, kind: Kind = Kind.FINISHED) -> Event:
         weights = stands.plan.weights_at(len(stands.plan.steps) - 1)
@@ -483,6 +486,13 @@ class Rollouts:
 def where(plan: Plan, step: int) -> str:
     """A step, as people count them."""
     return f"step {step + 1} of {len(plan.steps)}"
+
+
+def _went(plan: Plan, before: int, step: int) -> str:
+    """Where it goes, and what it passes over to get there."""
+    passed = " and ".join(str(each + 1) for each in range(before + 1, step))
+    gives = f"the record gives {plan.deployment.word} {plan.given / 100:.9g} % already"
+    return where(plan, step) + (f" (past {passed}: {gives})" if passed else "")
 
 
 def _as_seen(found: Steered, seen: Watched | None) -> Steered:
