@@ -140,6 +140,27 @@ def test_it_begins_at_the_first_step_that_takes_nothing_from_the_canary():
             RollBack("held for 1h, which is maxHold: 5 % is not live at every proxy yet"),
             id="not live for too long",
         ),
+        pytest.param(
+            {"steps": [{"to": 10}, {"to": 100, "need": "safe"}]},
+            at(1, 1),
+            UNKNOWN,
+            Finish("stayed 1m at 100 %, where nothing is left to compare it with"),
+            id="nothing left to compare with",
+        ),
+        pytest.param(
+            {"steps": [{"to": 10}, {"to": 100, "for": "20m"}], "maxHold": "1h"},
+            at(1, 19, waited=90 * MINUTE),
+            UNKNOWN,
+            Wait("stays at 100 % for 1m more", NOON + MINUTE),
+            id="where it has everything, time alone",
+        ),
+        pytest.param(
+            {"steps": [{"to": 10}, {"to": 100, "need": "safe"}]},
+            at(1, 1),
+            WORSE,
+            RollBack("it is worse"),
+            id="worse where it has everything",
+        ),
         pytest.param({"freeze": True}, at(0, 20), SAFE, Wait("frozen by its record", held=Held.FROZEN), id="frozen"),
         pytest.param({"freeze": True}, at(0, 20), WORSE, RollBack("it is worse"), id="worse while frozen"),
         pytest.param(

@@ -42,6 +42,11 @@ def test_a_step_that_would_take_from_the_canary_is_passed_over():
     assert planned({"shop-v1": 0, "shop-v2": 100}, steps).after(3) is None
 
 
+def test_it_has_everything_where_nobody_else_has_anything():
+    plan = planned({"shop-v1": 60, "shop-v3": 40, "shop-v2": 0}, [{"to": 99.99}, {"to": 100}, {"gate": "qa"}])
+    assert [plan.is_whole(step) for step in range(-1, 3)] == [False, False, True, True]
+
+
 def test_a_rollback_gives_it_nothing():
     plan = planned(default={"shop-v1": 60, "shop-v3": 30, "shop-v2": 10})
     assert plan.without == ((V1, 6667), (V3, 3333), (V2, 0))

@@ -553,6 +553,16 @@ def test_a_change_of_what_it_is_about_begins_anew(server: Server) -> None:
     assert server.gives == {"v1": 80, "v2": 20}
 
 
+def test_where_the_canary_has_everything_nobody_waits_for_what_cannot_come(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        steps = [{"to": 10}, {"to": 100, "for": "4s"}]
+        server = began(store, steps=steps, guard={"errors": {"maxRatio": 1.5}}, rollout={"maxHold": "10s"})
+        server.until(lambda: server.step == 2, Flush(v1=(90, 0), v2=(10, 0)))
+        server.until(lambda: server.ended is not None, Flush(v2=(100, 0)))
+        assert (server.ended, server.gives) == (Ended.FINISHED, {"v1": 0, "v2": 100})
+        assert "where nothing is left to compare it with" in server.history[-1].word.why
+
+
 def test_it_takes_nothing_from_a_canary_that_has_a_share_already(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         server = began(store, v1=70)

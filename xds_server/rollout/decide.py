@@ -4,7 +4,8 @@ What is worse is taken back at any time: no pause, freeze or window keeps it. Ev
 
     a word       it is paused, or its step is a gate that nobody has approved
     time         the step's `for`, as long as somebody watched
-    evidence     the step needs it to be safe, or its guard cannot say yet and `onUnknown` holds
+    evidence     the step needs it to be safe, or its guard cannot say yet and `onUnknown` holds; never where the
+                 canary has everything: nothing more comes of what is compared with it
     leave        nothing is frozen, and the window is open
 
 Who waits for a gate, for evidence or to be live longer than `maxHold` is taken back; while it is paused or frozen that
@@ -130,7 +131,7 @@ def _missing(plan: Plan, progress: Progress, step: Step, health: Health) -> str:
     """What nobody has said yet."""
     if step.gate is not None:
         return "" if progress.step in progress.approved else f"waits for the word of {step.gate}"
-    if health.verdict is Verdict.SAFE:
+    if health.verdict is Verdict.SAFE or plan.is_whole(progress.step):
         return ""
     waits = plan.guard is not None and step.for_ is not None and plan.guard.on_unknown is OnUnknown.HOLD
     return f"not known to be safe: {health.because}" if step.need is not None or waits else ""
@@ -163,7 +164,11 @@ def _over(plan: Plan, progress: Progress, health: Health) -> str:
     if step.gate is not None:
         return f"{step.gate} has approved"
     stayed = f"stayed {_words(progress.stayed)} at {_percent(plan.share(progress.step))}"
-    return f"{stayed}; {health.verdict}: {health.because}" if health.judgements else stayed
+    if not health.judgements:
+        return stayed
+    if health.verdict is not Verdict.SAFE and plan.is_whole(progress.step):
+        return f"{stayed}, where nothing is left to compare it with"
+    return f"{stayed}; {health.verdict}: {health.because}"
 
 
 def _where(plan: Plan, progress: Progress) -> str:

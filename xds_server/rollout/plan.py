@@ -49,6 +49,10 @@ class Plan:
         share = self.share(step)
         return self.weights if share is None else moved(self.weights, self.deployment, share)
 
+    def is_whole(self, step: int) -> bool:
+        """Whether the canary has everything: there is nobody left to compare it with."""
+        return dict(self.weights_at(step)).get(self.deployment) == WHOLE
+
     @property
     def without(self) -> Weights:
         """What a rollback gives: the canary nothing."""
