@@ -1,13 +1,24 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from tests.rollout.releases import release
+from tests.rollout.releases import planned, release
 from xds_server.domain.names import Ref
+from xds_server.records.models import AppDeployment
 from xds_server.records.progress import Progress
 from xds_server.rollout import Verdict, plan_of
-from xds_server.rollout.watched import ALPHA, Past, Watched, nothing_past, stable_of, watched
+from xds_server.rollout.watched import (
+    ALPHA,
+    SETTLES,
+    Past,
+    Watched,
+    builds_of,
+    nothing_past,
+    shifted,
+    stable_of,
+    watched,
+)
 from xds_server.stats import Counts, Tick
 
 BOTH = {"errors": {"maxRatio": 1.5}, "slow": {"over": "250ms", "maxRatio": 1.3}}
@@ -100,6 +111,46 @@ def test_a_step_takes_away_nothing_but_the_time() -> None:
     assert (moved.known, moved.stayed, moved.held) == (found.known, timedelta(), "")
     assert moved.at(1) is moved
     assert replace(found, said=("gate",)).at(1).said == ()
+
+
+def deployed(**builds: str) -> Mapping[Ref, AppDeployment]:
+    components = {name: {"build": build} for name, build in builds.items()}
+    head = {"apiVersion": "xds-server.dev/v1alpha1", "kind": "AppDeployment"}
+    names = ("shop-v1", "shop-v2", "shop-v3")
+    spec = {"app": "shop", "components": components}
+    made = [AppDeployment.model_validate({**head, "metadata": {"name": name}, "spec": spec}) for name in names]
+    return {each.ref: each for each in made}
+
+
+def test_what_runs_is_the_builds_of_canary_and_stable() -> None:
+    plan = planned({"shop-v3": 10, "shop-v1": 90, "shop-v2": 0})
+    builds = builds_of(plan, deployed(web="aa", cart="bb"))
+    assert builds == ((V2, "cart", "bb"), (V2, "web", "aa"), (V1, "cart", "bb"), (V1, "web", "aa"))
+    assert builds_of(plan, {}) == ()
+
+
+def test_what_has_shifted_is_said() -> None:
+    before, after = ((V2, "cart", "bb"), (V2, "web", "aa")), ((V2, "news", "cc"), (V2, "web", "dd"))
+    words = "cart of shop-v2 (gone, was bb), news of shop-v2 (cc, was none), web of shop-v2 (dd, was aa)"
+    assert shifted(before, after) == words
+
+
+def test_of_other_builds_nothing_is_known() -> None:
+    found = begun(guard={"errors": {"maxRatio": 1.5}}, audiences=[EARLY])
+    found = found.after([[Tick(Counts(400, 32), Counts(3_600, 36))], []]).at(1).later(timedelta(minutes=1), live=True)
+    assert found.worse
+    anew = replace(found, moved=("early",), held="gate", said=("gate",)).anew(((V2, "web", "bb"),))
+    fresh = begun(guard={"errors": {"maxRatio": 1.5}}, audiences=[EARLY])
+    assert anew == replace(fresh, attempt=2, step=1, builds=((V2, "web", "bb"),), settles=SETTLES)
+
+
+def test_time_settles_what_runs_wherever_it_is() -> None:
+    waits = replace(begun(), settles=timedelta(seconds=2))
+    assert waits.later(timedelta(seconds=1), live=False) == replace(waits, settles=timedelta(seconds=1))
+    later = waits.at(0).later(timedelta(seconds=5), live=True)
+    assert (later.settles, later.stayed) == (timedelta(), timedelta(seconds=5))
+    dark = waits.at(0).later(timedelta(seconds=1), live=False)
+    assert (dark.settles, dark.stayed, dark.dark) == (timedelta(seconds=1), timedelta(), timedelta(seconds=1))
 
 
 def test_stable_is_the_largest_other_one() -> None:

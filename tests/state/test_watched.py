@@ -14,7 +14,7 @@ def test_what_was_learnt_comes_back_to_the_last_bit() -> None:
     lost = replace(evidence, clean=-math.inf)
     asked = Question("default", "slow", Limits(1.3, 0.01, 2.5), over=250)
     known = Watched("one", 2, ref("v2"), ref("v1"), (asked, asked), (Answer(evidence), Answer(lost)), 3)
-    known = replace(known, stayed=timedelta(seconds=12.345678), held="gate")
+    known = replace(known, stayed=timedelta(seconds=12.345678), held="gate", builds=((ref("v2"), "web", "b2"),))
     assert watched_in([watched_row(ref("shop"), known)]) == {ref("shop"): known}
 
 

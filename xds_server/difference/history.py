@@ -35,6 +35,7 @@ class Kind(StrEnum):
     CHANGED = "changed"
     STARTED = "started"
     ADVANCED = "advanced"
+    ANEW = "anew"
     HELD = "held"
     GATE = "gate"
     FINISHED = "finished"

@@ -45,6 +45,10 @@ class Progress:
     def end(self, how: Ended, because: str) -> "Progress":
         return replace(self, ended=how, because=because)
 
+    def anew(self) -> "Progress":
+        """At the same step, with nothing learnt, and nothing approved there."""
+        return replace(self, attempt=self.attempt + 1, approved=frozenset()).watched(NONE)
+
     def again(self) -> "Progress":
         """From before its first step, with nothing learnt."""
         return Progress(self.identity, attempt=self.attempt + 1)

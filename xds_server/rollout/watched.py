@@ -1,5 +1,8 @@
 """What a rollout is judged by, from its beginning to its end: no step, pause or restart takes anything of it away.
 
+It is about what runs. Where a branch deployment gets other builds meanwhile, nothing is known of those: the answers,
+the time at this step and what was approved there begin anew (an *attempt*), at the same step.
+
 The questions are asked when it begins, and stay what they are: who is compared with whom, within which limits, and how
 much may be said wrongly (alpha is divided among them). The answers grow with every tick.
 
@@ -7,13 +10,14 @@ Users who are drawn by weight are compared with stable's. An audience is never c
 limit, which is its own of before, times `maxRatio`, or an absolute one.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import exp, log
 
 from xds_server.domain.names import DEFAULT_RULE, Ref
-from xds_server.records.models import Release
+from xds_server.domain.words import few
+from xds_server.records.models import AppDeployment, Release
 from xds_server.records.progress import NONE, Progress
 from xds_server.records.rollout import Guard
 from xds_server.rollout.health import Health, Judgement, Verdict, hopeless, judged
@@ -29,6 +33,12 @@ MOST = 700.0
 """The largest logarithm of which there is a number."""
 ENOUGH = 1_000
 """Requests of an audience's own past from which on its rate is something to compare with."""
+SETTLES = timedelta(seconds=15)
+"""For how long, after builds have changed, requests are still counted of those before: gateways are told once sidecars
+have accepted it, or after 10 s, and say a moment later what they have counted."""
+
+Builds = tuple[tuple[Ref, str, str], ...]
+"""Of some deployments: each component, and its build."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,8 @@ class Watched:
     `said` what it has said that it waits for.
 
     `waited` and `dark` as in `Progress`. `moved`: the audiences that were moved: whoever unpins one has the last word.
-    `worse`: why it was found to be worse, once: it stays so, however well it does later.
+    `worse`: why it was found to be worse, once: it stays so, however well it does later. `builds`: what runs, of canary
+    and stable. `settles`: for how long what is counted may still be about builds that ran before.
     """
 
     identity: str
@@ -77,6 +88,8 @@ class Watched:
     said: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
     worse: str = ""
+    builds: Builds = ()
+    settles: timedelta = NONE
 
     def is_of(self, progress: Progress) -> bool:
         return (self.identity, self.attempt) == (progress.identity, progress.attempt)
@@ -85,6 +98,21 @@ class Watched:
         if step == self.step:
             return self
         return replace(self, step=step, stayed=NONE, waited=NONE, dark=NONE, held="", said=())
+
+    def anew(self, builds: Builds) -> "Watched":
+        """The next attempt, at the same step: of what runs now nothing is known."""
+        known = (Answer(),) * len(self.asked)
+        begun = Watched(self.identity, self.attempt + 1, self.canary, self.stable, self.asked, known, self.step)
+        return replace(begun, builds=builds, settles=SETTLES)
+
+    def later(self, elapsed: timedelta, *, live: bool) -> "Watched":
+        """After so much time, through which somebody watched."""
+        found = replace(self, settles=max(self.settles - elapsed, NONE)) if self.settles else self
+        if self.step < 0:
+            return found
+        if not live:
+            return replace(found, dark=found.dark + elapsed)
+        return replace(found, stayed=found.stayed + elapsed, dark=NONE)
 
     def after(self, ticks: Sequence[Iterable[Tick]]) -> "Watched":
         """`ticks`: of each question. An audience's have nothing on stable's side."""
@@ -150,7 +178,9 @@ def nothing_past(_cohort: str, _deployment: Ref | None, _over: float) -> Sequenc
     return ()
 
 
-def watched(release: Release, plan: Plan, progress: Progress, past: Past = nothing_past) -> Watched:
+def watched(
+    release: Release, plan: Plan, progress: Progress, past: Past = nothing_past, builds: Builds = ()
+) -> Watched:
     """What is asked of a rollout that begins."""
     stable = stable_of(plan)
     cohorts = [DEFAULT_RULE] if stable is not None else []
@@ -158,13 +188,31 @@ def watched(release: Release, plan: Plan, progress: Progress, past: Past = nothi
     guards = [*_guards(plan.guard)]
     parts = max(1, len(cohorts) * len(guards))
     asked = tuple(_question(cohort, guard, stable, parts, past) for cohort in cohorts for guard in guards)
-    return Watched(progress.identity, progress.attempt, plan.deployment, stable, asked, (Answer(),) * len(asked))
+    known = (Answer(),) * len(asked)
+    return Watched(progress.identity, progress.attempt, plan.deployment, stable, asked, known, builds=builds)
 
 
 def stable_of(plan: Plan) -> Ref | None:
     """The deployment besides the canary that has most of the default; of equals the first."""
     others = [(ref, weight) for ref, weight in plan.weights if ref != plan.deployment]
     return max(others, key=lambda each: each[1])[0] if others else None
+
+
+def builds_of(plan: Plan, deployments: Mapping[Ref, AppDeployment]) -> Builds:
+    """What runs of canary and stable, of those that are there."""
+    compared = [deployments[each] for each in (plan.deployment, stable_of(plan)) if each and each in deployments]
+    return tuple(
+        (each.ref, component, said.build)
+        for each in compared
+        for component, said in sorted(each.spec.components.items())
+    )
+
+
+def shifted(before: Builds, after: Builds) -> str:
+    """What runs in place of what, in words."""
+    old, new = ({(ref, component): build for ref, component, build in each} for each in (before, after))
+    other = sorted(each for each in old.keys() | new.keys() if old.get(each) != new.get(each))
+    return few(f"{each[1]} of {each[0].word} ({new.get(each, 'gone')}, was {old.get(each, 'none')})" for each in other)
 
 
 @dataclass(frozen=True, slots=True)

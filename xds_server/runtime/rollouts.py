@@ -6,7 +6,7 @@ or nothing. What is judged has been written down before (`Telemetry.settled`), s
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -21,15 +21,15 @@ from xds_server.domain.problems import Problem, Reason, Severity
 from xds_server.records.admission import moved, pinned, steered, unpinned
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
-from xds_server.records.models import Release
+from xds_server.records.models import AppDeployment, Release
 from xds_server.records.pins import Pin
-from xds_server.records.progress import NONE, Ended, Progress
+from xds_server.records.progress import Ended, Progress
 from xds_server.records.releases import Weights
 from xds_server.records.saved import UNKNOWN, WATCHED, Row
 from xds_server.records.steered import Moved, Steered, identity_of
 from xds_server.records.wants import place_in
 from xds_server.rollout import Decision, Finish, Frozen, Held, MoveTo, Plan, RollBack, Verdict, Wait, decide, plan_of
-from xds_server.rollout.watched import Past, Watched, watched
+from xds_server.rollout.watched import Builds, Past, Watched, builds_of, shifted, watched
 from xds_server.runtime.judging import Judging, Ticks
 from xds_server.state.store import Store
 from xds_server.state.watched import FREEZE, frozen_in, frozen_row, watched_in, watched_row
@@ -214,7 +214,8 @@ class Rollouts:
         assert first is not None, "with nothing to do it ends when it begins"
         progress = stands.steered.progress.again().at(first, word.why)
         to = replace(stands.steered, progress=progress, weights=stands.plan.weights_at(first), also="")
-        begun = watched(stands.record, stands.plan, progress, self._past(stands.record, stands.plan))
+        past = self._past(stands.record, stands.plan)
+        begun = watched(stands.record, stands.plan, progress, past, self._builds(stands.record, stands.plan))
         self._watched[release] = self._saved[release] = begun
         done = Done(f"again, {_went(stands.plan, -1, first)}", word, Kind.PROMOTED)
         after = steered(self._control.admission, release, to, now, unpin=True)
@@ -280,7 +281,7 @@ class Rollouts:
             progress = progress.at(last, "").end(Ended.FINISHED, "its record gives no less than its last step")
         elif release in self._control.unknown:
             progress = replace(progress, paused=EMPTY_STATE)
-        begun = watched(record, plan, progress, self._past(record, plan))
+        begun = watched(record, plan, progress, self._past(record, plan), self._builds(record, plan))
         self._watched[release] = self._saved[release] = begun
         to, rows = Steered(progress, plan.weights, plan.weights), [watched_row(release, begun)]
         self._settle(release, to)
@@ -294,8 +295,13 @@ class Rollouts:
         return entry.record if entry is not None and isinstance(entry.record, Release) else None
 
     def _past(self, record: Release, plan: Plan) -> Past:
-        app = self._control.admission.world.app(record.refer(record.spec.app))
-        return self._judging.past(plan.deployment, app.deployments)
+        return self._judging.past(plan.deployment, self._deployments(record))
+
+    def _builds(self, record: Release, plan: Plan) -> Builds:
+        return builds_of(plan, self._deployments(record))
+
+    def _deployments(self, record: Release) -> Mapping[Ref, AppDeployment]:
+        return self._control.admission.world.app(record.refer(record.spec.app)).deployments
 
     def _elapsed(self) -> timedelta:
         now = self._shell.monotonic()
@@ -325,18 +331,29 @@ class Rollouts:
         stands = self.find(release)
         if stands is None or stands.steered.progress.ended is not None or release in self._control.admission.pins:
             return None
+        builds = self._builds(stands.record, stands.plan)
+        if stands.watched is not None and stands.watched.builds != builds:
+            stands = self._judge_anew(stands, stands.watched, builds)
         progress = stands.steered.progress
-        seen = (stands.watched or watched(stands.record, stands.plan, progress)).at(progress.step)
-        if flushes:
+        seen = (stands.watched or watched(stands.record, stands.plan, progress, builds=builds)).at(progress.step)
+        if flushes and not seen.settles:
             seen = seen.after(self._ticks_of(release, seen).hear(flushes))
-        if seen.step >= 0 and self._shell.live(release) is not None:
-            seen = replace(seen, stayed=seen.stayed + elapsed, dark=NONE)
-        elif seen.step >= 0:
-            seen = replace(seen, dark=seen.dark + elapsed)
+        seen = seen.later(elapsed, live=self._shell.live(release) is not None)
         if seen.held in WAITED_FOR and self.frozen is None and not stands.plan.freeze:
             seen = replace(seen, waited=seen.waited + elapsed)
         self._watched[release] = seen
         return replace(stands, steered=_as_seen(stands.steered, seen), watched=seen)
+
+    def _judge_anew(self, stands: Standing, seen: Watched, builds: Builds) -> Standing:
+        """What was learnt is of builds that do not run any more."""
+        release, begun = stands.record.ref, seen.anew(builds)
+        to = replace(stands.steered, progress=stands.steered.progress.anew())
+        word = Word(ROLLOUT, f"what it is judged by is about other builds now: {shifted(seen.builds, builds)}")
+        done = Done(f"judged anew at {where(stands.plan, to.progress.step)}", word, Kind.ANEW, _numbers(stands))
+        after = steered(self._control.admission, release, to, self._shell.clock())
+        self._control.steer(after, release, done, [watched_row(release, begun)])
+        self._watched[release] = self._saved[release] = begun
+        return replace(stands, steered=to, watched=begun)
 
     def _ticks_of(self, release: Ref, seen: Watched) -> Ticks:
         found = self._ticks.get(release)
@@ -349,8 +366,8 @@ class Rollouts:
         canary, progress = stands.plan.deployment, stands.steered.progress
         if not dict(stands.steered.weights).get(canary) or progress.stayed < SETTLED:
             return ""
-        app = self._control.admission.world.app(stands.record.refer(stands.record.spec.app))
-        entries = app.deployments[canary].spec.entries if canary in app.deployments else {}
+        deployments = self._deployments(stands.record)
+        entries = deployments[canary].spec.entries if canary in deployments else {}
         dead = self._judging.is_dead((canary, component) for component in entries)
         return f"{canary.word} has no healthy instance at any proxy that has it" if dead else ""
 
