@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta, timezone
@@ -26,6 +27,7 @@ from xds_server.records.releases import Weights
 from xds_server.records.saved import Row
 from xds_server.rollout import Frozen
 from xds_server.rollout.watched import Past, nothing_past
+from xds_server.runtime import rollouts
 from xds_server.runtime.clock import clock
 from xds_server.runtime.control import Control
 from xds_server.runtime.judging import Judging
@@ -71,11 +73,13 @@ class MadeUp(Judging):
 
     def __init__(self) -> None:
         self.said: list[Any] = []
+        self.asked = asyncio.Event()
         self.dead = False
 
     @override
     def flushes(self) -> list[Any]:
         said, self.said = self.said, []
+        self.asked.set()
         return said
 
     @override
@@ -126,6 +130,7 @@ class Server:
         self.jumped = timedelta()
         self.live = True
         self.refuses = ""
+        self.writes: Callable[[], None] = lambda: None
         self.judging = MadeUp()
         self.control = Control("records", store, Metrics(), allow_empty=False)
         shell = Shell(lambda _: NOON if self.live else None, self.write, self.clock, lambda: self.now)
@@ -140,6 +145,7 @@ class Server:
         return NOON + timedelta(seconds=self.now) + self.jumped
 
     def write(self, ref: Ref, weights: Weights) -> None:
+        self.writes()
         if self.refuses:
             raise NotWritten(self.refuses)
         said = json.loads(self.files["shop.yaml"])
@@ -154,7 +160,11 @@ class Server:
     def looks(self, seconds: float = 0.5, *flushes: Any) -> None:
         self.now += seconds
         self.judging.said = list(flushes)
-        asyncio.run(self.rollouts.look())
+        asyncio.run(self._looks())
+
+    async def _looks(self) -> None:
+        await self.rollouts.look()
+        await self.rollouts.write()
 
     def until(self, told: Callable[[], bool], *flushes: Any, most: int = 100) -> None:
         for _ in range(most):
@@ -554,6 +564,51 @@ def test_a_change_of_what_it_is_about_begins_anew(server: Server) -> None:
     assert server.gives == {"v1": 100, "v2": 0}
     server.until(lambda: server.step == 1)
     assert server.gives == {"v1": 80, "v2": 20}
+
+
+def test_a_record_that_cannot_be_written_for_long_keeps_nobody_from_being_looked_at(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        hangs.set()
+        goes_on.wait(60)
+
+    async def looked_at() -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+                working = tasks.create_task(server.rollouts.work())
+                assert await asyncio.to_thread(hangs.wait, 5)
+                server.judging.asked.clear()
+                await server.judging.asked.wait()
+                working.cancel()
+        finally:
+            goes_on.set()
+
+    server.refuses = "the folder is mounted"
+    server.until(lambda: server.ended is not None)
+    server.writes = hang
+    server.now += 61
+    monkeypatch.setattr(rollouts, "LOOKED", 0.001)
+    asyncio.run(looked_at())
+
+
+def test_those_that_run_do_not_wait_until_all_that_are_new_have_begun(server: Server) -> None:
+    server.until(lambda: server.step == 1)
+    new: dict[str, str] = {}
+    for app in [f"a{each}" for each in range(25)]:
+        versions = [deployment(f"{app}-{name}", app=app, version=name) for name in ("v1", "v2")]
+        shares = [{"deployment": f"{app}-v1", "weight": 100}, {"deployment": f"{app}-v2", "weight": 0}]
+        rolling = release(app, f"{app}.test", app=app, default=shares, rollout={"steps": STEPS})
+        new[f"{app}.yaml"] = documents(build(app, app=app), *versions, rolling)
+    server.hears(new)
+    begun = []
+    for _ in range(3):
+        server.looks(2)
+        begun.append(len(server.control.admission.steered) - 1)
+    assert begun == [10, 20, 25]
+    assert server.step == 2
 
 
 BRANCH = {

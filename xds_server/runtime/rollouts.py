@@ -7,6 +7,7 @@ or nothing. What is judged has been written down before (`Telemetry.settled`), s
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -43,6 +44,8 @@ LONGEST = timedelta(seconds=5)
 """More than this between two looks was watched by nobody: the process did not run."""
 SETTLED = timedelta(seconds=5)
 """How long a share is in force before what proxies say of instances is about it."""
+BEGUN_AT_ONCE = 10
+"""Rollouts that begin before those that run are looked at again: each reads what is remembered of its past."""
 KEPT_AT_ONCE = 50
 """Rollouts in one transaction of what they are judged by: about two milliseconds."""
 WAITED_FOR = (Held.GATE, Held.EVIDENCE, Held.LIVE)
@@ -112,6 +115,7 @@ class Rollouts:
         self._swept = True
         self._running: set[Ref] = set()
         self._unwritten: dict[Ref, tuple[float, str]] = {}
+        self._owed = asyncio.Event()
         self._decisions: dict[Ref, Decision] = {}
         self._ticks: dict[Ref, Ticks] = {}
         self._plans: dict[Ref, tuple[Release, Weights, Plan | None]] = {}
@@ -129,7 +133,13 @@ class Rollouts:
         self._poked.set()
 
     async def work(self) -> None:
-        """Look at every rollout again and again, and at what is new at once, until cancelled."""
+        """Until cancelled. A record whose folder does not answer keeps nobody from being looked at."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._look_again())
+            tasks.create_task(self._write_again())
+
+    async def _look_again(self) -> None:
+        """At every rollout again and again, and at what is new at once."""
         while True:
             due = self._shell.monotonic() + LOOKED
             while (left := due - self._shell.monotonic()) > 0:
@@ -148,14 +158,19 @@ class Rollouts:
         for release in sorted(self._running):
             self._look_at(release, elapsed, flushes)
             await asyncio.sleep(0)
-        await self._write_again()
         await self._keep()
 
     async def _hear(self) -> None:
+        """Of what is new; of more than begins at once, what is left is heard next."""
         self._poked.clear()
-        while self._concerned:
+        begun = 0
+        while self._concerned and begun < BEGUN_AT_ONCE:
             self._swept = False
-            await self._hear_of(self._concerned.pop())
+            begun += await self._hear_of(self._concerned.pop())
+        if self._concerned:
+            self._poked.set()
+        if self._unwritten:
+            self._owed.set()
 
     def standing(self, release: Ref) -> Standing | None:
         """None of a release that does not move by itself. Raises `CannotSteer`."""
@@ -239,15 +254,18 @@ class Rollouts:
         log.info("rollouts may move again", who=word.who, why=word.why)
         self._poked.set()
 
-    async def _hear_of(self, app: Ref) -> None:
+    async def _hear_of(self, app: Ref) -> int:
+        """How many may have begun."""
+        begun = 0
         for release in list(self._control.admission.world.app(app).releases):
             admission, record = self._control.admission, self._in_force(release)
             found = admission.steered.get(release)
             if found is not None:
                 self._settle(release, self._without_a_word_in_vain(release, found))
             elif record is not None and release not in admission.pins:
-                self._begin(record)
+                begun += self._begin(record)
             await asyncio.sleep(0)
+        return begun
 
     def _settle(self, release: Ref, found: Steered) -> None:
         """One that is known runs, or has ended: then its record shall say so."""
@@ -271,10 +289,11 @@ class Rollouts:
         self._control.keep(steered(self._control.admission, release, found, self._shell.clock()))
         return found
 
-    def _begin(self, record: Release) -> None:
+    def _begin(self, record: Release) -> bool:
+        """Whether there was one to begin."""
         release, plan = record.ref, plan_of(record)
         if plan is None:
-            return
+            return False
         progress = Progress(plan.identity)
         last = len(plan.steps) - 1
         if plan.weights_at(last) == plan.weights:
@@ -289,6 +308,7 @@ class Rollouts:
         if release in self._control.unknown:
             self._control.unknown.discard(release)
             self._store.save((), [(UNKNOWN, *release)])
+        return True
 
     def _in_force(self, release: Ref) -> Release | None:
         entry = self._control.admission.in_force.get(Key("Release", release))
@@ -457,6 +477,16 @@ class Rollouts:
         self._control.keep(steered(self._control.admission, release, to, self._shell.clock()))
 
     async def _write_again(self) -> None:
+        """When there is something to write, and when that could not be done."""
+        while True:
+            self._owed.clear()
+            await self.write()
+            due = min((when for when, _ in self._unwritten.values()), default=None)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if due is None else max(0.0, due - self._shell.monotonic())):
+                    await self._owed.wait()
+
+    async def write(self) -> None:
         """What is in force shall be in the records, so that nothing but records has to be kept."""
         now = self._shell.monotonic()
         for release, (when, before) in list(self._unwritten.items()):
@@ -467,7 +497,8 @@ class Rollouts:
                 self._control.report_soon()
             elif when <= now:
                 why = await self._written(release, found)
-                self._unwritten[release] = (now + TRIED_AGAIN, why)
+                if release in self._unwritten:
+                    self._unwritten[release] = (self._shell.monotonic() + TRIED_AGAIN, why)
                 if why != before:
                     self._control.report_soon()
 
