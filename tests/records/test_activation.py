@@ -9,7 +9,7 @@ from tests.records.conditions import Activating
 from tests.records.folder import NOON, SHOP, Content, Server, build, deployment, documents, release
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Reason, Severity
-from xds_server.records.admission import pinned, unpinned
+from xds_server.records.admission import pinned, set_by, unpinned
 from xds_server.records.pins import Pin
 from xds_server.records.readiness import Cold
 
@@ -165,6 +165,22 @@ def test_a_restart_goes_on_waiting(shop):
     assert serves(shop) == "v1"
     assert shop.admission.wake_at == NOON + timedelta(minutes=5)
     assert not shop.admission.rows
+
+
+def test_a_clock_that_is_set_leaves_as_much_time_as_before(shop):
+    shop.hears(at_v2())
+    day = timedelta(days=1)
+    shop.now += day
+    shop._turn(set_by(shop.admission, day))
+    assert shop.admission.wake_at == NOON + day + timedelta(minutes=5)
+    shop.restarts()
+    shop.reads({**SHOP, "builds.yaml": BUILDS, **at_v2()})
+    assert said(shop).reason is Reason.PENDING
+    assert shop.admission.wake_at == NOON + day + timedelta(minutes=5)
+
+
+def test_where_nobody_waits_a_clock_that_is_set_changes_nothing(failed):
+    assert set_by(failed.admission, timedelta(days=1)) is failed.admission
 
 
 def test_after_a_restart_there_is_a_moment_to_find_out(shop):

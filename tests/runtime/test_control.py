@@ -11,6 +11,7 @@ from tests.records.folder import SHOP, build, deployment, documents, release
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Reason
 from xds_server.records.reading import Batch, Readable, Unreadable
+from xds_server.runtime import control
 from xds_server.runtime.clock import clock
 from xds_server.runtime.control import Control
 from xds_server.runtime.metrics import Metrics
@@ -44,6 +45,31 @@ def hosts(snapshot: Snapshot | None) -> list[str]:
     assert snapshot is not None
     body = snapshot.of(TypeUrl.ROUTES)["edge/http"].body
     return [host for host in ("shop.test", "new.test", "acme.test") if host.encode() in body]
+
+
+class Times:
+    """A clock that can be set, and one that cannot."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.passed, self.set_by = timedelta(), timedelta()
+        began = clock()
+        monkeypatch.setattr(control, "clock", lambda: began + self.passed + self.set_by)
+        monkeypatch.setattr(control, "monotonic", lambda: 1000 + self.passed.total_seconds())
+
+
+@pytest.mark.parametrize("day", [timedelta(days=1), timedelta(days=-1)], ids=["forward", "back"])
+def test_a_release_that_waits_does_not_fail_because_a_clock_was_set(
+    store: Store, monkeypatch: pytest.MonkeyPatch, day: timedelta
+) -> None:
+    times, server = Times(monkeypatch), Server(store)
+    server.hears(SHOP, complete=True)
+    server.hears({"v3.yaml": deployment("v3", "b3"), "shop.yaml": release("shop", "shop.test", to="v3")})
+    times.set_by = day
+    for passed, failed in ((1, False), (299, False), (300, True)):
+        times.passed = timedelta(seconds=passed)
+        server.control.tick()
+        [waits] = server.control.admission.pending.values()
+        assert waits.failed is failed
 
 
 def test_nobody_is_told_anything_before_the_first_read(store: Store) -> None:

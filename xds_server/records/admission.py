@@ -156,6 +156,14 @@ def _kept(after: Admission) -> Admission:
     return replace(after, keeping=replace(after.keeping, upserts=(), deletes=()))
 
 
+def set_by(before: Admission, by: timedelta) -> Admission:
+    """The clock was set by so much: releases that wait have as much time left as before. The same object: none does."""
+    waiting = {ref: replace(each, until=each.until + by) for ref, each in before.pending.items() if not each.failed}
+    if not waiting:
+        return before
+    return replace(_unchanged(before), pending=before.pending.update(waiting), waited=tuple(waiting))
+
+
 def tick(before: Admission, now: datetime) -> Admission:
     """The same files at a later time: audiences end, and a source that came back is believed."""
     believed = before.returning is not None and before.returning.until <= now

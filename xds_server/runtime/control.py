@@ -3,7 +3,8 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from time import perf_counter
+from datetime import timedelta
+from time import monotonic, perf_counter
 
 import structlog
 
@@ -15,7 +16,7 @@ from xds_server.ledger.content import content_of
 from xds_server.notifications.message import About
 from xds_server.pipeline import Compilation
 from xds_server.ports import Observer
-from xds_server.records.admission import admit, reconsidered, restore, tick, unreadable
+from xds_server.records.admission import admit, reconsidered, restore, set_by, tick, unreadable
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
 from xds_server.records.models import Release
@@ -37,6 +38,9 @@ from xds_server.runtime.words import Words
 from xds_server.state.store import Store
 
 log = structlog.get_logger()
+
+SET = timedelta(seconds=1)
+"""By more than this a clock was set, and does not only go a little wrong."""
 
 
 class Control:
@@ -69,6 +73,7 @@ class Control:
         self.unknown = unknown_in(rows)
         """The releases of whose rollouts nobody knows how far they had come: with them, the state began."""
         self._admission = self._saved = restore(rows, clock()).asking(self.activating)
+        self._offset = clock() - timedelta(seconds=monotonic())
         self.publishing.recall(rows)
         metrics.records(Counter(key.kind for key in self._admission.in_force).items())
         log.info("state read", records=len(self._admission.in_force))
@@ -107,6 +112,7 @@ class Control:
 
     def hear(self, said: Batch | Unreadable, word: Word = RECORDS) -> None:
         """The source has said something, and by whose word."""
+        self._keep_time()
         self._heard = perf_counter()
         if isinstance(said, Unreadable):
             self._turn(unreadable(self._admission, self._folder, said.why), compile_it=False)
@@ -163,15 +169,29 @@ class Control:
 
     def tick(self) -> None:
         """Time has passed: audiences may have ended."""
+        self._keep_time()
         self._heard = perf_counter()
         self._turn(tick(self._admission, clock()), compile_it=self.waiting_for is None)
 
     def _reconsider(self, releases: Iterable[Ref]) -> None:
         """What these releases wait for may be there. Before the first complete read nothing changes."""
         if self.waiting_for is None:
+            self._keep_time()
             self._heard = perf_counter()
             after = reconsidered(self._admission, releases, clock())
             self._turn(after, compile_it=bool(after.touched))
+
+    def _keep_time(self) -> None:
+        """Who waits does not wait longer, or less long, because somebody has set the clock."""
+        offset = clock() - timedelta(seconds=monotonic())
+        by = offset - self._offset
+        if abs(by) < SET:
+            return
+        self._offset = offset
+        log.info("clock set", by=by.total_seconds())
+        after = set_by(self._admission, by)
+        if after is not self._admission:
+            self._turn(after, compile_it=False)
 
     def _turn(
         self,
