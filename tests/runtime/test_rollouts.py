@@ -518,7 +518,7 @@ def test_what_is_not_set_stops_nothing(server: Server, tmp_path: Path) -> None:
 
     # Nor does what was refused hold for who writes the same by hand later: that begins another rollout.
     server.hears(shop(v1=40))
-    server.until(lambda: server.step == 2)
+    server.until(lambda: server.step == 3)
     assert Kind.STOPPED not in server.kinds
 
 
