@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -549,13 +549,6 @@ def test_to_stop_it_and_to_set_what_it_gives_is_one_decision(tmp_path: Path, die
             assert (again.ended, again.gives) == (None, {"v1": 90, "v2": 10})
             again.until(lambda: again.ended is not None)
             assert again.ended == Ended.FINISHED
-
-
-def test_an_instant_of_another_zone_is_said_in_utc(server: Server) -> None:
-    until = datetime(2027, 1, 1, 1, tzinfo=timezone(timedelta(hours=1)))
-    server.asked.freeze(until, ADA)
-    server.looks()
-    assert "frozen until 2027-01-01T00:00:00Z: why not (ada)" in server.because
 
 
 def test_a_change_of_what_it_is_about_begins_anew(server: Server) -> None:

@@ -1,11 +1,11 @@
 """Rollouts: how each stands, and a person's word about it."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, field_validator
 
 from xds_server.api.errors import UNKNOWN
 from xds_server.api.release_reports import Said
@@ -70,6 +70,14 @@ class Freeze(Asked):
     """Until when."""
 
     until: AwareDatetime
+
+    @field_validator("until")
+    @classmethod
+    def _in_utc(cls, until: datetime) -> datetime:
+        try:
+            return until.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("no calendar has this instant in UTC") from None
 
 
 class Rolling(Protocol):

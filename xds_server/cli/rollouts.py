@@ -1,7 +1,7 @@
 """`xdsctl`'s commands about releases that move by themselves: look, go on, wait, and say that a gate is open."""
 
 from contextlib import suppress
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -109,24 +109,19 @@ def approve(
 
 
 def _until(text: str) -> datetime:
-    """An instant with its zone, the end of a day in UTC, or so long from now."""
+    """An instant or a day, as records have it, or so long from now."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from xds_server.records.values import Instant
     from xds_server.runtime.clock import clock
 
-    with suppress(ValueError):
-        return datetime.combine(date.fromisoformat(text), time(), UTC) + timedelta(days=1)
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        pass
-    else:
-        if found.tzinfo is None:
-            raise typer.BadParameter(f"{text!r} has no time zone: write {text}Z for UTC")
+    with suppress(ValidationError):
+        found: datetime = TypeAdapter(Instant).validate_python(text)
         return found
-    try:
+    with suppress(typer.BadParameter):
         return clock() + timedelta(seconds=parse_seconds(text))
-    except typer.BadParameter:
-        why = f"{text!r} is no instant ({AN_INSTANT}), no day and no duration, such as 12h"
-        raise typer.BadParameter(why) from None
+    why = f"{text!r} is no instant with a zone ({AN_INSTANT}), no day (2026-12-01) and no duration, such as 12h"
+    raise typer.BadParameter(why)
 
 
 @app.command()
@@ -153,6 +148,7 @@ def freeze(
 
     Example: xdsctl freeze --until 2026-11-30T08:00:00Z --why "Black Friday"
     """
+    why = why.strip()
     if (until is None) != (not why):
         raise typer.BadParameter("write --until and --why; or neither, to see what is frozen")
     _frozen(server, "/freeze", {} if until is None else {"until": until.isoformat()}, who, why, output)

@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from typing_extensions import override
 
@@ -140,7 +140,7 @@ class AskedOfRollouts(Rolling):
 
     @override
     def freeze(self, until: datetime, word: Word) -> None:
-        self._rollouts.freeze(Frozen(until.astimezone(UTC), f"{word.why} ({word.who})"), word)
+        self._rollouts.freeze(Frozen(until, f"{word.why} ({word.who})"), word)
 
     @override
     def unfreeze(self, word: Word) -> None:
