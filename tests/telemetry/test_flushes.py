@@ -57,3 +57,10 @@ def test_they_are_bounded_by_size_and_by_time_whatever_a_proxys_clock_says() -> 
     late.heard += 1
     flushes.hear(change(5)._replace(process=late))
     assert [each.time for each in flushes.since(0)] == [4, 5]
+
+
+def test_one_that_is_larger_than_all_may_be_is_let_go() -> None:
+    flushes = Flushes(NAMES, most=5)
+    flushes.hear(change(1, 6))
+    flushes.hear(change(2, 5))
+    assert [each.time for each in flushes.since(0)] == [2]

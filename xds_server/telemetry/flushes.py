@@ -68,7 +68,7 @@ class Flushes:
         self.newest = next(self._numbers)
         self._kept.append(_numbered(self.newest, change, self._names))
         self._size += len(change.added)
-        while self._size > self._most or self._kept[0].heard < change.process.heard - LONGEST:
+        while self._kept and (self._size > self._most or self._kept[0].heard < change.process.heard - LONGEST):
             self._size -= len(self._kept.popleft().added)
 
     def since(self, number: int) -> Iterator[Numbered]:
