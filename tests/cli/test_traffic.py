@@ -47,7 +47,7 @@ def test_two_deployments_are_printed_beside_each_other() -> None:
         "COMPONENT RULE DEPLOYMENT REQUESTS ERRORS P50 P90 P99 ERRORS x SLOW x",
         "web default shop-v1 1,000 5 (0.50 %) 30-50 ms 30-50 ms > 10000 ms",
         "shop-v2 100 not known 30-50 ms 30-50 ms > 10000 ms 0.5 to 2.25 not known (> 50 ms)",
-        "warning: share of shop-v2: 9.09 % of 100, set 20.00 %: by chance this happens in one of 100,000 cases",
+        "warning: share of shop-v2: 100 requests, 9.09 %, set 20.00 %: by chance this happens in one of 100,000 cases",
     ]
 
 
@@ -58,7 +58,7 @@ def test_of_users_shares_differ_more() -> None:
 
     assert found[0].endswith("in the last 9 s")
     assert found[-2:] == [
-        "share of shop-v2: 9.09 % of 100, set 20.00 % (of users: some ask for more than others)",
+        "share of shop-v2: 100 requests, 9.09 %, set 20.00 % (of users: some ask for more than others)",
         "neither had a request of which the server was told",
     ]
 
@@ -66,11 +66,12 @@ def test_of_users_shares_differ_more() -> None:
 def test_what_is_not_compared_is_said() -> None:
     again = LeftOutReport(because="proxy began again", flushes=1, requests=1200, proxies=("edge-2",))
     server = LeftOutReport(because="server began", flushes=12, requests=7, proxies=tuple("abcdefghij"))
-    said = COMPARED.model_copy(update={"shares": (), "left_out": (again, server)})
+    said = COMPARED.model_copy(update={"rows": (), "shares": (), "left_out": (again, server)})
     found = lines("compare", "shop", body=said.model_dump_json().encode())
-    assert found[-2:] == [
+    assert found[-3:] == [
         "not compared: 1,200 requests in 1 flush of edge-2, the first since the proxy began again",
         "not compared: 7 requests in 12 flushes of a, b, c, d, e, f, g, h, i, j, ..., the first since the server began",
+        "neither had any other request of which the server was told",
     ]
 
 

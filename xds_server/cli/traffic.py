@@ -58,7 +58,7 @@ def print_compared(found: CompareReport) -> None:
     for each in found.left_out:
         console.print(_left_out(each))
     if not found.rows:
-        console.print("neither had a request of which the server was told")
+        console.print(f"neither had {'any other' if found.left_out else 'a'} request of which the server was told")
 
 
 def _side(side: SideReport) -> tuple[str, ...]:
@@ -68,7 +68,8 @@ def _side(side: SideReport) -> tuple[str, ...]:
 
 
 def _share(share: ShareReport, *, sticky: bool) -> str:
-    said = f"share of {share.deployment}: {_percent(share.actual)} of {share.requests:,}, set {_percent(share.set)}"
+    had = f"{_requests(share.requests)}, {_percent(share.actual)}"
+    said = f"share of {share.deployment}: {had}, set {_percent(share.set)}"
     if share.unlikely:
         return f"warning: {said}: by chance this happens in one of {1 / max(share.probability, 1e-9):,.0f} cases"
     return f"{said} (of users: some ask for more than others)" if sticky else said
@@ -77,7 +78,11 @@ def _share(share: ShareReport, *, sticky: bool) -> str:
 def _left_out(each: LeftOutReport) -> str:
     flushes = "1 flush" if each.flushes == 1 else f"{each.flushes:,} flushes"
     proxies = ", ".join(each.proxies) + (", ..." if NAMED == len(each.proxies) < each.flushes else "")
-    return f"not compared: {each.requests:,} requests in {flushes} of {proxies}, the first since the {each.because}"
+    return f"not compared: {_requests(each.requests)} in {flushes} of {proxies}, the first since the {each.because}"
+
+
+def _requests(number: int) -> str:
+    return "1 request" if number == 1 else f"{number:,} requests"
 
 
 def _span(between: Between) -> str:
