@@ -274,7 +274,7 @@ class Rollouts:
             if found.progress.paused:
                 self._control.report_soon()
             return
-        self._running.discard(release)
+        self._forget(release)
         if is_unwritten(found):
             self._unwritten.setdefault(release, (self._shell.monotonic(), ""))
         elif self._unwritten.pop(release, None) is not None:
@@ -331,9 +331,7 @@ class Rollouts:
     def _look_at(self, release: Ref, elapsed: timedelta, flushes: Sequence[Numbered]) -> None:
         stands = self._watch(release, elapsed, flushes)
         if stands is None:
-            self._running.discard(release)
-            self._decisions.pop(release, None)
-            self._ticks.pop(release, None)
+            self._forget(release)
             return
         assert stands.watched is not None
         for each in stands.watched.audiences:
@@ -345,6 +343,12 @@ class Rollouts:
             decision = Wait("its record says something else by now, and that is not in force yet", held=Held.RECORD)
         self._decisions[release] = decision
         self._act(stands, decision)
+
+    def _forget(self, release: Ref) -> None:
+        """Of one that does not run any more, what is only in memory."""
+        self._running.discard(release)
+        self._decisions.pop(release, None)
+        self._ticks.pop(release, None)
 
     def _watch(self, release: Ref, elapsed: timedelta, flushes: Sequence[Numbered]) -> Standing | None:
         """With what was counted and the time since the last look; None: it does not run any more."""
