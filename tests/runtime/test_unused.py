@@ -54,7 +54,6 @@ def collected(tmp_path: Path) -> Iterator[Collected]:
 async def test_who_asks_for_it_all_the_same_is_counted(collected: Collected) -> None:
     found = await collected.collector.unused(timedelta(0), None)
     assert found is not None
-    assert found is not None
     assert [(each.deployment.name, requests) for each, requests in found] == [("shop-old", 7), ("v2", 0)]
     assert await collected.collector.unused(timedelta(days=7), None) == []
     assert await collected.collector.unused(timedelta(0), Ref("default", "nope")) is None

@@ -22,7 +22,7 @@ from xds_server.telemetry.ticks import ERRORS
 
 
 class Collector(Collecting):
-    """What may go is looked for in a thread, beside the event loop."""
+    """What may go is looked for in a thread, beside the event loop; who asked for it, a deployment at a time."""
 
     def __init__(self, control: Control, telemetry: Telemetry, writing: Writing) -> None:
         self._control = control
@@ -35,7 +35,11 @@ class Collector(Collecting):
         if app is not None and app not in admission.world.apps:
             return None
         found = await asyncio.to_thread(_unused, admission, clock() - older_than, app, flushes)
-        return [(each, max(requests, self._before(each.deployment))) for each, requests in found]
+        counted = []
+        for each, requests in found:
+            counted.append((each, max(requests, self._before(each.deployment))))
+            await asyncio.sleep(0)  # others have their turn: there may be thousands
+        return counted
 
     def _before(self, deployment: Ref) -> int:
         """Requests of the whole minutes of the last hour, also where the server began in it."""
