@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Counter
 
 from tests.records.folder import SHOP, Server
-from xds_server.api.admin import Readiness, admin_app
+from xds_server.api.admin import Readiness, admin_app, misread
 from xds_server.api.problems import Standing
 
 
@@ -133,3 +133,12 @@ async def test_a_body_that_is_no_json_is_refused_in_plain_words(body: bytes, kin
 
     assert code == 400
     assert json.loads(answer)["error"].startswith(NO_OBJECT)
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [("Input should be greater than 0", "input should be greater than 0"), ("Value error, no UTC", "no UTC")],
+)
+def test_what_is_wrong_with_a_parameter_keeps_its_words(said: str, what: str) -> None:
+    found = misread([{"loc": ("body", "until"), "msg": said, "input": 0}])
+    assert found == f"body until: {what}, and it is 0; /openapi.json says what it may be"

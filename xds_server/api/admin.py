@@ -89,5 +89,5 @@ def misread(errors: Sequence[Any]) -> str:
     """What is wrong with the first of the parameters that are: which, what, and what was written."""
     first = errors[0]
     where = " ".join(map(str, first["loc"]))
-    what = first["msg"].removeprefix("Value error, ").lower()
-    return f"{where}: {what}, and it is {first.get('input')!r}; /openapi.json says what it may be"
+    what = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {what[:1].lower()}{what[1:]}, and it is {first.get('input')!r}; /openapi.json says what it may be"
