@@ -37,11 +37,15 @@ class Collected:
         self.time = NOON
         self.telemetry = telemetry = Telemetry(store.counted, lambda: 100.0, lambda: self.time)
         for seconds, total in ((10, 0), (11, 7)):
-            stats = {RULE.format("old", "2xx").replace("rule/default", "rule/explicit"): total}
-            flush = flush_of(telemetry.totals.names, exported(stats, seconds))
-            telemetry.flushes.hear(telemetry.totals.fold("edge-1", flush, 100.0))
+            self.tells("edge-1", seconds, total)
         writing = Writing(self.server.control, Writer(folder), Engine())
         self.collector = Collector(self.server.control, telemetry, writing)
+
+    def tells(self, node: str, seconds: int, total: int) -> None:
+        """How many requests the old one had at this proxy, since that began."""
+        stats = {RULE.format("old", "2xx").replace("rule/default", "rule/explicit"): total}
+        flush = flush_of(self.telemetry.totals.names, exported(stats, seconds))
+        self.telemetry.flushes.hear(self.telemetry.totals.fold(node, flush, 100.0))
 
 
 @pytest.fixture
@@ -57,6 +61,13 @@ async def test_who_asks_for_it_all_the_same_is_counted(collected: Collected) -> 
     assert [(each.deployment.name, requests) for each, requests in found] == [("shop-old", 7), ("v2", 0)]
     assert await collected.collector.unused(timedelta(days=7), None) == []
     assert await collected.collector.unused(timedelta(0), Ref("default", "nope")) is None
+
+
+async def test_what_a_proxy_tells_first_is_counted(collected: Collected) -> None:
+    collected.tells("edge-2", 9, 5)
+    found = await collected.collector.unused(timedelta(0), None)
+    assert found is not None
+    assert [(each.deployment.name, requests) for each, requests in found] == [("shop-old", 12), ("v2", 0)]
 
 
 async def test_who_asked_for_it_before_the_server_began_is_counted(tmp_path: Path) -> None:

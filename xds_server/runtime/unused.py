@@ -31,7 +31,8 @@ class Collector(Collecting):
 
     @override
     async def unused(self, older_than: timedelta, app: Ref | None) -> Sequence[tuple[Unused, int]] | None:
-        admission, flushes = self._control.admission, self._telemetry.last(HOUR)
+        admission, telemetry = self._control.admission, self._telemetry
+        flushes = [*telemetry.last(HOUR), *telemetry.gaps(HOUR)]  # what a proxy tells first is of users, too
         if app is not None and app not in admission.world.apps:
             return None
         found = await asyncio.to_thread(_unused, admission, clock() - older_than, app, flushes)
