@@ -110,3 +110,10 @@ def test_a_server_that_does_not_answer_is_named(words: tuple[str, ...]) -> None:
 def test_one_deployment_alone_is_wrong_use() -> None:
     result = CliRunner().invoke(app, ["compare", "shop", "shop-v1"])
     assert (result.exit_code, "write both" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("last", ["2h", "0s"])
+@pytest.mark.parametrize("words", [("compare", "shop"), ("top",)], ids=" ".join)
+def test_nobody_looks_back_further_than_is_remembered(words: tuple[str, ...], last: str) -> None:
+    result = CliRunner().invoke(app, [*words, "--last", last, "--server", "127.0.0.1:1"])
+    assert (result.exit_code, "the last hour" in result.stderr) == (2, True), result.stderr

@@ -84,6 +84,7 @@ async def test_what_is_not_set_is_said(records: Path) -> None:
             assert (result.exit_code, said in result.stderr) == (1, True), result.stderr
         for share in ("v2", "=5", "v2=x", "v2=nan", "v2=5.001", "v2=100.1", "v2=-1"):
             assert (await ran(here, "set", "shop", share, *WHO)).exit_code == 2, share
+        assert "is written twice" in (await ran(here, "set", "shop", "v2=5", "v2=6", *WHO)).stderr
 
         await ran(here, "rollback", "shop", "--to", "v1", "--timeout", "0s", *WHO)
         assert "xdsctl unpin shop comes first" in (await ran(here, "set", "shop", "v2=5", *WHO)).stderr

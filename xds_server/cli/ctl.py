@@ -9,7 +9,7 @@ import typer
 
 from xds_server.cli import looking, notifications, releases, rollouts, writing
 from xds_server.cli.options import ADMIN, NOT_BOTH, AdminOption, Report, ReportOption, answered, drawn, echo, told
-from xds_server.cli.values import ErrorIsOne, PlainWords, parse_seconds, version_of
+from xds_server.cli.values import ErrorIsOne, PlainWords, parse_last, version_of
 
 if TYPE_CHECKING:
     from xds_server.domain.problems import Problem
@@ -367,7 +367,7 @@ def top(
     of: Annotated[str, typer.Argument(metavar="[APP]", help="Of one app: NAME, or NAMESPACE.NAME.")] = "",
     last: Annotated[
         float,
-        typer.Option(parser=parse_seconds, metavar="DURATION", help="How long back it looks.", show_default="10s"),
+        typer.Option(parser=parse_last, metavar="DURATION", help="How long back it looks.", show_default="10s"),
     ] = 10.0,
     server: AdminOption = ADMIN,
     output: ReportOption = Report.TEXT,
@@ -402,7 +402,7 @@ def compare(
     ] = None,
     last: Annotated[
         float,
-        typer.Option(parser=parse_seconds, metavar="DURATION", help="How long back it looks.", show_default="1h"),
+        typer.Option(parser=parse_last, metavar="DURATION", help="How long back it looks.", show_default="1h"),
     ] = 3600.0,
     server: AdminOption = ADMIN,
     output: ReportOption = Report.TEXT,

@@ -49,6 +49,16 @@ def parse_seconds(text: "str | float") -> float:
         raise typer.BadParameter(f"{text!r} is no duration, such as 500ms, 60s or 5m") from None
 
 
+def parse_last(text: "str | float") -> float:
+    """How long back a server is asked to look, in seconds: no longer than it remembers."""
+    from xds_server.api.traffic import HOUR
+
+    found = parse_seconds(text)
+    if not 0 < found <= HOUR:
+        raise typer.BadParameter(f"{text!r}: what is remembered is the last hour, 1h")
+    return found
+
+
 def parse_minor(text: str) -> Minor:
     """A version of Envoy that is supported, as far as it decides what Envoy understands."""
     found = re.match(r"(\d+)\.(\d+)(?:\.|$)", text)

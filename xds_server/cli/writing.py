@@ -150,7 +150,10 @@ def set_shares(
     from xds_server.cli import applying, steering
     from xds_server.cli.waiting import Awaited
 
-    said = {"who": who or steering.who(), "why": why, "shares": dict(map(_share, shares)), "stopRollout": stop_rollout}
+    wanted = dict(map(_share, shares))
+    if len(wanted) < len(shares):
+        raise typer.BadParameter("a deployment is written twice: which share shall it have?")
+    said = {"who": who or steering.who(), "why": why, "shares": wanted, "stopRollout": stop_rollout}
     said |= {"expect": expect} if expect else {}
     made = _answered(lambda: applying.shares_set(server, release, said))
     typer.echo(f"{made.release}: {made.what}", err=output is not Report.TEXT)
