@@ -38,6 +38,8 @@ NOW_AND_THEN = 0.1
 """Seconds between two looks at all metrics, which cost the server some milliseconds."""
 QUIETLY = 30.0
 """Requests a second that cost others nothing, for as long as they go on."""
+SLOWLY = "5s"
+"""Between two flushes of an Envoy whose first one is to have requests: it counts from its start on."""
 FAILS = ("x-test-act", "fails/503")
 EARLY = ("x-early-adopter", "true")
 STAFF = ("x-staff", "true")
@@ -250,7 +252,8 @@ def test_an_envoy_that_is_killed_loses_a_flush_at_most_and_that_shows(pair_world
     world = pair_world
     app = shop(world, "killed")
     sent = seen(world, app)
-    bootstrap = world.server.bootstrap("edge", world.mode, free_ports(1)[0], "edge-killed")
+    rarely = ("--stats-interval", SLOWLY)
+    bootstrap = world.server.bootstrap("edge", world.mode, free_ports(1)[0], "edge-killed", *rarely)
 
     def begun_again() -> float:
         said = samples(world.server, "xds_server_flush_gaps_total")
