@@ -522,6 +522,30 @@ def test_what_is_not_set_stops_nothing(server: Server, tmp_path: Path) -> None:
     assert Kind.STOPPED not in server.kinds
 
 
+class TakingBack(Writer):
+    """The guard takes it back while the text is brought to the disk."""
+
+    def __init__(self, folder: Path, server: Server) -> None:
+        super().__init__(folder)
+        self.server = server
+
+    @contextmanager
+    @override
+    def prepared(self, changes: Sequence[FileChange]) -> Iterator[Callable[[], None]]:
+        with super().prepared(changes) as commit:
+            self.server.steering.rollback(SHOP_REF, V1, ADA)
+            yield commit
+
+
+def test_what_is_taken_back_meanwhile_is_not_set(server: Server, tmp_path: Path) -> None:
+    server.until(lambda: server.step == 1)
+    folder = kept(tmp_path / "records", server.files)
+    with pytest.raises(CannotSteer, match="is pinned since"):
+        sets(server, TakingBack(folder, server))
+    assert (folder / "shop.yaml").read_text() == server.files["shop.yaml"]
+    assert (server.ended, server.gives) == (Ended.ROLLED_BACK, {"v1": 100, "v2": 0})
+
+
 @pytest.mark.parametrize("dies_at", [None, 2, 3, 4, 5])
 def test_to_stop_it_and_to_set_what_it_gives_is_one_decision(tmp_path: Path, dies_at: int | None) -> None:
     """Whatever write it is killed before or after: between the two there is the file."""

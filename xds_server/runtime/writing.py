@@ -116,7 +116,12 @@ class Writing:
             event = self._judged(change, release, word)
             if _says(admission, key, weights):
                 return self._rollouts.stop(release, weights, word) or event
-            await self._write([change], word, lambda: self._rollouts.stop_with(release, weights, word))
+
+            def announce() -> None:
+                weights_set(self._control.admission, release, shares)  # a guard may have taken it back meanwhile
+                self._rollouts.stop_with(release, weights, word)
+
+            await self._write([change], word, announce)
             return event
 
     async def remove(self, deployments: Collection[Ref], word: Word) -> tuple[str, ...]:
