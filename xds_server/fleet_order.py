@@ -22,6 +22,7 @@ What is under way and in no record that is in force is `unfinished`; with it and
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -122,6 +123,12 @@ class AppOrder:
         order.outside = replace(app, releases=Map(releases), expired=unfinished.expired)
         order._settle(now)
         return order
+
+    def copy(self) -> Self:
+        """As it is now, whatever becomes of this one."""
+        found = copy(self)
+        self._steps = dict(self._steps)
+        return found
 
     @property
     def unfinished(self) -> Unfinished:

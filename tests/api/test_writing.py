@@ -130,4 +130,4 @@ async def test_the_answers_are_described() -> None:
     app = admin_app(lambda: Readiness(ready=True, because=""), CollectorRegistry(), more=[writing_api(Folder())])
 
     answers = app.openapi()["paths"]["/records/apply"]["post"]["responses"]
-    assert set(answers) == {"200", "400", "403", "409"}
+    assert set(answers) == {"200", "400", "403", "409", "503"}

@@ -22,7 +22,9 @@ class Told(Server):
         before = self.admission
         self.hears({f"{name}.yaml": text for name, text in files.items()})
         self.words.note(before, self.admission, [f"{name}.yaml" for name in files], word)
-        return self.words.of(Event(SHOP_REF, NOON, RECORDS, "default: v1 100 % -> v3 100 %"), self.admission).word
+        event = self.words.of(Event(SHOP_REF, NOON, RECORDS, "default: v1 100 % -> v3 100 %"), self.admission)
+        self.words.over([SHOP_REF], self.admission)
+        return event.word
 
 
 def test_who_wrote_what_waits_is_named_when_it_comes_into_force() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from xds_server.domain.errors import StateUnwritable
 from xds_server.domain.names import Ref
 from xds_server.records.saved import Row
 from xds_server.state.store import DATABASE, STEPS, VERSION, StateUnusable, Store
@@ -130,7 +131,7 @@ def test_a_database_without_room_says_so_and_keeps_what_it_had(tmp_path: Path) -
     with Store.open(tmp_path) as store:
         store.save([row("a")], [])
         store._connection.execute("PRAGMA max_page_count = 1")
-        with pytest.raises(StateUnusable, match=r"full.*space"):
+        with pytest.raises(StateUnwritable, match=r"full.*space"):
             store.save([row("b", "x" * 100_000)], [])
 
         assert store.load() == [row("a")]

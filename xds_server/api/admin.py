@@ -12,9 +12,10 @@ from starlette.exceptions import HTTPException
 
 from xds_server import __version__
 from xds_server.api.access import OnlyFromHere, with_refusals
-from xds_server.api.errors import described
+from xds_server.api.errors import UNAVAILABLE, described
 from xds_server.api.explain import Question, explained, malformed
 from xds_server.api.problems import ProblemReport, Standing, problem_report
+from xds_server.domain.errors import StateUnwritable
 from xds_server.traffic.decisions import Decision
 from xds_server.traffic.requests import CannotExplain
 
@@ -78,6 +79,10 @@ def _tell_errors(app: FastAPI) -> None:
     async def refuse(request: Request, error: RequestValidationError) -> JSONResponse:
         found = error.errors()
         return JSONResponse({"error": malformed(found) if request.url.path == "/explain" else misread(found)}, 400)
+
+    @app.exception_handler(StateUnwritable)
+    async def not_now(_request: Request, error: StateUnwritable) -> JSONResponse:
+        return JSONResponse({"error": str(error)}, UNAVAILABLE)
 
     @app.exception_handler(HTTPException)
     async def say(_request: Request, error: HTTPException) -> JSONResponse:

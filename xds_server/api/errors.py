@@ -6,6 +6,8 @@ from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel, Field
 
 WRONG = 400
+UNAVAILABLE = 503
+"""What has to be written down first cannot be written now."""
 UNPROCESSABLE = "422"
 """What FastAPI would answer a wrong question with, and describes; here it is 400."""
 
@@ -18,6 +20,10 @@ class Wrong(BaseModel):
 
 UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": Wrong, "description": "There is nothing by this name."}}
 """What a route answers that asks for something by name."""
+NOT_NOW: dict[int | str, dict[str, Any]] = {
+    UNAVAILABLE: {"model": Wrong, "description": "The state directory cannot be written now: try again."}
+}
+"""What a route answers that has to be written down first."""
 
 
 def wrong(status: int, what: str) -> HTTPException:

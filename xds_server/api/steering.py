@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from xds_server.api.errors import UNKNOWN, Wrong, wrong
+from xds_server.api.errors import NOT_NOW, UNKNOWN, Wrong, wrong
 from xds_server.api.release_reports import Said
 from xds_server.difference.history import Event, Kind, Word, in_percent
 from xds_server.difference.steering import CannotSteer, NoSuchRelease
@@ -17,7 +17,7 @@ from xds_server.domain.names import Ref, ref
 Name = Annotated[str, Path(description="NAME, or NAMESPACE.NAME.")]
 OnlySay = Annotated[bool, Query(alias="onlySay", description="Say what it would do, and do nothing.")]
 CONFLICT = 409
-REFUSED = UNKNOWN | {CONFLICT: {"model": Wrong, "description": "It is not done, and why."}}
+REFUSED = UNKNOWN | NOT_NOW | {CONFLICT: {"model": Wrong, "description": "It is not done, and why."}}
 
 
 class Asked(BaseModel):

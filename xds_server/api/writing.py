@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from xds_server.api.difference_data import plan_data
-from xds_server.api.errors import UNKNOWN, Wrong
+from xds_server.api.errors import NOT_NOW, UNKNOWN, Wrong
 from xds_server.api.problems import problem_report
 from xds_server.api.steering import CONFLICT, EventReport, Name, event_report
 from xds_server.api.writing_reports import (
@@ -62,6 +62,7 @@ NOT_WRITTEN: dict[int | str, dict[str, Any]] = {
     FAULTY: {"model": Refused, "description": "A record is wrong, or would be, or the question is."},
     CONFLICT: {"model": Wrong, "description": "It is not done, and why: a file was changed meanwhile, say."},
 }
+ANSWERS = NOT_WRITTEN | NOT_NOW
 
 
 def writing_api(records: Writing) -> APIRouter:

@@ -11,6 +11,10 @@ class SourceUnavailable(XdsServerError):
     """Records cannot be read now. What was read before stays in force; try again."""
 
 
+class StateUnwritable(XdsServerError):
+    """The state directory cannot be written now: its disk is full, say. What has to be written first is not done."""
+
+
 class PeerMisbehaved(XdsServerError):
     """An xDS client broke the protocol. Its stream is closed with a gRPC status; nobody else is affected."""
 

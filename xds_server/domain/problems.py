@@ -58,6 +58,7 @@ class Reason(StrEnum):
     STRIPPED_HEADER = "StrippedHeader"
     AUDIENCE_ENDED = "AudienceEnded"
     UNDELIVERED = "Undelivered"
+    STATE_UNWRITABLE = "StateUnwritable"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -7,7 +7,7 @@ the last of its holders are looked at.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -99,6 +99,19 @@ class Ledger:
         """Those in force of these releases that differ from what was kept last."""
         current = (found for each in releases if (found := self._current.get(each)) is not None)
         return [self._looked(each) for each in current if self._unsaved.pop(each.entry.number, None) is not None]
+
+    def give_back(self, entries: Sequence[Entry]) -> None:
+        """These were taken, and cannot be kept now: they are the first to be taken again."""
+        for each in reversed(entries):
+            current = self._current.get(each.release)
+            is_current = current is not None and current.entry.number == each.number
+            self._unsaved[each.number] = current if current is not None and is_current else each
+            self._unsaved.move_to_end(each.number, last=False)
+
+    def unsaved(self, which: Callable[[Entry], bool]) -> list[Entry]:
+        """Those that differ from what was kept last, and are such."""
+        found = [each for each in self._unsaved.values() if which(each if isinstance(each, Entry) else each.entry)]
+        return [each if isinstance(each, Entry) else self._looked(each) for each in found]
 
     @property
     def has_unsaved(self) -> bool:

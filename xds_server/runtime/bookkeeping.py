@@ -5,12 +5,13 @@ proxies have been told. A server that is killed loses what happened since the la
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from typing_extensions import override
 
+from xds_server.domain.errors import StateUnwritable
 from xds_server.domain.names import Ref
 from xds_server.ledger.entry import Entry
 from xds_server.ledger.ledger import Ledger, Published
@@ -74,35 +75,42 @@ class Bookkeeping(Nobody):
         self._follow()
 
     def save(self) -> None:
-        """Write what is new, or a part of it that is written fast. Raises `StateUnusable`."""
+        """Write what is new, or a part of it that is written fast. Raises `StateUnwritable`, and forgets nothing."""
         until, entries = self._clock() + AT_ONCE, self.ledger.take_unsaved(1)
         while self.ledger.has_unsaved and len(entries) < MOST and self._clock() < until:
             entries += self.ledger.take_unsaved(1)
-        if entries:
-            self._store.keep(entries)
+        self._keep(entries)
         if not self.ledger.has_unsaved:
             self.unsaved.clear()
 
     def save_of(self, releases: Iterable[Ref]) -> None:
         """Write what is new of these before something is done to them: who is told of both is told in that order."""
-        entries = self.ledger.take_unsaved_of(releases)
+        self._keep(self.ledger.take_unsaved_of(releases))
+
+    def _keep(self, entries: Sequence[Entry]) -> None:
         if entries:
-            self._store.keep(entries)
+            try:
+                self._store.keep(entries)
+            except StateUnwritable:
+                self.ledger.give_back(entries)
+                raise
 
     def save_all(self) -> None:
-        """Write all that is new."""
+        """Write all that is new. Raises `StateUnwritable`."""
         while self.ledger.has_unsaved:
             self.save()
 
     def history(self, release: Ref) -> list[Entry]:
         """Every entry that is kept of a release, the newest first, as it is now."""
-        self.save_all()
-        return self._store.history(release)
+        return self._with_unsaved(self._store.history(release), lambda each: each.release == release)
 
     def entries_of(self, content: str) -> list[Entry]:
         """Every entry whose content begins so, the newest first."""
-        self.save_all()
-        return self._store.entries_of(content)
+        return self._with_unsaved(self._store.entries_of(content), lambda each: each.content.startswith(content))
+
+    def _with_unsaved(self, kept: Iterable[Entry], which: Callable[[Entry], bool]) -> list[Entry]:
+        newest = {each.number: each for each in (*kept, *self.ledger.unsaved(which))}
+        return [newest[number] for number in sorted(newest, reverse=True)]
 
     def live(self, release: Ref) -> datetime | None:
         """Since when what is in force of a release is live."""

@@ -1,4 +1,9 @@
-"""From what a source says to what is in force: one change at a time, saved before anyone hears of it."""
+"""From what a source says to what is in force: one change at a time, saved before anyone hears of it.
+
+While the state directory cannot be written, what would stand in the history waits: shares that move, audiences that
+end, releases that become active. What is new of anything else (endpoints, say) comes into force and is kept later:
+after a restart the records say it again.
+"""
 
 import asyncio
 from collections import Counter
@@ -10,6 +15,7 @@ import structlog
 
 from xds_server.difference.history import RECORDS, Done, Event, Word, done_to, events, stopped, waiting
 from xds_server.difference.releases import ReleaseShift, release_shifts
+from xds_server.domain.errors import StateUnwritable
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem
 from xds_server.ledger.content import content_of
@@ -36,6 +42,7 @@ from xds_server.runtime.publishing import Publishing
 from xds_server.runtime.reporting import Reporting
 from xds_server.runtime.words import Words
 from xds_server.state.store import Store
+from xds_server.state.unfinished import RowKey
 
 log = structlog.get_logger()
 
@@ -70,6 +77,7 @@ class Control:
         self.activating = Activating(told, ask, self._reconsider)
         rows = store.load()
         self._began_empty = not rows
+        self._late: Batch | None = None
         self.unknown = unknown_in(rows)
         """The releases of whose rollouts nobody knows how far they had come: with them, the state began."""
         self._admission = self._saved = restore(rows, clock()).asking(self.activating)
@@ -111,7 +119,10 @@ class Control:
         return self.publishing.waits_for(release)
 
     def hear(self, said: Batch | Unreadable, word: Word = RECORDS) -> None:
-        """The source has said something, and by whose word."""
+        """The source has said something, and by whose word. What cannot be written now is heard again when it can be.
+
+        Raises `StateUnwritable` before the first complete read.
+        """
         self._keep_time()
         self._heard = perf_counter()
         if isinstance(said, Unreadable):
@@ -121,8 +132,39 @@ class Control:
             return
         with self._metrics.admission.time():
             after = self._admitted(self._admission, said)
-        self._words.note(self._admission, after, said.files, word)
-        self._turn(after, word=word)
+        before = self._admission
+        self._words.note(before, after, said.files, word)
+        if self.waiting_for is not None:
+            self._turn(after, word=word)
+            return
+        late = _together(self._late, said)
+        if self._tried(after, word=word):
+            self._late = late if late is not None and late.files.keys() > said.files.keys() else None
+        else:
+            self._words.note(before, after, said.files, word, in_force=before)
+            self._late = late or said
+            self.report_soon()
+
+    @property
+    def late(self) -> Set[str]:
+        """The files of which is not in force what they say, because it cannot be written now."""
+        return frozenset() if self._late is None else self._late.files.keys()
+
+    def catch_up(self) -> None:
+        """The state directory can be written again, it seems: whatever waited for that."""
+        late, self._late = self._late, None
+        if late is not None and not self._tried(self._admitted(self._admission, late)):
+            self._late = late
+        self.tick()
+        self._reconsider([release for release, _ in self._admission.waiting])
+
+    def _tried(self, after: Admission, *, compile_it: bool = True, word: Word = RECORDS) -> bool:
+        """False: it cannot be written now, and is not in force."""
+        try:
+            self._turn(after, compile_it=compile_it, word=word)
+        except StateUnwritable:
+            return False
+        return True
 
     def would_be(self, said: Batch) -> Admission:
         """What would be in force if the source said this now, once all that it gives is ready."""
@@ -150,7 +192,10 @@ class Control:
         return About(found.record.refer(found.record.spec.app).word, content)
 
     def steer(self, after: Admission, release: Ref, done: Done, rows: Sequence[Row] = ()) -> Event:
-        """Something was done to a release that the source did not say. `rows` are kept with it, all or nothing."""
+        """Something was done to a release that the source did not say. `rows` are kept with it, all or nothing.
+
+        Raises `StateUnwritable`, and then nothing was done.
+        """
         self._heard = perf_counter()
         event = done_to(release, self._admission, after, done, clock())
         self._turn(after, event=event, also=rows)
@@ -159,7 +204,7 @@ class Control:
         return event
 
     def keep(self, after: Admission, rows: Sequence[Row] = ()) -> None:
-        """Something is to be remembered of a release, by which nothing moves."""
+        """Something is to be remembered of a release, by which nothing moves. Raises `StateUnwritable`."""
         self._heard = perf_counter()
         self._turn(after, also=rows)
 
@@ -167,11 +212,11 @@ class Control:
         """`hear` is told which apps may differ, after each change; of the first complete read, all."""
         self._turned = hear
 
-    def tick(self) -> None:
-        """Time has passed: audiences may have ended."""
+    def tick(self) -> bool:
+        """Time has passed: audiences may have ended. False: that cannot be written now."""
         self._keep_time()
         self._heard = perf_counter()
-        self._turn(tick(self._admission, clock()), compile_it=self.waiting_for is None)
+        return self._tried(tick(self._admission, clock()), compile_it=self.waiting_for is None)
 
     def _reconsider(self, releases: Iterable[Ref]) -> None:
         """What these releases wait for may be there. Before the first complete read nothing changes."""
@@ -179,7 +224,7 @@ class Control:
             self._keep_time()
             self._heard = perf_counter()
             after = reconsidered(self._admission, releases, clock())
-            self._turn(after, compile_it=bool(after.touched))
+            self._tried(after, compile_it=bool(after.touched))
 
     def _keep_time(self) -> None:
         """Who waits does not wait longer, or less long, because somebody has set the clock."""
@@ -187,11 +232,10 @@ class Control:
         by = offset - self._offset
         if abs(by) < SET:
             return
-        self._offset = offset
-        log.info("clock set", by=by.total_seconds())
         after = set_by(self._admission, by)
-        if after is not self._admission:
-            self._turn(after, compile_it=False)
+        if after is self._admission or self._tried(after, compile_it=False):
+            self._offset = offset
+            log.info("clock set", by=by.total_seconds())
 
     def _turn(
         self,
@@ -202,27 +246,28 @@ class Control:
         also: Sequence[Row] = (),
         word: Word = RECORDS,
     ) -> None:
-        """Compile, then save, then tell: what cannot be compiled is not saved, and what is not saved is not told."""
+        """Compile, then save, then tell: what cannot be compiled is not saved, and what is not saved is not told.
+
+        Raises `StateUnwritable`, and then everything is as it was.
+        """
         before, first = self._admission, self.waiting_for is not None
         compiled = self.publishing.compile(after) if compile_it else None
-        rows, gone = self.publishing.unsaved() if compile_it else ([], [])
         shifts = release_shifts(before.world, after.world, after.touched)
         history: list[Event] = []
         if self.waiting_for is None or before.in_force:
             shifts = iter(found := list(shifts))
             by_word = (self._words.of(each, after) for each in _history(found, event, word))
             history = [*stopped(by_word, before, after, clock()), *waiting(before, after, clock(), word)]
-        self._saved = after
-        self.books.save_of({each.release for each in history})
-        if self._began_empty and any(key.kind == "Release" for key in after.wanted):
-            # Not with the first read: a folder may be empty until what fills it has come.
-            self._began_empty = False
-            self.unknown |= rolling(after.wanted)
-            also = [*also, *map(unknown_row, sorted(self.unknown))]
-        kept, forgotten = [*after.rows, *rows, *also], [*after.forgotten, *gone]
-        if kept or forgotten or history:
-            self._store.save(kept, forgotten, history)
+        order = self.publishing.unsaved() if compile_it else ([], [])
+        try:
+            self._save(after, history, also, order)
+        except StateUnwritable:
+            self._store.save_late(*order)
+            if compiled is not None:
+                self.publishing.take_back()
+            raise
         self._admission = after
+        self._words.over({each.release for each in history}, after)
         self._count(before)
         if compiled is not None:
             told = self.publishing.publish(compiled, before.world, self._heard)
@@ -234,6 +279,34 @@ class Control:
         if self.waiting_for is None:
             apps = after.touched | {self._app_of(key.ref) for key in after.pinned}
             self._turned(frozenset(after.world.apps) if first else apps)
+
+    def _save(
+        self,
+        after: Admission,
+        history: Sequence[Event],
+        also: Sequence[Row],
+        order: tuple[list[Row], list[RowKey]],
+    ) -> None:
+        """Before anyone is told. What moves nothing but what records say may be kept later."""
+        if self._began_empty and any(key.kind == "Release" for key in after.wanted):
+            # Not with the first read: a folder may be empty until what fills it has come.
+            self._began_empty = False
+            self.unknown |= rolling(after.wanted)
+            self._store.save_late(map(unknown_row, sorted(self.unknown)), ())
+        kept, forgotten = [*after.rows, *order[0], *also], [*after.forgotten, *order[1]]
+        if not (history or also or after.pinned):
+            self._saved = after
+            if kept or forgotten:
+                self._store.save_late(kept, forgotten)
+            return
+        # Whoever writes down what webhooks are to be told asks what is in force.
+        before, self._saved = self._saved, after
+        try:
+            self.books.save_of({each.release for each in history})
+            self._store.save(kept, forgotten, history)
+        except StateUnwritable:
+            self._saved = before
+            raise
 
     def _app_of(self, release: Ref) -> Ref:
         record = self._admission.in_force.get(Key("Release", release))
@@ -250,6 +323,13 @@ class Control:
     def _reported(self, problems: Set[Problem]) -> None:
         self._metrics.problems(problems)
         self.books.ring()
+
+
+def _together(late: Batch | None, said: Batch) -> Batch | None:
+    """What could not be written, with what is said of these files by now."""
+    if late is None or said.complete:
+        return None
+    return Batch({**late.files, **said.files}, late.complete)
 
 
 def _history(shifts: Iterable[ReleaseShift], event: Event | None, word: Word) -> list[Event]:

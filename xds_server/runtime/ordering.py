@@ -62,6 +62,7 @@ class Ordering(Nobody):
         self._orders: dict[Ref, AppOrder] = {}
         self._heard: dict[str, None] = {}
         self._changed: set[Ref] = set()
+        self._before: dict[Ref, AppOrder | None] = {}
         self._saved = Saved()
         self._timer: asyncio.TimerHandle | None = None
         self._keeping: asyncio.TimerHandle | None = None
@@ -103,8 +104,10 @@ class Ordering(Nobody):
 
     def accept(self, before: World, after: World, touched: Iterable[Ref]) -> None:
         """Records have changed. Only apps that have sidecars are told in an order."""
+        self._before = {}
         for app in touched:
             order = self._orders.get(app)
+            self._before[app] = order and order.copy()
             if self._presence.beside(app):
                 order = order or AppOrder(before.app(app))
                 order.accept(after.app(app), self._clock())
@@ -113,6 +116,19 @@ class Ordering(Nobody):
             elif self._orders.pop(app, None) is not None:
                 self._changed.add(app)
             self._forget(app, after.app(app))
+        self._tidy()
+        if self._orders:
+            self._check_soon()
+
+    def take_back(self) -> None:
+        """What was accepted last does not come into force: the order is as it was. Proxies are asked anew."""
+        for app, order in self._before.items():
+            if order is None:
+                self._orders.pop(app, None)
+            else:
+                self._orders[app] = order
+        self._changed |= self._before.keys()
+        self._before = {}
         self._tidy()
         if self._orders:
             self._check_soon()

@@ -120,6 +120,11 @@ class Publishing(Caller):
             world = self._ordering.outside(after.world)
             return compile_world(world, self._compilation, after.touched, self._extending.known)
 
+    def take_back(self) -> None:
+        """What was compiled last does not come into force."""
+        self._ordering.take_back()
+        self.keep_order()
+
     def _resume(self, after: Admission) -> None:
         """The fleet order, as it was. Without a state nobody knows what proxies have, and everybody is told all."""
         before = self._admission()
@@ -147,7 +152,7 @@ class Publishing(Caller):
         self._extending.follow(compiled, compiled.world.apps)
         unused = self._extending.forget_unused()
         if unused:
-            self._store.save((), map(extended_key, unused))
+            self._store.save_late((), map(extended_key, unused))
 
     def _publish(self, compiled: Compilation, apps: Iterable[Ref]) -> list[Ref]:
         """Tell who it concerns, and say who that was. Before the first complete read nobody is told (R7)."""
@@ -212,7 +217,7 @@ class Publishing(Caller):
         self._heard = perf_counter()
         made = self._extending.settle(call)
         if made is not None:
-            self._store.save([extended_row(call.slot, made, clock())], ())
+            self._store.save_late([extended_row(call.slot, made, clock())], ())
         apps = frozenset[Ref]() if call.app is None else frozenset([call.app])
         concerned = self._again(apps)
         if concerned:
@@ -227,7 +232,7 @@ class Publishing(Caller):
         if self._compilation is not EMPTY:
             rows, gone = self.unsaved()
             if rows or gone:
-                self._store.save(rows, gone)
+                self._store.save_late(rows, gone)
 
     def _reorder(self, apps: frozenset[Ref]) -> None:
         """Proxies have accepted what others waited for."""

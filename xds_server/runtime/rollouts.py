@@ -16,7 +16,7 @@ import structlog
 
 from xds_server.difference.history import ROLLOUT, Done, Event, Kind, Word
 from xds_server.difference.steering import CannotSteer, in_force, is_unwritten, rolled_back
-from xds_server.domain.errors import XdsServerError
+from xds_server.domain.errors import StateUnwritable, XdsServerError
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Reason, Severity
 from xds_server.records.admission import moved, pinned, steered, unpinned
@@ -156,19 +156,25 @@ class Rollouts:
         await self._hear()
         elapsed, flushes = self._elapsed(), self._judging.flushes()
         for release in sorted(self._running):
-            self._look_at(release, elapsed, flushes)
+            with suppress(StateUnwritable):  # it is decided again at the next look
+                self._look_at(release, elapsed, flushes)
             await asyncio.sleep(0)
         await self._keep()
 
     async def _hear(self) -> None:
-        """Of what is new; of more than begins at once, what is left is heard next."""
+        """Of what is new; of more than begins at once, what is left is heard next. So is what cannot be written now."""
         self._poked.clear()
-        begun = 0
+        begun, late = 0, set[Ref]()
         while self._concerned and begun < BEGUN_AT_ONCE:
             self._swept = False
-            begun += await self._hear_of(self._concerned.pop())
+            app = self._concerned.pop()
+            try:
+                begun += await self._hear_of(app)
+            except StateUnwritable:
+                late.add(app)
         if self._concerned:
             self._poked.set()
+        self._concerned |= late
         if self._unwritten:
             self._owed.set()
 
@@ -231,10 +237,11 @@ class Rollouts:
         to = replace(stands.steered, progress=progress, weights=stands.plan.weights_at(first), also="")
         past = self._past(stands.record, stands.plan)
         begun = watched(stands.record, stands.plan, progress, past, self._builds(stands.record, stands.plan))
-        self._watched[release] = self._saved[release] = begun
         done = Done(f"again, {_went(stands.plan, -1, first)}", word, Kind.PROMOTED)
         after = steered(self._control.admission, release, to, now, unpin=True)
-        return self._control.steer(after, release, done, [watched_row(release, begun)])
+        event = self._control.steer(after, release, done, [watched_row(release, begun)])
+        self._watched[release] = self._saved[release] = begun
+        return event
 
     def freeze(self, frozen: Frozen, word: Word) -> None:
         """Every rollout stays where it is. It can be rolled back all the same. Raises `CannotSteer`."""
@@ -301,13 +308,13 @@ class Rollouts:
         elif release in self._control.unknown:
             progress = replace(progress, paused=EMPTY_STATE)
         begun = watched(record, plan, progress, self._past(record, plan), self._builds(record, plan))
-        self._watched[release] = self._saved[release] = begun
         to, rows = Steered(progress, plan.weights, plan.weights), [watched_row(release, begun)]
-        self._settle(release, to)
         self._control.keep(steered(self._control.admission, release, to, self._shell.clock()), rows)
+        self._watched[release] = self._saved[release] = begun
+        self._settle(release, to)
         if release in self._control.unknown:
             self._control.unknown.discard(release)
-            self._store.save((), [(UNKNOWN, *release)])
+            self._store.save_late((), [(UNKNOWN, *release)])
         return True
 
     def _in_force(self, release: Ref) -> Release | None:
@@ -412,14 +419,15 @@ class Rollouts:
         release, seen, held = stands.record.ref, stands.watched, decision.held or ""
         if seen is None or held == seen.held:
             return
-        self._watched[release] = seen = replace(seen, held=held)
+        seen = replace(seen, held=held)
         if held in ("", Held.PAUSED, *seen.said):
+            self._watched[release] = seen
             return
-        self._watched[release] = seen = replace(seen, said=(*seen.said, held))
+        seen = replace(seen, said=(*seen.said, held))
         kind, what = Kind.GATE if held is Held.GATE else Kind.HELD, f"{held} at {where(stands.plan, seen.step)}"
         event = Event(release, self._shell.clock(), Word(ROLLOUT, decision.because), what, kind=kind)
         self._store.save([watched_row(release, seen)], (), [event._replace(numbers=seen.numbers)])
-        self._saved[release] = seen
+        self._watched[release] = self._saved[release] = seen
 
     def move(self, stands: Standing, step: int, word: Word, kind: Kind | None = None) -> Event:
         progress = stands.steered.progress
@@ -458,12 +466,12 @@ class Rollouts:
         seen = self._watched[release]
         if stable is None or audience in seen.moved:
             return
-        self._watched[release] = seen = replace(seen, moved=(*seen.moved, audience))
+        seen = replace(seen, moved=(*seen.moved, audience))
         word = Word(ROLLOUT, because)
         to = Moved(audience, stable, Pin(self._shell.clock(), *word))
         done = Done(f"audience {audience} moved, and pinned", word, Kind.MOVED, _numbers(stands))
         self._control.steer(moved(admission, release, to), release, done, [watched_row(release, seen)])
-        self._saved[release] = seen
+        self._watched[release] = self._saved[release] = seen
 
     def steer(self, stands: Standing, to: Steered, done: Done) -> Event:
         """With what it was judged by until then."""
@@ -526,11 +534,11 @@ class Rollouts:
             self._plans.pop(each, None)
             self._saved.pop(each, None)
         if gone:
-            self._store.save((), [(WATCHED, *each) for each in gone])
+            self._store.save_late((), [(WATCHED, *each) for each in gone])
         changed = [each for each in self._running if self._saved.get(each) is not self._watched.get(each)]
         for start in range(0, len(changed), KEPT_AT_ONCE):
             part = [each for each in changed[start : start + KEPT_AT_ONCE] if each in self._watched]
-            self._store.save([watched_row(each, self._watched[each]) for each in part], ())
+            self._store.save_late([watched_row(each, self._watched[each]) for each in part], ())
             self._saved.update({each: self._watched[each] for each in part})
             await asyncio.sleep(0)
 

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -26,7 +26,7 @@ from xds_server.api.unused import unused_api
 from xds_server.api.writing import writing_api
 from xds_server.difference.whence import whence
 from xds_server.domain.addresses import Address, is_loopback
-from xds_server.domain.errors import XdsServerError, leaves
+from xds_server.domain.errors import StateUnwritable, XdsServerError, leaves
 from xds_server.ports import Observer
 from xds_server.runtime import logs
 from xds_server.runtime.bookkeeping import Bookkeeping
@@ -39,6 +39,7 @@ from xds_server.runtime.garbage import building
 from xds_server.runtime.http import CannotListen, http_server, listen
 from xds_server.runtime.inventory import Inventory
 from xds_server.runtime.judging import Judging
+from xds_server.runtime.keeping import Keeping
 from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.notifying import notifier_of
 from xds_server.runtime.observers import Everyone
@@ -65,6 +66,8 @@ COLLECTED = 0.01
 """Seconds in which what happens is one report of problems."""
 SAVED = 0.05
 """Seconds in which what happens is one transaction of the ledger."""
+AGAIN = 1.0
+"""Seconds after which the ledger is written again that could not be."""
 GATHERED = 10.0
 """Seconds after which a proxy that has not come back since a restart is gone."""
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - nobody listens there by this
@@ -125,9 +128,10 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
         notifier = notifier_of(settings.webhooks, store.unsent, clock)
         admin_socket = stack.enter_context(listen(settings.admin, "--admin"))
         extender = await stack.enter_async_context(extender_of(settings.extensions, settings.extension_timeout))
-        folder = str(settings.records)
         with building():
-            control = Control(folder, store, metrics, allow_empty=settings.allow_empty, extender=extender)
+            control = Control(
+                str(settings.records), store, metrics, allow_empty=settings.allow_empty, extender=extender
+            )
         stack.callback(control.end)
         if not settings.probe:
             control.activating.ask_nobody()
@@ -157,6 +161,7 @@ async def serving(settings: Settings, *observers: Observer) -> AsyncIterator[Con
                 source = FileSource(settings.records, PATIENCE, settings.ahead)
                 tasks.create_task(_follow(source, control))
                 tasks.create_task(_tick(control))
+                tasks.create_task(_keeping(control, store).work())
                 tasks.create_task(control.activating.probing.work())
                 tasks.create_task(extender.work(control.publishing))
                 tasks.create_task(_save(control.books))
@@ -189,6 +194,13 @@ def _apis(control: Control, telemetry: Telemetry, rollouts: Rollouts, writer: Wr
         descriptions_api(Descriptions(control, telemetry, watch, asked.found)),
         inventory_api(Inventory(lambda: control.admission, lambda: control.books.ledger, asked.said)),
     )
+
+
+def _keeping(control: Control, store: Store) -> Keeping:
+    keeping = Keeping(store, control)
+    store.failed = keeping.hear
+    control.reporting.report_of(keeping)
+    return keeping
 
 
 def _rollouts(control: Control, store: Store, telemetry: Telemetry, writer: Writer) -> Rollouts:
@@ -250,9 +262,13 @@ async def _save(books: Bookkeeping) -> None:
         while True:
             await books.unsaved.wait()
             await asyncio.sleep(SAVED)
-            books.save()
+            try:
+                books.save()
+            except StateUnwritable:
+                await asyncio.sleep(AGAIN)
     finally:
-        books.save_all()
+        with suppress(StateUnwritable):
+            books.save_all()
 
 
 async def _gather(books: Bookkeeping) -> None:
@@ -272,4 +288,5 @@ async def _tick(control: Control) -> None:
             async with asyncio.timeout(wait):
                 await control.turned.wait()
         except TimeoutError:
-            control.tick()
+            if not control.tick():
+                await control.turned.wait()

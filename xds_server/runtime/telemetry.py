@@ -6,7 +6,8 @@ streams have their turn.
 
 import asyncio
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import count, islice
 from time import monotonic
@@ -14,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from xds_server.domain.errors import StateUnwritable
 from xds_server.domain.names import Ref
 from xds_server.messages.metrics import Malformed, attribute, export, metrics
 from xds_server.resources.telemetry import NODE_ID
@@ -21,7 +23,7 @@ from xds_server.runtime.clock import clock as time_of_day
 from xds_server.state.counted import Counted
 from xds_server.telemetry import Change, Flush, Flushes, Process, Reading, Totals
 from xds_server.telemetry.flushes import Numbered
-from xds_server.telemetry.minutes import Minutes
+from xds_server.telemetry.minutes import Minutes, Told, Where
 from xds_server.telemetry.totals import Gap
 
 log = structlog.get_logger()
@@ -72,6 +74,7 @@ class Telemetry:
         self._waiting: dict[str, bytes] = {}
         self._strangers = count()
         self._swept = now()
+        self._leaving: list[Process] = []
         self._size = 0
         self._some = asyncio.Event()
         self._followers: list[Callable[[Change], None]] = []
@@ -171,30 +174,40 @@ class Telemetry:
         try:
             while True:
                 await asyncio.sleep(SAVED)
-                while self.totals.unsaved:
-                    self.keep()
-                    await asyncio.sleep(0)
-                await self.settle()
-                self.let_go()
+                with suppress(StateUnwritable):  # it stays what is new
+                    await self._save()
         finally:
-            while self.totals.unsaved:
-                self.keep()
-            for flush in self.flushes.since(self.settled):
-                self._remember(flush)
-            for told in self.minutes.close():
-                self._counted.minutes.keep(self.minutes.now, told)
+            with suppress(StateUnwritable):
+                self._save_rest()
+
+    async def _save(self) -> None:
+        while self.totals.unsaved:
+            self.keep()
+            await asyncio.sleep(0)
+        await self.settle()
+        self.let_go()
+
+    def _save_rest(self) -> None:
+        while self.totals.unsaved:
+            self.keep()
+        for flush in self.flushes.since(self.settled):
+            self._remember(flush)
+        for told in self.minutes.close():
+            self._keep_minute(told)
 
     def keep(self) -> None:
-        """Write a part of what is new that is written fast."""
+        """Write a part of what is new that is written fast. Raises `StateUnwritable`, and forgets nothing."""
         unsaved, names = self.totals.unsaved, self.totals.names
         size, kept = 0, list[Process]()
-        while unsaved and size < WRITTEN_AT_ONCE:
-            each = next(iter(unsaved))
-            del unsaved[each]
+        for each in unsaved:
+            if size >= WRITTEN_AT_ONCE:
+                break
             kept.append(each)
             size += len(each.last)
         self._counted.keep(names.unsaved, kept)
         names.unsaved.clear()
+        for each in kept:
+            del unsaved[each]
 
     async def settle(self) -> None:
         """All that was heard until now is written down. So is a minute that is over."""
@@ -211,19 +224,29 @@ class Telemetry:
         minute = _minute_of(self._clock())
         if minute != self.minutes.now:
             for told in self.minutes.close():
-                self._counted.minutes.keep(self.minutes.now, told)
+                self._keep_minute(told)
                 await asyncio.sleep(0)
             self._counted.minutes.forget(self.minutes.begin(minute))
 
+    def _keep_minute(self, told: Sequence[tuple[Where, Told]]) -> None:
+        try:
+            self._counted.minutes.keep(self.minutes.now, told)
+        except StateUnwritable:
+            self.minutes.take_back(told)
+            raise
+
     def let_go(self) -> None:
-        """Who has said nothing for long is no more, nor is what nobody tells of any more."""
+        """Who has said nothing for long is no more, nor is what nobody tells of any more. Raises `StateUnwritable`."""
         if self._now() - self._swept >= SWEPT:
             self._swept = self._now()
             self._counted.forget(self.totals.sweep())
         for process in self.totals.silent(self._now() - SILENT):
             self.totals.let_go(process)
-            self._counted.retire(process)
+            self._leaving.append(process)
             log.info("telemetry of a proxy ended", node=process.node)
+        while self._leaving:
+            self._counted.retire(self._leaving[0])
+            del self._leaving[0]
 
 
 def _minute_of(time: datetime) -> int:

@@ -30,6 +30,7 @@ from xds_server.difference.planning import Planned, planned
 from xds_server.difference.releases import release_shifts
 from xds_server.difference.removing import files_of, without
 from xds_server.difference.steering import CannotSteer, weights_set
+from xds_server.domain.errors import StateUnwritable
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Reason
 from xds_server.ledger.content import document_content
@@ -72,7 +73,7 @@ class Writing:
     async def apply(
         self, files: Mapping[str, str], word: Word, expected: Mapping[Ref, str], *, dry_run: bool
     ) -> Application:
-        """All of the records, or none. Raises `CannotSteer`."""
+        """All of the records, or none. Raises `CannotSteer`, and `StateUnwritable` if they are written and wait."""
         async with self._one_at_a_time:
             records, changes = await self._rewritten(files)
             check_expected(self._control.admission, records, expected)
@@ -103,7 +104,7 @@ class Writing:
     async def set(
         self, release: Ref, shares: Mapping[Ref, int], word: Word, expected: str, *, stop_rollout: bool
     ) -> Event:
-        """Write the default of a release. Raises `CannotSteer`."""
+        """Write the default of a release. Raises `CannotSteer` and `StateUnwritable`."""
         async with self._one_at_a_time:
             check_readable(self._control)
             admission, key = self._control.admission, Key("Release", release)
@@ -192,6 +193,11 @@ class Writing:
             announce()
             commit()
             self._control.hear(Batch(_said(changes)), word)
+        late = sorted(self._control.late & {each.name for each in changes})
+        if late:
+            raise StateUnwritable(
+                f"{', '.join(late)} is written, and comes into force by itself when the state directory can be written"
+            )
 
     def _text(self, name: str) -> str | None:
         with _reasons():

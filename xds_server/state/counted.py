@@ -85,14 +85,21 @@ class Counted:
         )
 
     def keep(self, names: Sequence[tuple[int, str]], processes: Iterable[Process]) -> None:
-        """Names first met, and processes with totals under them and what they let go: all or nothing."""
+        """Names first met, and processes with totals under them and what they let go: all or nothing.
+
+        Raises `StateUnwritable`, and then nothing of them has changed.
+        """
+        numbers: list[tuple[Process, int | None]] = []
         with self._explained(), self._connection as connection:
             connection.executemany("INSERT OR REPLACE INTO stats VALUES (?, ?)", names)
             for each in processes:
                 row = (each.number or None, each.node, each.start, each.exact, each.time, _packed(each))
                 cursor = connection.execute("INSERT OR REPLACE INTO processes VALUES (?, ?, ?, ?, ?, ?)", row)
-                each.number = cursor.lastrowid or each.number
+                numbers.append((each, cursor.lastrowid))
                 _retire(connection, each)
+        for each, number in numbers:
+            each.number = number or each.number
+            each.retiring.clear()
 
     def retire(self, process: Process) -> None:
         """A process has been let go: keep what it had counted, and that it was there; all or nothing."""
@@ -104,6 +111,7 @@ class Counted:
                 " WHERE totals IS NULL ORDER BY number DESC LIMIT 1 OFFSET ?)",
                 (MOST_ENDED,),
             )
+        process.retiring.clear()
 
     def forget(self, names: Iterable[int]) -> None:
         """Names of which nobody has a total."""
@@ -116,7 +124,6 @@ def _retire(connection: sqlite3.Connection, process: Process) -> None:
         "INSERT INTO retired VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET total = total + excluded.total",
         [(*series.deployment, *series[1:], total) for series, total in process.retiring.items()],
     )
-    process.retiring.clear()
 
 
 def _packed(process: Process) -> bytes:

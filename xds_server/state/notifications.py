@@ -6,11 +6,12 @@ that nobody is told of, nor a notification of one that did not happen.
 
 import sqlite3
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from xds_server.difference.history import Event
+from xds_server.domain.errors import StateUnwritable
 from xds_server.domain.names import Ref
 from xds_server.notifications.outbox import Waiting
 from xds_server.notifications.webhook import Notification
@@ -60,6 +61,7 @@ class Unsent:
         self._connection = connection
         self._explained = explained
         self.notify: Notify = nobody
+        self._over: set[int] = set()
 
     def tell(self, told: Iterable[tuple[Event, str]]) -> None:
         """Keep what is to be told of these, in the transaction that is under way."""
@@ -81,13 +83,23 @@ class Unsent:
             )
 
     def tried(self, number: int, tries: int) -> None:
-        with self._explained(), self._connection:
+        """If that cannot be written now, the next server tries so often again."""
+        with suppress(StateUnwritable), self._explained(), self._connection:
             self._connection.execute("UPDATE notifications SET tries = ? WHERE number = ?", (tries, number))
 
     def forget(self, numbers: Iterable[int]) -> None:
-        """They are delivered, or will not be."""
-        with self._explained(), self._connection:
-            self._connection.executemany("DELETE FROM notifications WHERE number = ?", ((each,) for each in numbers))
+        """They are delivered, or will not be. If that cannot be written now, it goes along with the next."""
+        self._over.update(numbers)
+        with suppress(StateUnwritable):
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Raises `StateUnwritable`."""
+        if self._over:
+            with self._explained(), self._connection:
+                found = [(each,) for each in self._over]
+                self._connection.executemany("DELETE FROM notifications WHERE number = ?", found)
+            self._over.clear()
 
     def forget_others(self, webhooks: Iterable[str]) -> int:
         """Those of webhooks that there are no more. How many there were."""

@@ -101,6 +101,10 @@ class Minutes:
         while self._unsaved:
             yield [(where, self._unsaved.pop(where)) for where in [*islice(self._unsaved, AT_ONCE)]]
 
+    def take_back(self, told: Iterable[tuple[Where, Told]]) -> None:
+        """A part that could not be written down: it is to be, still."""
+        self._unsaved = {**dict(told), **self._unsaved}
+
     def begin(self, minute: int) -> list[int]:
         """Another minute goes on, the one before is closed: which ones are let go. A clock may go back."""
         self.now = minute
