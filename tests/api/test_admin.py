@@ -2,12 +2,13 @@ import json
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry, Counter
 
 from tests.records.folder import SHOP, Server
 from xds_server.api.admin import Readiness, admin_app, misread
 from xds_server.api.problems import Standing
+from xds_server.domain.errors import StateUnwritable
 
 
 async def ask(
@@ -142,3 +143,15 @@ async def test_a_body_that_is_no_json_is_refused_in_plain_words(body: bytes, kin
 def test_what_is_wrong_with_a_parameter_keeps_its_words(said: str, what: str) -> None:
     found = misread([{"loc": ("body", "until"), "msg": said, "input": 0}])
     assert found == f"body until: {what}, and it is 0; /openapi.json says what it may be"
+
+
+async def test_what_cannot_be_written_down_now_is_no_fault_of_who_asks() -> None:
+    more = APIRouter()
+
+    @more.post("/move")
+    async def move() -> None:
+        raise StateUnwritable("state.db cannot be used: disk full")
+
+    made = admin_app(lambda: Readiness(ready=True, because=""), CollectorRegistry(), more=[more])
+    code, _, body = await ask(made, "/move", "POST")
+    assert (code, json.loads(body)) == (503, {"error": "not now: state.db cannot be used: disk full"})

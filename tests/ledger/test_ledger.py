@@ -650,3 +650,22 @@ TestOnDemand.settings = settings(max_examples=60, stateful_step_count=30)
 def test_times_are_those_of_facts() -> None:
     story = full("one")
     assert isinstance(story.entry("shop").live, datetime)
+
+
+def test_what_is_given_back_is_taken_first_and_as_it_is_by_then() -> None:
+    story = full("one")
+    story.ledger.take_unsaved(100)
+    story.world({HTTP: "2"}, change("shop", B))
+    taken = story.ledger.take_unsaved(100)
+    story.world({HTTP: "3"}, change("other", A))
+    story.takes("one", {HTTP: "3"})
+    story.ledger.give_back(taken)
+
+    assert [each.content for each in taken] == [A, B]
+    assert [each.release for each in story.ledger.unsaved(lambda each: each.content == A)] == [
+        ref("shop"),
+        ref("other"),
+    ]
+    assert story.ledger.take_unsaved(1) == taken[:1]
+    assert [(each.content, each.state) for each in story.ledger.take_unsaved(1)] == [(B, State.LIVE)]
+    assert [each.release for each in story.ledger.take_unsaved(100)] == [ref("other")]

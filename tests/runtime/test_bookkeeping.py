@@ -9,6 +9,8 @@ import pytest
 
 from tests.ledger.facts import NOON, Story, change, ref
 from tests.records.folder import SHOP, release
+from tests.state.full import full
+from xds_server.domain.errors import StateUnwritable
 from xds_server.ledger.entry import State
 from xds_server.ledger.ledger import Published
 from xds_server.protocol.events import Acked, Nacked, Node, Send
@@ -200,3 +202,21 @@ def test_a_sidecar_holds_no_host_of_a_release(store: Store) -> None:
     books.closed(beside, "delta")
 
     assert [each.state for each in books.history(ref("shop"))] == [State.NO_PROXIES]
+
+
+def test_what_cannot_be_written_now_is_new_all_the_same(store: Store) -> None:
+    books = books_of(store)
+    books.publish(Published(1, [change("a", "a" * 32), change("b", "b" * 32)], complete=True))
+    books.publish(Published(2, [change("a", "c" * 32)]))
+    with full(store):
+        for write in (books.save, books.save_all, lambda: books.save_of([ref("a")])):
+            with pytest.raises(StateUnwritable):
+                write()
+        assert books.unsaved.is_set()
+        assert [each.content for each in books.history(ref("a"))] == ["c" * 32, "a" * 32]
+        assert [each.content for each in books.entries_of("b" * 8)] == ["b" * 32]
+
+    books.save()
+    assert not books.unsaved.is_set()
+    assert [each.content for each in store.history(ref("a"))] == ["c" * 32, "a" * 32]
+    assert [each.release for each in store.begun()[0]] == [ref("b"), ref("a")]

@@ -8,6 +8,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.records.folder import SHOP, build, deployment, documents, release
+from tests.state.full import full
+from xds_server.difference.history import Word
+from xds_server.domain.errors import StateUnwritable
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Reason
 from xds_server.records.reading import Batch, Readable, Unreadable
@@ -15,6 +18,7 @@ from xds_server.runtime import control
 from xds_server.runtime.clock import clock
 from xds_server.runtime.control import Control
 from xds_server.runtime.metrics import Metrics
+from xds_server.runtime.steering import Steering
 from xds_server.snapshot import Snapshot, TypeUrl
 from xds_server.state.store import StateUnusable, Store
 
@@ -70,6 +74,12 @@ def test_a_release_that_waits_does_not_fail_because_a_clock_was_set(
         server.control.tick()
         [waits] = server.control.admission.pending.values()
         assert waits.failed is failed
+
+
+def endpoints(snapshot: Snapshot | None, address: str) -> bool:
+    """Whether somebody is told of it."""
+    assert snapshot is not None
+    return any(address.encode() in each.body for each in snapshot.of(TypeUrl.ENDPOINTS).values())
 
 
 def test_nobody_is_told_anything_before_the_first_read(store: Store) -> None:
@@ -223,3 +233,97 @@ async def test_a_release_that_waits_is_woken_for_its_deadline(store: Store) -> N
     assert server.control.turned.is_set()
     [problem] = [each for each in server.control.problems if each.record == "Release/default/shop"]
     assert problem.reason is Reason.ACTIVATION_FAILED
+
+
+def test_while_nothing_can_be_written_endpoints_go_on_and_releases_wait(store: Store) -> None:
+    server = Server(store)
+    server.hears(SHOP, complete=True)
+    rows = store.load()
+    with full(store):
+        server.hears({"shop.yaml": release("shop", "new.test")})
+        server.hears({"builds.yaml": documents(build("web-1", "b1", "10.0.0.9:8080"), build("web-2", "b2"))})
+        assert hosts(server.snapshot()) == ["shop.test"]
+        assert endpoints(server.snapshot(), "10.0.0.9")
+        assert server.control.late == {"shop.yaml"}
+        server.control.catch_up()
+        assert server.control.late == {"shop.yaml"}
+        assert store.load() == rows
+
+    server.control.catch_up()
+    assert hosts(server.snapshot()) == ["new.test"]
+    assert server.control.late == frozenset()
+    assert len(store.events(Ref("default", "shop"))) == 1
+
+    again = Server(store)
+    kept, served = again.control.admission.in_force, server.control.admission.in_force
+    assert {key: kept[key].content for key in kept} == {key: served[key].content for key in served}
+
+
+def test_of_what_waits_the_newest_comes_into_force_by_the_word_of_who_wrote_it(store: Store) -> None:
+    ada, bob = Word("ada@desk", "so"), Word("bob@desk", "no")
+    server = Server(store)
+    server.hears(SHOP, complete=True)
+    with full(store):
+        server.control.hear(Batch({"shop.yaml": Readable(release("shop", "new.test", to="v2"))}), ada)
+        server.control.hear(Batch({"shop.yaml": Readable(release("shop", "shop.test", to="v2"))}), bob)
+        server.hears({"shop.yaml": release("shop", "shop.test", to="v2")})  # the watch of the folder
+    server.control.catch_up()
+
+    [event] = store.events(Ref("default", "shop"))
+    assert (event.what, event.word) == ("default: v1 100 % -> v2 100 %", bob)
+
+
+def test_what_waits_and_is_taken_back_waits_no_more(store: Store) -> None:
+    server = Server(store)
+    server.hears(SHOP, complete=True)
+    with full(store):
+        server.hears({"shop.yaml": release("shop", "new.test"), "v1.yaml": SHOP["v1.yaml"]})
+        server.hears({"shop.yaml": SHOP["shop.yaml"]})
+        assert server.control.late == {"v1.yaml"}
+        server.hears(SHOP, complete=True)
+        assert server.control.late == frozenset()
+        server.hears({**SHOP, "shop.yaml": release("shop", "new.test")}, complete=True)
+        server.hears({"shop.yaml": release("shop", "acme.test")})
+        assert server.control.late == SHOP.keys()
+    server.control.catch_up()
+    assert hosts(server.snapshot()) == ["acme.test"]
+
+
+def test_what_somebody_does_while_nothing_can_be_written_is_not_done(store: Store) -> None:
+    server = Server(store)
+    server.hears(SHOP, complete=True)
+    shop, before = Ref("default", "shop"), server.control.admission
+    steering = Steering(server.control)
+    with full(store), pytest.raises(StateUnwritable):
+        steering.rollback(shop, Ref("default", "v2"), Word("ada@desk", "so"))
+    assert server.control.admission is before
+    assert store.events(shop) == []
+
+    steering.rollback(shop, Ref("default", "v2"), Word("ada@desk", "so"))
+    assert shop in server.control.admission.pins
+
+
+def test_an_audience_ends_once_that_can_be_written(store: Store) -> None:
+    until = (clock() + timedelta(milliseconds=50)).isoformat()
+    audience = {"name": "acme", "hosts": ["acme.test"], "deployment": "v2", "until": until}
+    server = Server(store)
+    server.hears({**SHOP, "shop.yaml": release("shop", "shop.test", audiences=[audience])}, complete=True)
+    before, wake_at = server.snapshot(), server.control.admission.wake_at
+    assert wake_at is not None
+    with full(store):
+        while clock() < wake_at:
+            assert server.control.tick()
+        assert not server.control.tick()
+        assert server.snapshot() is before
+
+    server.control.catch_up()
+    assert server.snapshot() is not before
+    assert [each.what for each in store.events(Ref("default", "shop"))] == ["acme: v2 100 % -> nothing"]
+
+
+def test_a_first_read_that_cannot_be_written_ends_the_server(store: Store) -> None:
+    Server(store).hears(SHOP, complete=True)
+    again = Server(store)
+    with full(store), pytest.raises(StateUnwritable):
+        again.hears({**SHOP, "shop.yaml": release("shop", "new.test")}, complete=True)
+    assert again.snapshot() is None

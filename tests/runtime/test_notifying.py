@@ -18,6 +18,7 @@ from tests.records.folder import release, shop_in
 from tests.runtime.receivers import SECRET, Receiver, receiver
 from tests.runtime.test_serve import LOOPBACK, free_ports, ready
 from tests.runtime.test_waiting import House
+from tests.state.full import full
 from xds_server.difference.history import RECORDS, Event, Kind, Word
 from xds_server.domain.addresses import Address
 from xds_server.notifications import outcome as outcomes
@@ -359,3 +360,18 @@ async def test_the_interface_says_who_is_told_and_tries_it(tmp_path: Path) -> No
         said = await here.post("/notifications/test", {"webhook": "nobody"}, status=404)
         assert said == {"error": "no webhook is called 'nobody'; there is ops"}
         assert [each.said["type"] for each in there.requests] == ["dev.xds-server.ping.v1"] * 2
+
+
+async def test_while_nothing_can_be_written_who_is_told_is_told_once(store: Store) -> None:
+    """That it was told is written later."""
+    poster = FakePoster(DOWN)
+    made = notifier(store, courier(store, poster))
+    store.save((), (), [event("first"), event("second")])
+    with full(store):
+        async with working(made):
+            await until(lambda: made.reports()[0].delivered == 2)
+    assert poster.posted == ["first", "first", "second"]
+    assert len(store.unsent.after("ops", 0, 10)) == 2
+
+    store.catch_up()
+    assert store.unsent.after("ops", 0, 10) == []

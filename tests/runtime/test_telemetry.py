@@ -1,12 +1,14 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.state.full import full
 from tests.telemetry.exports import RULE, START, exported
+from xds_server.domain.errors import StateUnwritable
 from xds_server.domain.names import Ref
 from xds_server.domain.statistics import Series
 from xds_server.runtime import telemetry as module
@@ -27,6 +29,7 @@ class Running:
 
     def __init__(self, store: Store, time: datetime) -> None:
         self.now = 1.0
+        self.store = store
         self.time = time
         self.connected = {"edge-2"}
         self.of = Telemetry(store.counted, lambda: self.now, lambda: self.time, self.connected.__contains__)
@@ -52,6 +55,12 @@ async def working(folder: Path, time: datetime = NOON) -> AsyncIterator[Running]
             task = tasks.create_task(running.of.work())
             yield running
             task.cancel()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not true():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
 
 
 async def test_what_is_taken_is_folded_and_told(tmp_path: Path) -> None:
@@ -174,3 +183,48 @@ async def test_who_says_nothing_for_an_hour_is_let_go(tmp_path: Path) -> None:
         found = store.counted.load()
     assert [each.node for each in found.processes] == ["edge-2"]
     assert found.retired == {V1: 5}
+
+
+async def test_what_cannot_be_written_stays_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is not judged before it is written down."""
+    monkeypatch.setattr(module, "SAVED", 0)
+    async with working(tmp_path) as running, asyncio.TaskGroup() as tasks:
+        failed = asyncio.Event()
+        running.store.failed = lambda _why: failed.set()
+        with full(running.store):
+            saving = tasks.create_task(running.of.save())
+            await running.take("edge-1", exported({WEB: 5}, 1))
+            await running.take("edge-1", exported({WEB: 7}, 2))
+            for _ in range(2):
+                failed.clear()
+                await asyncio.wait_for(failed.wait(), 5)
+            assert (running.of.settled, running.of.flushes.newest) == (0, 1)
+        await until(lambda: running.of.settled == 1)
+        assert not running.of.totals.unsaved
+        saving.cancel()
+    with Store.open(tmp_path) as store:
+        assert store.counted.load().totals(0).sums() == {V1: 7}
+
+
+async def test_a_server_that_ends_while_nothing_can_be_written_ends(tmp_path: Path) -> None:
+    async with working(tmp_path) as running:
+        with full(running.store):
+            saving = asyncio.ensure_future(running.of.save())  # noqa: TID251 - ended below
+            await asyncio.sleep(0)
+            await running.take("edge-1", exported({WEB: 5}, 1))
+            saving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await saving
+
+
+async def test_who_cannot_be_let_go_now_is_let_go_later(tmp_path: Path) -> None:
+    async with working(tmp_path) as running:
+        await running.take("edge-1", exported({WEB: 5}, 1))
+        running.of.keep()
+        running.now += module.SILENT + 1
+        with full(running.store), pytest.raises(StateUnwritable):
+            running.of.let_go()
+        running.of.let_go()
+    with Store.open(tmp_path) as store:
+        found = store.counted.load()
+    assert (found.processes, found.retired) == ([], {V1: 5})

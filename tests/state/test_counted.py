@@ -4,7 +4,11 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
+from tests.state.full import full
 from tests.telemetry.exports import RULE, exported, flush_of
+from xds_server.domain.errors import StateUnwritable
 from xds_server.domain.names import Ref
 from xds_server.domain.statistics import Series
 from xds_server.state import counted as module
@@ -134,3 +138,39 @@ def test_a_server_that_is_killed_has_lost_nothing_that_does_not_come_again(tmp_p
         assert totals.sums() == {V1: 5}
         fold(totals, "edge-1", 3, 9)
         assert totals.sums() == {V1: 9}
+
+
+def test_what_cannot_be_written_is_as_new_as_before(tmp_path: Path) -> None:
+    """Also who got a number, and what was let go: a row of one process never becomes that of another."""
+    with Store.open(tmp_path) as store:
+        totals = store.counted.load().totals(0)
+        fold(totals, "edge-1", 1, 5)
+        [first] = totals
+        first.retiring[V1] = 7
+        for _ in range(2):
+            with full(store), pytest.raises(StateUnwritable):
+                keep(store, totals)
+        fold(totals, "edge-2", 1, 10)
+        store.counted.keep(totals.names.unsaved, [each for each in totals if each is not first])
+        keep(store, totals)
+        assert not first.retiring
+
+    with Store.open(tmp_path) as store:
+        again = store.counted.load()
+        assert sorted(each.node for each in again.processes) == ["edge-1", "edge-2"]
+        assert again.retired == {V1: 7}
+
+
+def test_who_cannot_be_let_go_now_is_let_go_whole_later(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        totals = store.counted.load().totals(0)
+        fold(totals, "edge-1", 1, 5)
+        keep(store, totals)
+        [process] = totals
+        totals.let_go(process)
+        with full(store), pytest.raises(StateUnwritable):
+            store.counted.retire(process)
+        store.counted.retire(process)
+
+    with Store.open(tmp_path) as store:
+        assert store.counted.load().totals(0).sums() == {V1: 5}

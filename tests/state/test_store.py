@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.state.full import full
 from xds_server.domain.errors import StateUnwritable
 from xds_server.domain.names import Ref
 from xds_server.records.saved import Row
@@ -184,3 +185,38 @@ def change(folder: Path, statement: str) -> None:
     connection.execute(statement)
     connection.commit()
     connection.close()
+
+
+def test_what_is_late_goes_along_with_what_is_written_next(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        store.save([row("a"), row("b"), row("c")], [])
+        failures: list[str] = []
+        store.failed = failures.append
+        with full(store):
+            store.save_late([row("a", "1"), row("d")], [row("b")[:3]])
+            store.save_late([row("a", "2")], [row("d")[:3]])
+            with pytest.raises(StateUnwritable):
+                store.save([row("c", "3")], [])
+            with pytest.raises(StateUnwritable):
+                store.catch_up()
+        assert failures == ["attempt to write a readonly database"] * 4
+        assert store.load() == [row("a"), row("b"), row("c")]
+
+        store.save([row("e")], [])
+        assert store.load() == [row("a", "2"), row("c"), row("e")]
+
+
+def test_where_nothing_is_late_it_is_tried_whether_anything_can_be_written(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        with full(store), pytest.raises(StateUnwritable):
+            store.catch_up()
+        store.catch_up()
+
+
+def test_what_is_written_over_what_is_late_stays(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        with full(store):
+            store.save_late([row("a", "late")], [row("b")[:3]])
+        store.save([row("a", "newer"), row("b")], [])
+        store.catch_up()
+        assert store.load() == [row("a", "newer"), row("b")]

@@ -82,7 +82,7 @@ def _tell_errors(app: FastAPI) -> None:
 
     @app.exception_handler(StateUnwritable)
     async def not_now(_request: Request, error: StateUnwritable) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, UNAVAILABLE)
+        return JSONResponse({"error": f"not now: {error}"}, UNAVAILABLE)
 
     @app.exception_handler(HTTPException)
     async def say(_request: Request, error: HTTPException) -> JSONResponse:

@@ -133,16 +133,18 @@ class Control:
         with self._metrics.admission.time():
             after = self._admitted(self._admission, said)
         before = self._admission
-        self._words.note(before, after, said.files, word)
+        # What waits already was said by whom it was said first: the watch of the folder tells it again.
+        waiting = self._late.files if self._late is not None else {}
+        news = [name for name, each in said.files.items() if waiting.get(name) != each]
+        self._words.note(before, after, news, word)
         if self.waiting_for is not None:
             self._turn(after, word=word)
             return
-        late = _together(self._late, said)
         if self._tried(after, word=word):
-            self._late = late if late is not None and late.files.keys() > said.files.keys() else None
+            self._late = _still_late(self._late, said)
         else:
-            self._words.note(before, after, said.files, word, in_force=before)
-            self._late = late or said
+            self._words.note(before, after, news, word, in_force=before)
+            self._late = _together(self._late, said)
             self.report_soon()
 
     @property
@@ -157,6 +159,10 @@ class Control:
             self._late = late
         self.tick()
         self._reconsider([release for release, _ in self._admission.waiting])
+
+    def check_writable(self) -> None:
+        """What is done now can be written down, it seems. Raises `StateUnwritable`."""
+        self._store.catch_up()
 
     def _tried(self, after: Admission, *, compile_it: bool = True, word: Word = RECORDS) -> bool:
         """False: it cannot be written now, and is not in force."""
@@ -325,11 +331,21 @@ class Control:
         self.books.ring()
 
 
-def _together(late: Batch | None, said: Batch) -> Batch | None:
-    """What could not be written, with what is said of these files by now."""
+def _together(late: Batch | None, said: Batch) -> Batch:
+    """What could not be written, with what is said by now."""
+    if late is None or said.complete:
+        return said
+    return Batch({**late.files, **said.files}, late.complete)
+
+
+def _still_late(late: Batch | None, said: Batch) -> Batch | None:
+    """What could not be written, where what is said now is in force."""
     if late is None or said.complete:
         return None
-    return Batch({**late.files, **said.files}, late.complete)
+    if late.complete:
+        return _together(late, said)
+    files = {name: each for name, each in late.files.items() if name not in said.files}
+    return Batch(files) if files else None
 
 
 def _history(shifts: Iterable[ReleaseShift], event: Event | None, word: Word) -> list[Event]:

@@ -81,8 +81,8 @@ class Keeping:
     def problems(self, _admission: Admission) -> Iterator[Problem]:
         """For as long as something cannot be written."""
         if self._why:
-            files = sorted(self._control.late)
-            late = f"; {few(files, SHOWN)} wait for that" if files else ""
-            what = f"the state directory cannot be written: {self._why}. What is in force serves, and no release moves"
+            files = few(sorted(self._control.late), SHOWN)
+            late = f". Not in force for that: what {files} says" if files else ""
+            what = f"it cannot be written: {self._why}. What is in force serves, and no release moves{late}"
             fix = "Give its disk room, and the server the right to write there: it goes on by itself"
-            yield Problem(Place(str(self._store.file)), Reason.STATE_UNWRITABLE, f"{what}{late}", fix)
+            yield Problem(Place(str(self._store.file)), Reason.STATE_UNWRITABLE, what, fix)

@@ -188,6 +188,7 @@ class Writing:
 
         `announce`: what shall be known of them before that, and hold only if they are put in place.
         """
+        self._control.check_writable()
         with _reasons(), ExitStack() as stack:
             commit: Callable[[], None] = await asyncio.to_thread(stack.enter_context, self._writer.prepared(changes))
             announce()
