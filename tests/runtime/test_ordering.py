@@ -13,6 +13,7 @@ from typing_extensions import override
 from tests.records import folder
 from tests.records.folder import SHOP, Server
 from tests.runtime import test_control as control
+from tests.state.full import full
 from tests.test_fleet_order import APP, B1, B2, DRAIN, V1, V2, at, deployment, ref, refs, release, world
 from xds_server.api.release_reports import Question
 from xds_server.domain.builds import BuildId
@@ -634,6 +635,54 @@ V3_RELEASED = {
     "shop.yaml": folder.release("shop", "shop.test", to="v3"),
 }
 BESIDE_B2, BESIDE_B3 = sidecar("web-2", "b2"), sidecar("web-3", "b3")
+
+
+async def test_what_does_not_come_into_force_leaves_the_order_as_it_was() -> None:
+    """Whatever is under way: nothing, v2 that comes, v2 that goes."""
+    for under_way in ((V1, B1, release("shop", "v1")), (*BOTH, release("shop", "v1")), ()):
+        house = House(ONE, TWO)
+        if under_way:
+            house.says(*under_way)
+            await settled()
+        else:
+            await house.goes()
+        before, told, steps = house.world, house.told, house.steps
+        for records in ((B1, V2, B2, release("shop", "v2")), (*BOTH, release("shop", "v2")), ()):
+            house.ordering.accept(before, World(Map({APP: world(*records)})), [APP])
+            house._keep()
+            house.ordering.take_back()
+            house._keep()
+            assert (house.told, house.steps) == (told, steps)
+
+        await settled()
+        house.says(*BOTH, release("shop", "v2"))
+        await settled()
+        house.takes("web-2")
+        house.takes("edge-1")
+        await settled()
+        assert house.told == ("v1 v2", "v1 v2")
+
+
+async def test_while_nothing_can_be_written_nobody_is_told_of_a_release_that_moves(store: Store) -> None:
+    server = Running(store)
+    server.hears(SHOP, complete=True)
+    server.connects(GATEWAY)
+    server.connects(BESIDE_B2)
+    await settled()
+    news = {"v3.yaml": folder.deployment("v3", "b2"), "shop.yaml": folder.release("shop", "shop.test", to="v3")}
+    with full(store):
+        server.hears(news)
+        await settled()
+        assert (server.inside(BESIDE_B2), server.outside()) == ("v2", "v1")
+        server.hears({"v4.yaml": folder.deployment("v4", "b2")})
+        await settled()
+        assert server.inside(BESIDE_B2) == "v2 v4", "of what no history shows"
+
+    server.control.catch_up()
+    await settled()
+    assert server.inside(BESIDE_B2) == "v2 v3 v4"
+    found = [(row.name, json.loads(row.document)["phase"]) for row in store.load() if row.namespace == "step shop"]
+    assert found == [("v3", "appearing"), ("v4", "appearing")]
 
 
 async def test_who_waits_for_a_release_hears_what_it_waits_for_and_the_ledger_keeps_who_was_late(store: Store) -> None:

@@ -13,8 +13,10 @@ import pytest
 from typing_extensions import override
 
 from tests.records.folder import ROUTES, SHOP, build, deployment, documents, release
+from tests.state.full import full
 from xds_server.difference.history import Event, Kind, Word
 from xds_server.difference.steering import CannotSteer
+from xds_server.domain.errors import StateUnwritable
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Reason
 from xds_server.domain.statistics import Series
@@ -931,3 +933,96 @@ def test_evidence_and_time_outlive_the_server(tmp_path: Path) -> None:
     assert after is not None
     assert after.watched == before.watched
     assert after.steered.progress.stayed == before.steered.progress.stayed > timedelta(seconds=3)
+
+
+class Ailing(Store):
+    """Cannot be written some of the times."""
+
+    writes = 0
+    ails: Callable[[int], bool] = staticmethod(lambda _number: False)
+
+    @override
+    def save(
+        self, upserts: Iterable[Row], deletes: Iterable[tuple[str, str, str]], history: Sequence[Event] = ()
+    ) -> None:
+        self.writes += 1
+        if self.ails(self.writes):
+            raise StateUnwritable("full")
+        super().save(upserts, deletes, history)
+
+
+@pytest.mark.parametrize("lasts", [1, 9])
+def test_whenever_it_cannot_be_written_no_step_is_taken_unwritten_and_none_is_lost(tmp_path: Path, lasts: int) -> None:
+    """For so many writes, from each write on."""
+    for since in range(1, 60, lasts):
+        with opened(tmp_path / str(since), Ailing) as store:
+            assert isinstance(store, Ailing)
+            server = began(store, guard=GUARD)
+            store.writes, store.ails = 0, lambda number, since=since: since <= number < since + lasts
+            for _ in range(100):
+                if server.ended is not None:
+                    break
+                server.looks(0.5, WELL)
+                moves = [((V1, 10_000),), *(each.after for each in server.history if each.after)]
+                assert {each.name: weight / 100 for each, weight in moves[-1]} == {
+                    name: weight for name, weight in server.gives.items() if weight
+                }
+                server.control.catch_up()
+            assert (server.ended, server.gives) == (Ended.FINISHED, {"v1": 0, "v2": 100}), since
+            kinds = [each for each in server.kinds if each in (Kind.STARTED, Kind.ADVANCED, Kind.FINISHED)]
+            assert kinds == [Kind.STARTED, Kind.ADVANCED, Kind.ADVANCED, Kind.FINISHED], since
+            if store.writes < since:
+                break
+            store.ails = lambda _number: False
+            store.catch_up()
+    with opened(tmp_path / "1") as kept:
+        again = Server(kept, server.files)
+        assert (again.ended, again.gives) == (Ended.FINISHED, {"v1": 0, "v2": 100})
+
+
+def test_what_is_worse_is_taken_back_once_that_can_be_written(tmp_path: Path) -> None:
+    early = {"name": "early", "hosts": ["early.test"], "deployment": "v2"}
+    with opened(tmp_path) as store:
+        server = began(store, guard=GUARD, audiences=[early])
+        server.until(lambda: server.step == 2)
+        with full(store):
+            for _ in range(10):
+                server.looks(0.5, Flush(v1=(900, 9), v2=(100, 30), v2_early=(20, 15)))
+            assert (server.ended, server.gives) == (None, {"v1": 50, "v2": 50})
+            assert SHOP_REF not in server.control.admission.moved
+            for act in (
+                lambda: server.steering.rollback(SHOP_REF, None, ADA),
+                lambda: server.asked.pause(SHOP_REF, ADA),
+                lambda: server.asked.promote(SHOP_REF, 2, ADA),
+                lambda: server.asked.freeze(server.clock() + timedelta(hours=1), ADA),
+            ):
+                with pytest.raises(StateUnwritable):
+                    act()
+        assert server.asked.frozen().until is None
+        server.looks()
+        assert (server.ended, server.gives) == (Ended.ROLLED_BACK, {"v1": 100, "v2": 0})
+        assert server.kinds[-2:] == [Kind.MOVED, Kind.ROLLED_BACK]
+
+
+def test_one_that_cannot_begin_again_now_can_later(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        server = began(store)
+        server.until(lambda: server.step == 2)
+        server.steering.rollback(SHOP_REF, None, ADA)
+        with full(store), pytest.raises(StateUnwritable):
+            server.asked.promote(SHOP_REF, 2, ADA)
+        assert (server.gives, server.ended) == ({"v1": 100, "v2": 0}, Ended.ROLLED_BACK)
+        server.asked.promote(SHOP_REF, 2, ADA)
+        assert server.gives == {"v1": 90, "v2": 10}
+
+
+def test_who_waits_says_so_once_it_can_be_written(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        server = began(store, steps=[{"gate": "qa"}, {"to": 100}])
+        server.until(lambda: server.step == 1)
+        with full(store):
+            for _ in range(5):
+                server.looks()
+        for _ in range(5):
+            server.looks()
+        assert server.kinds.count(Kind.GATE) == 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import signal
 import socket
 import sqlite3
@@ -17,9 +18,11 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from tests.records.folder import SHOP, release, shop_in
+from tests.records.folder import SHOP, build, documents, release, shop_in
+from tests.state.full import full
 from xds_server.api.access import QUESTIONS
 from xds_server.domain.addresses import Address
+from xds_server.domain.problems import Reason
 from xds_server.protocol.events import Effect, Node, Send, SotwRequest
 from xds_server.protocol.sotw import SotwStream
 from xds_server.runtime.clock import clock
@@ -103,6 +106,46 @@ def test_a_state_that_cannot_be_used_ends_it_with_a_message(records: Path) -> No
     assert "Traceback" not in found.stderr
 
 
+async def test_a_disk_that_is_full_for_a_while_ends_nothing(records: Path) -> None:
+    """No file of the server's grows: what is new of endpoints is served, and a release moves when there is room."""
+    xds, admin = free_ports(2)
+    process = await asyncio.create_subprocess_exec(*command(records, xds, admin), stderr=asyncio.subprocess.PIPE)
+    try:
+        await ready(admin)
+        _, most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, most))
+        (records / "shop.yaml").write_text(release("shop", "shop.test", to="v2"), "utf-8")
+        async with aiohttp.ClientSession(f"http://{LOOPBACK}:{admin}") as session, asyncio.timeout(30):
+            assert "what shop.yaml says" in await _until_said(session, "/problems", "StateUnwritable", "shop.yaml")
+            builds = documents(build("web-1", "b1", "10.0.0.9:8080"), build("web-2", "b2"))
+            (records / "builds.yaml").write_text(builds, "utf-8")
+            await _until_said(session, "/records/builds", "10.0.0.9:8080")
+            async with session.post("/releases/shop/rollback", json={"who": "ada", "why": "so", "to": "v2"}) as answer:
+                assert (answer.status, (await answer.json())["error"].startswith("not now: ")) == (503, True)
+            async with session.get("/readyz") as answer:
+                assert answer.status == 200
+            async with session.get("/releases/shop/history") as answer:
+                assert await answer.json() == []
+
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, most))
+            await _until_said(session, "/releases/shop/history", "default: v1 100 % -> v2 100 %")
+            await _until_said(session, "/problems", but="StateUnwritable")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await process.communicate()
+    assert process.returncode == 0
+
+
+async def _until_said(session: aiohttp.ClientSession, path: str, *words: str, but: str | None = None) -> str:
+    """What is answered once all these words are, and the other is not."""
+    while True:
+        async with session.get(path) as answer:
+            said = await answer.text()
+        if all(each in said for each in words) and (but is None or but not in said):
+            return said
+        await asyncio.sleep(0.02)
+
+
 # --- in this process
 
 
@@ -160,6 +203,22 @@ async def test_an_audience_ends_while_nothing_else_happens(records: Path) -> Non
     (records / "shop.yaml").write_text(release("shop", "shop.test", audiences=[audience]), "utf-8")
 
     async with server(records) as (control, _):
+        await told(control, "AudienceExpired")
+
+
+async def test_an_audience_that_ends_while_nothing_can_be_written_ends_once_something_can(records: Path) -> None:
+    async with server(records) as (control, _):
+        until = (clock() + timedelta(seconds=2)).isoformat()
+        audience = {"name": "acme", "hosts": ["acme.test"], "deployment": "v2", "until": until}
+        (records / "shop.yaml").write_text(release("shop", "shop.test", audiences=[audience]), "utf-8")
+        await told(control, "acme.test")
+        with full(control._store):
+            ends = control.admission.wake_at
+            assert ends is not None
+            while clock() < ends + timedelta(milliseconds=50):  # noqa: ASYNC110 - it is about time
+                await asyncio.sleep(0.01)
+            assert control.admission.wake_at == ends, "it is late"
+            assert [each.reason for each in control.problems] == [Reason.STATE_UNWRITABLE]
         await told(control, "AudienceExpired")
 
 

@@ -10,8 +10,10 @@ from typing_extensions import override
 
 from tests.records.folder import SHOP, deployment, release, shop_in
 from tests.runtime.test_waiting import SHOP_REF, house
+from tests.state.full import full
 from xds_server.difference.history import RECORDS, Event, Word
 from xds_server.difference.steering import CannotSteer
+from xds_server.domain.errors import StateUnwritable
 from xds_server.domain.names import Ref
 from xds_server.records.reading import Batch, Readable
 from xds_server.records.releases import Weights
@@ -117,3 +119,28 @@ def test_what_a_hand_wrote_is_the_word_of_the_records(tmp_path: Path) -> None:
         control.hear(Batch({"shop.yaml": Readable(release("shop", "shop.test"))}), ADA)
 
         assert [each.word for each in control.history(SHOP_REF)] == [ADA, RECORDS]
+
+
+async def test_nothing_is_written_into_the_folder_while_it_could_not_come_into_force(records: Path) -> None:
+    async with running(records) as (control, _, writing):
+        news = release("shop", "new.test")
+        with full(control._store):
+            with pytest.raises(StateUnwritable, match="readonly"):
+                await writing.apply({"shop.yaml": news}, ADA, {}, dry_run=False)
+            with pytest.raises(StateUnwritable, match="readonly"):
+                await writing.set(SHOP_REF, {V2: 1000}, ADA, "", stop_rollout=True)
+        assert (records / "shop.yaml").read_text() == release("shop", "shop.test")
+
+        await writing.apply({"shop.yaml": news}, ADA, {}, dry_run=False)
+        assert control.history(SHOP_REF)[0].word == ADA
+
+
+async def test_what_is_written_when_the_disk_becomes_full_is_said_to_wait(
+    records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(records) as (control, _, writing):
+        monkeypatch.setattr(control, "check_writable", lambda: None)
+        with full(control._store), pytest.raises(StateUnwritable, match=r"shop\.yaml is written, and comes into force"):
+            await writing.apply({"shop.yaml": release("shop", "new.test")}, ADA, {}, dry_run=False)
+        control.catch_up()
+        assert control.history(SHOP_REF)[0].word == ADA

@@ -19,7 +19,7 @@ from xds_server.runtime.control import Control
 
 log = structlog.get_logger()
 
-PAUSE, LONGEST = 1.0, 8.0
+PAUSE, LONGEST = 1.0, 4.0
 """Seconds before it is tried again: at first, and at most."""
 SETTLED = 1.0
 """Seconds in which all that waited has been tried: then it is over."""
