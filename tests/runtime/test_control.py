@@ -238,9 +238,10 @@ async def test_a_release_that_waits_is_woken_for_its_deadline(store: Store) -> N
 def test_while_nothing_can_be_written_endpoints_go_on_and_releases_wait(store: Store) -> None:
     server = Server(store)
     server.hears(SHOP, complete=True)
-    rows = store.load()
+    rows, about = store.load(), server.control.about(Ref("default", "shop"))
     with full(store):
         server.hears({"shop.yaml": release("shop", "new.test")})
+        assert server.control.about(Ref("default", "shop")) == about
         server.hears({"builds.yaml": documents(build("web-1", "b1", "10.0.0.9:8080"), build("web-2", "b2"))})
         assert hosts(server.snapshot()) == ["shop.test"]
         assert endpoints(server.snapshot(), "10.0.0.9")

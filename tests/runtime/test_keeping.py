@@ -86,3 +86,18 @@ async def test_it_is_not_over_while_what_waits_cannot_be_written(tmp_path: Path)
             store.is_narrow = False
             await until(lambda: not said(server))
         assert hosts(server.snapshot()) == ["new.test"]
+
+
+async def test_it_is_not_over_while_others_try_in_vain(store: Store) -> None:
+    """Telemetry, for instance, writes by itself."""
+    server = Server(store)
+    server.hears(SHOP, complete=True)
+    async with working(server, store) as keeping:
+        keeping.hear("full")
+        heard = list[int]()
+        server.control.reporting.follow(lambda _before, _after: heard.append(len(said(server))))
+        for _ in range(20):
+            await asyncio.sleep(0)
+            keeping.hear("full")
+        assert heard == [1]
+        await until(lambda: not said(server))
