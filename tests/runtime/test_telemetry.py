@@ -134,6 +134,20 @@ async def test_a_minute_in_which_the_server_is_started_again_goes_on(tmp_path: P
         assert running.of.minutes.past([V1.deployment], "default", ERRORS) == [Counts(10, 0)]
 
 
+async def test_a_minute_that_cannot_be_written_when_it_is_over_is_written_later(tmp_path: Path) -> None:
+    async with working(tmp_path) as running:
+        await running.take("edge-1", exported({WEB: 5}, 1))
+        await running.take("edge-1", exported({WEB: 12}, 2))
+        running.of.keep()
+        running.time += MINUTE
+        with full(running.store), pytest.raises(StateUnwritable):
+            await running.of.settle()
+        await running.of.settle()
+    async with working(tmp_path, NOON + MINUTE) as running:
+        await running.of.settle()
+        assert running.of.minutes.past([V1.deployment], "default", ERRORS) == [Counts(7, 0)]
+
+
 async def test_what_is_wrong_with_one_export_does_not_keep_the_next(tmp_path: Path) -> None:
     async with working(tmp_path) as running:
         running.of.take("edge-1", b"\x0a\xffno export")
@@ -198,8 +212,8 @@ async def test_what_cannot_be_written_stays_what_is_new(tmp_path: Path, monkeypa
             for _ in range(2):
                 failed.clear()
                 await asyncio.wait_for(failed.wait(), 5)
-            assert (running.of.settled, running.of.flushes.newest) == (0, 1)
-        await until(lambda: running.of.settled == 1)
+            assert (running.of.settled, running.of.flushes.newest) == (0, 2)
+        await until(lambda: running.of.settled == 2)
         assert not running.of.totals.unsaved
         saving.cancel()
     with Store.open(tmp_path) as store:

@@ -85,7 +85,7 @@ def test_deployments_are_put_together_minute_by_minute_and_the_minute_that_goes_
     assert minutes.past([V2], "default", ERRORS) == []
 
 
-def test_they_are_let_go_after_an_hour_and_when_a_clock_went_back() -> None:
+def test_they_are_let_go_after_an_hour_and_stay_when_a_clock_goes_back() -> None:
     minutes = Minutes(NAMES)
     for minute in (100, 101):
         minutes.begin(minute)
@@ -94,7 +94,10 @@ def test_they_are_let_go_after_an_hour_and_when_a_clock_went_back() -> None:
     assert minutes.begin(100 + LONGEST) == []
     assert minutes.begin(101 + LONGEST) == [100]
     assert minutes.past([V1], "default", ERRORS) == [Counts(101, 0)]
-    assert minutes.begin(99) == [101]
+    assert minutes.begin(99) == []
+    assert minutes.past([V1], "default", ERRORS) == []
+    minutes.begin(102)
+    assert minutes.past([V1], "default", ERRORS) == [Counts(101, 0)]
 
 
 def test_a_minute_that_comes_again_goes_on() -> None:
@@ -103,7 +106,7 @@ def test_a_minute_that_comes_again_goes_on() -> None:
         minutes.begin(minute)
         minutes.hear(flush({WEB: 1}))
         closed(minutes)
-    assert minutes.past([V1], "default", ERRORS) == [Counts(1, 0), Counts(1, 0)]
+    assert minutes.past([V1], "default", ERRORS) == [Counts(1, 0), Counts(2, 0)]
 
 
 def test_of_too_many_the_oldest_minutes_are_let_go() -> None:

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from xds_server.api.errors import UNKNOWN, wrong
 from xds_server.api.unused_reports import Removal, Removed, UnusedReport
-from xds_server.api.writing import NOT_WRITTEN, refused
+from xds_server.api.writing import ANSWERS, refused
 from xds_server.difference.history import Word
 from xds_server.difference.steering import CannotSteer
 from xds_server.difference.unused import Unused
@@ -60,7 +60,7 @@ def unused_api(deployments: Collecting) -> APIRouter:
     @api.post(
         "/unused/remove",
         summary="Take deployments that nothing uses out of their files",
-        responses=NOT_WRITTEN,
+        responses=ANSWERS,
         response_model=Removed,
     )
     async def remove(asked: Removal) -> Removed | JSONResponse:

@@ -71,7 +71,7 @@ def writing_api(records: Writing) -> APIRouter:
     @api.post(
         "/records/apply",
         summary="Write records into the folder",
-        responses=NOT_WRITTEN,
+        responses=ANSWERS,
         response_model=AppliedReport,
     )
     async def apply(asked: Files) -> AppliedReport | JSONResponse:
@@ -102,7 +102,7 @@ def writing_api(records: Writing) -> APIRouter:
     @api.post(
         "/releases/{name}/set",
         summary="Set shares of a release's default",
-        responses=UNKNOWN | NOT_WRITTEN,
+        responses=UNKNOWN | ANSWERS,
         response_model=EventReport,
     )
     async def set_shares(name: Name, asked: Shares) -> EventReport | JSONResponse:

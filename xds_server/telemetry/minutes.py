@@ -106,9 +106,12 @@ class Minutes:
         self._unsaved = {**dict(told), **self._unsaved}
 
     def begin(self, minute: int) -> list[int]:
-        """Another minute goes on, the one before is closed: which ones are let go. A clock may go back."""
+        """Another minute goes on, the one before is closed: which ones are let go.
+
+        Later ones stay, and are not told: a clock may go back, and be set right again.
+        """
         self.now = minute
-        gone = [each for each in self._kept if not minute - LONGEST <= each <= minute]
+        gone = [each for each in self._kept if each < minute - LONGEST]
         size = sum(len(told) for each, told in self._kept.items() if each not in gone)
         for each in sorted(self._kept.keys() - gone):
             if size > self._most:
@@ -122,7 +125,7 @@ class Minutes:
         """Of these deployments together, of each minute that is over in which they had requests, the oldest first."""
         wheres = [Where(each, rule) for each in deployments]
         found = []
-        for minute in sorted(self._kept.keys() - {self.now}):
+        for minute in sorted(each for each in self._kept if each < self.now):
             counts = Counts()
             for told in filter(None, map(self._kept[minute].get, wheres)):
                 counts = counts.plus(told.counts(guard))
