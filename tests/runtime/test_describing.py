@@ -105,7 +105,7 @@ async def test_deployments_have_components_and_builds_and_say_with_whom_they_sha
 
 
 async def test_what_proxies_count_is_beside_what_is_set(described: Described) -> None:
-    described.flush(10, v1=0, v2=0, early=0)
+    described.flush(10, v1=0, v2=0, early=2)
     described.flush(11, v1=900, v2=100, early=7)
 
     said = await described.asks()

@@ -39,6 +39,13 @@ def test_time_runs_from_the_first_request() -> None:
     assert ticks((1, "a", NEITHER), (2, "a", STABLE), (late + 1, "a", CANARY)) == [BOTH]
 
 
+def test_proxies_that_are_gone_leave_nothing() -> None:
+    pairing = Pairing()
+    for number in range(1000):
+        pairing.tick(f"edge-{number}", float(number), STABLE)
+    assert len(pairing._alone) <= 2 * LONGEST_TICK + 1
+
+
 counts = st.builds(Counts, st.integers(0, 3))
 
 

@@ -19,6 +19,7 @@ from xds_server.runtime.telemetry import Telemetry
 from xds_server.runtime.watching import Watch
 from xds_server.telemetry.comparing import now, shares
 from xds_server.telemetry.flushes import Numbered
+from xds_server.telemetry.totals import Gap
 
 Requests = dict[tuple[str, Ref], int]
 RolloutOf = Callable[[Ref], RolloutReport | None]
@@ -55,7 +56,8 @@ class Descriptions(Describing):
             entry=None if entry is None else entry_report(entry, ledger.holders(release)),
             history=tuple(map(event_report, history)),
         )
-        kept, same = self._telemetry.last(HOUR), self._watch.since_live(release, HOUR)
+        first = [each for each in self._telemetry.gaps(HOUR) if each.gap is not Gap.SERVER]  # of users, too
+        kept, same = [*first, *self._telemetry.last(HOUR)], self._watch.since_live(release, HOUR)
         return await asyncio.to_thread(_described, admission, release, seen, (kept, same))
 
     def _members(self, record: Release | None) -> dict[tuple[Ref, str], tuple[int, int]]:

@@ -16,9 +16,11 @@ class Pairing:
 
     def __init__(self) -> None:
         self._alone: dict[str, tuple[float, Tick]] = {}
+        self._swept = 0.0
 
     def tick(self, proxy: str, when: float, counted: Tick) -> Tick | None:
         """`counted` until `when`, in seconds, since it was asked last of this proxy. None: one side is missing."""
+        self._forget(when)
         since, before = self._alone.pop(proxy, (when, _NOTHING))
         if when - since > LONGEST_TICK:
             since, before = when, _NOTHING
@@ -28,3 +30,9 @@ class Pairing:
         if both != _NOTHING:
             self._alone[proxy] = since, both
         return None
+
+    def _forget(self, when: float) -> None:
+        """Proxies come and go: who is gone leaves nothing."""
+        if when - self._swept > LONGEST_TICK:
+            self._swept = when
+            self._alone = {proxy: alone for proxy, alone in self._alone.items() if when - alone[0] <= LONGEST_TICK}
