@@ -199,7 +199,7 @@ class App:
         spec = {name: {**each, **components.get(name, {})} for name, each in usual.items()}
         self.write(records.deployment(self.name, version, spec))
         deployment = f"{self.name}-{version}"
-        wait_until(lambda: self.explicit(deployment, probe).status == 200, f"{deployment} serves {probe}")
+        wait_until(lambda: self.explicit(deployment, probe).status == 200, f"{deployment} serves {probe}", within=30)
         return deployment
 
     def release(self, *default: str, **spec: Any) -> float:
@@ -210,7 +210,9 @@ class App:
     def wait_served(self, deployment: str, host: str | None = None, headers: Headers = ()) -> None:
         """Envoy's only worker answers with `deployment`: so it will every request that starts after this."""
         wait_until(
-            lambda: self.get(host=host, headers=headers).served == deployment, f"{host or self.host} gets {deployment}"
+            lambda: self.get(host=host, headers=headers).served == deployment,
+            f"{host or self.host} gets {deployment}",
+            within=30,
         )
 
     def released(self, deployment: str, **spec: Any) -> None:
