@@ -9,7 +9,7 @@ from types import MappingProxyType
 from xds_server.domain.names import Ref
 from xds_server.domain.statistics import Series
 from xds_server.telemetry.names import Names
-from xds_server.telemetry.totals import Change, Gap, Sums
+from xds_server.telemetry.totals import Change, Gap, Sums, by_deployment
 
 MOST_ADDED = 500_000
 """Increments that are kept, of all flushes together: bounds their memory at about 100 MB. The oldest go first."""
@@ -38,13 +38,9 @@ class Numbered:
 
     def of(self, deployment: Ref) -> Sums:
         """Of one deployment. The first who asks pays for all who do."""
-        found = self._by_deployment
-        if found is None:  # whole when others see it: more than one thread asks
-            found = {}
-            for series, count in self.names.sums(self.added).items():
-                found.setdefault(series.deployment, {})[series] = count
-            self._by_deployment = found
-        return found.get(deployment, NOTHING)
+        if self._by_deployment is None:  # whole when others see it: more than one thread asks
+            self._by_deployment = by_deployment(self.names.sums(self.added))
+        return self._by_deployment.get(deployment, NOTHING)
 
 
 class Flushes:

@@ -18,6 +18,7 @@ from xds_server.stats import Counts
 from xds_server.telemetry.flushes import Numbered
 from xds_server.telemetry.names import Names
 from xds_server.telemetry.ticks import FAILED, NUMBERS, Guard, counts_of
+from xds_server.telemetry.totals import by_deployment
 
 LONGEST = 60
 """Minutes that are kept, besides the one that goes on."""
@@ -77,7 +78,7 @@ class Minutes:
         for number, count in flush.added.items():
             if number not in apart:
                 counts[number] += count
-        for own in _by_deployment(self._names.sums({number: flush.added[number] for number in apart})):
+        for own in by_deployment(self._names.sums({number: flush.added[number] for number in apart})).values():
             self._tell(own)
 
     def _failing(self, added: Iterable[int]) -> Collection[int]:
@@ -95,7 +96,7 @@ class Minutes:
         """
         while self._counts:
             some = {number: self._counts.pop(number) for number in [*islice(self._counts, AT_ONCE)]}
-            for own in _by_deployment(self._names.sums(some)):
+            for own in by_deployment(self._names.sums(some)).values():
                 self._tell(own)
             yield []
         while self._unsaved:
@@ -144,10 +145,3 @@ class Minutes:
             bucket = NUMBERS.get(series.what)
             if bucket is not None:
                 minute[Where(series.deployment, series.rule)].latency[bucket] += count
-
-
-def _by_deployment(sums: Own) -> Iterable[Own]:
-    found: defaultdict[Ref, dict[Series, int]] = defaultdict(dict)
-    for series, count in sums.items():
-        found[series.deployment][series] = count
-    return found.values()

@@ -29,6 +29,14 @@ MOST_ENDED = 10_000
 Sums = Mapping[Series, int]
 
 
+def by_deployment(sums: Sums) -> dict[Ref, dict[Series, int]]:
+    """The same, of each deployment apart."""
+    found: defaultdict[Ref, dict[Series, int]] = defaultdict(dict)
+    for series, count in sums.items():
+        found[series.deployment][series] = count
+    return found
+
+
 @dataclass(slots=True, eq=False)
 class Process:
     """One run of a proxy. `before`: totals that ended when a stat began anew. `heard`: when, by the server's clock;
