@@ -6,7 +6,7 @@ streams have their turn.
 
 import asyncio
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from itertools import count, islice
@@ -23,7 +23,7 @@ from xds_server.runtime.clock import clock as time_of_day
 from xds_server.state.counted import Counted
 from xds_server.telemetry import Change, Flush, Flushes, Process, Reading, Totals
 from xds_server.telemetry.flushes import Numbered
-from xds_server.telemetry.minutes import Minutes, Told, Where
+from xds_server.telemetry.minutes import Minutes
 from xds_server.telemetry.totals import Gap
 
 log = structlog.get_logger()
@@ -192,8 +192,8 @@ class Telemetry:
             self.keep()
         for flush in self.flushes.since(self.settled):
             self._remember(flush)
-        for told in self.minutes.close():
-            self._keep_minute(told)
+        for _ in self._closed():
+            pass
 
     def keep(self) -> None:
         """Write a part of what is new that is written fast. Raises `StateUnwritable`, and forgets nothing."""
@@ -223,17 +223,19 @@ class Telemetry:
     async def _turn(self) -> None:
         minute = _minute_of(self._clock())
         if minute != self.minutes.now:
-            for told in self.minutes.close():
-                self._keep_minute(told)
+            for _ in self._closed():
                 await asyncio.sleep(0)
             self._counted.minutes.forget(self.minutes.begin(minute))
 
-    def _keep_minute(self, told: Sequence[tuple[Where, Told]]) -> None:
-        try:
-            self._counted.minutes.keep(self.minutes.now, told)
-        except StateUnwritable:
-            self.minutes.take_back(told)
-            raise
+    def _closed(self) -> Iterator[None]:
+        """Write down the minute that goes on, in parts between which others may have their turn."""
+        for told in self.minutes.close():
+            try:
+                self._counted.minutes.keep(self.minutes.now, told)
+            except StateUnwritable:
+                self.minutes.take_back(told)
+                raise
+            yield
 
     def let_go(self) -> None:
         """Who has said nothing for long is no more, nor is what nobody tells of any more. Raises `StateUnwritable`."""
