@@ -239,9 +239,7 @@ class Rollouts:
         begun = watched(stands.record, stands.plan, progress, past, self._builds(stands.record, stands.plan))
         done = Done(f"again, {_went(stands.plan, -1, first)}", word, Kind.PROMOTED)
         after = steered(self._control.admission, release, to, now, unpin=True)
-        event = self._control.steer(after, release, done, [watched_row(release, begun)])
-        self._watched[release] = self._saved[release] = begun
-        return event
+        return self._steer_with(begun, after, release, done)
 
     def freeze(self, frozen: Frozen, word: Word) -> None:
         """Every rollout stays where it is. It can be rolled back all the same. Raises `CannotSteer`."""
@@ -382,8 +380,7 @@ class Rollouts:
         word = Word(ROLLOUT, f"what it is judged by is about other builds now: {shifted(seen.builds, builds)}")
         done = Done(f"judged anew at {where(stands.plan, to.progress.step)}", word, Kind.ANEW, _numbers(stands))
         after = steered(self._control.admission, release, to, self._shell.clock())
-        self._control.steer(after, release, done, [watched_row(release, begun)])
-        self._watched[release] = self._saved[release] = begun
+        self._steer_with(begun, after, release, done)
         return replace(stands, steered=to, watched=begun)
 
     def _ticks_of(self, release: Ref, seen: Watched) -> Ticks:
@@ -470,17 +467,20 @@ class Rollouts:
         word = Word(ROLLOUT, because)
         to = Moved(audience, stable, Pin(self._shell.clock(), *word))
         done = Done(f"audience {audience} moved, and pinned", word, Kind.MOVED, _numbers(stands))
-        self._control.steer(moved(admission, release, to), release, done, [watched_row(release, seen)])
-        self._watched[release] = self._saved[release] = seen
+        self._steer_with(seen, moved(admission, release, to), release, done)
 
     def steer(self, stands: Standing, to: Steered, done: Done) -> Event:
         """With what it was judged by until then."""
         release, seen = stands.record.ref, self._watched.get(stands.record.ref)
-        rows = [] if seen is None else [watched_row(release, seen)]
         after = steered(self._control.admission, release, to, self._shell.clock())
-        event = self._control.steer(after, release, done, rows)
-        if seen is not None:
-            self._saved[release] = seen
+        if seen is None:
+            return self._control.steer(after, release, done)
+        return self._steer_with(seen, after, release, done)
+
+    def _steer_with(self, seen: Watched, after: Admission, release: Ref, done: Done) -> Event:
+        """In one transaction with what it is judged by, which is known only once that is written."""
+        event = self._control.steer(after, release, done, [watched_row(release, seen)])
+        self._watched[release] = self._saved[release] = seen
         return event
 
     def remember(self, stands: Standing, to: Steered) -> None:
