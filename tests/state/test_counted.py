@@ -13,7 +13,7 @@ from xds_server.domain.names import Ref
 from xds_server.domain.statistics import Series
 from xds_server.state import counted as module
 from xds_server.state.store import Store
-from xds_server.telemetry import Totals
+from xds_server.telemetry import Process, Totals
 
 WEB = RULE.format("v1", "2xx")
 V1 = Series(Ref("default", "shop-v1"), "web", "default", "2xx")
@@ -27,6 +27,16 @@ def keep(store: Store, totals: Totals) -> None:
     store.counted.keep(totals.names.unsaved, list(totals.unsaved))
     totals.names.unsaved.clear()
     totals.unsaved.clear()
+
+
+def let_go(store: Store) -> Process:
+    """One that has counted five, of which the rest is not written down yet."""
+    totals = store.counted.load().totals(0)
+    fold(totals, "edge-1", 1, 5)
+    keep(store, totals)
+    [process] = totals
+    totals.let_go(process)
+    return process
 
 
 def test_totals_are_there_after_a_restart_and_go_on(tmp_path: Path) -> None:
@@ -51,11 +61,7 @@ def test_totals_are_there_after_a_restart_and_go_on(tmp_path: Path) -> None:
 
 def test_who_is_let_go_stays_in_the_sums_and_is_known_if_it_comes_back(tmp_path: Path) -> None:
     with Store.open(tmp_path) as store:
-        totals = store.counted.load().totals(0)
-        fold(totals, "edge-1", 1, 5)
-        keep(store, totals)
-        [process] = totals
-        totals.let_go(process)
+        process = let_go(store)
         store.counted.retire(process)
 
     for _ in range(2):
@@ -163,11 +169,7 @@ def test_what_cannot_be_written_is_as_new_as_before(tmp_path: Path) -> None:
 
 def test_who_cannot_be_let_go_now_is_let_go_whole_later(tmp_path: Path) -> None:
     with Store.open(tmp_path) as store:
-        totals = store.counted.load().totals(0)
-        fold(totals, "edge-1", 1, 5)
-        keep(store, totals)
-        [process] = totals
-        totals.let_go(process)
+        process = let_go(store)
         with full(store), pytest.raises(StateUnwritable):
             store.counted.retire(process)
         store.counted.retire(process)
