@@ -13,7 +13,8 @@ from pathlib import Path
 
 from tests.ledger.facts import NOON, ref
 from tests.runtime.receivers import SECRET
-from tests.runtime.test_serve import LOOPBACK, free_ports
+from tests.runtime.test_serve import LOOPBACK
+from xds_server.cli.demo import free_ports
 from xds_server.difference.history import RECORDS, Event, Kind
 from xds_server.notifications import outbox, outcome
 from xds_server.notifications.configuration import read_configuration

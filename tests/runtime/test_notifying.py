@@ -16,9 +16,10 @@ from typing_extensions import override
 from tests.ledger.facts import NOON, ref
 from tests.records.folder import release, shop_in
 from tests.runtime.receivers import SECRET, Receiver, receiver
-from tests.runtime.test_serve import LOOPBACK, free_ports, ready
+from tests.runtime.test_serve import LOOPBACK, ready
 from tests.runtime.test_waiting import House
 from tests.state.full import full
+from xds_server.cli.demo import free_ports
 from xds_server.difference.history import RECORDS, Event, Kind, Word
 from xds_server.domain.addresses import Address
 from xds_server.notifications import outcome as outcomes

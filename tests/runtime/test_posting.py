@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from tests.ledger.facts import NOON
 from tests.runtime.receivers import SECRET, receiver
-from tests.runtime.test_serve import free_ports
+from xds_server.cli.demo import free_ports
 from xds_server.notifications.outcome import Outcome
 from xds_server.notifications.webhook import Webhook
 from xds_server.runtime.posting import Poster, WebhooksUnusable

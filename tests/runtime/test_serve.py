@@ -21,6 +21,7 @@ from structlog.testing import capture_logs
 from tests.records.folder import SHOP, build, documents, release, shop_in
 from tests.state.full import full
 from xds_server.api.access import QUESTIONS
+from xds_server.cli.demo import free_ports
 from xds_server.domain.addresses import Address
 from xds_server.domain.problems import Reason
 from xds_server.protocol.events import Effect, Node, Send, SotwRequest
@@ -33,14 +34,6 @@ from xds_server.state.store import StateUnusable
 
 SERVER = Path(sys.executable).parent / "xds-server"
 LOOPBACK = "127.0.0.1"
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ import pytest
 
 from tests.protocol.worlds import CDS, RDS
 from tests.records.folder import build, deployment, documents, release, shop_in
-from tests.runtime.test_serve import LOOPBACK, free_ports, ready
+from tests.runtime.test_serve import LOOPBACK, ready
 from tests.transport.test_server import Client
+from xds_server.cli.demo import free_ports
 from xds_server.cli.waiting import awaited_in
 from xds_server.difference.history import Word
 from xds_server.domain.addresses import Address
