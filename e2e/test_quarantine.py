@@ -140,7 +140,7 @@ def test_who_is_silent_holds_nobody_up(crowd: Crowd) -> None:
         os.kill(envoy.child.pid, signal.SIGSTOP)
     try:
         crowd.listen(port)
-        awake.wait_stat(LISTENERS, 2, within=5)
+        awake.wait_stat(LISTENERS, 2, within=20)
         with Client(port) as client:
             wait_served(client, crowd.app.host, "crowded-v2")
     finally:

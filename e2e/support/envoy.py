@@ -80,7 +80,7 @@ class Envoy:
     def total(self, pattern: str) -> int:
         return sum(self.stats(pattern).values())
 
-    def wait_stat(self, name: str, at_least: int, within: float = 10.0) -> None:
+    def wait_stat(self, name: str, at_least: int, within: float = 30.0) -> None:
         wait_until(lambda: self.stat(name) >= at_least, f"{name} >= {at_least}", within)
 
     def config_dump(self) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ def held_ports(count: int) -> Iterator[list[int]]:
         yield ports
 
 
-def wait_until(check: Callable[[], Answer], what: str, within: float = 10.0, every: float = POLL) -> Answer:
+def wait_until(check: Callable[[], Answer], what: str, within: float = 30.0, every: float = POLL) -> Answer:
     """The first true answer of `check`. Without one `within` seconds the test fails, and says `what` it waited for.
 
     `every`: seconds between two that are asked for; more where an answer is dear.

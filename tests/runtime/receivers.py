@@ -44,7 +44,7 @@ class Receiver:
     more: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def heard(self, count: int) -> list[Heard]:
-        async with asyncio.timeout(10), self.more:
+        async with asyncio.timeout(30), self.more:
             await self.more.wait_for(lambda: len(self.requests) >= count)
         return self.requests
 

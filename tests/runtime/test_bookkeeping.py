@@ -176,7 +176,7 @@ async def test_nothing_is_kept_of_a_name_for_which_nobody_waits_any_more(store: 
 
 async def _begun(books: Bookkeeping) -> None:
     """Whoever was to wait waits."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not books.awaited:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0)
 

@@ -85,7 +85,7 @@ class Server:
         await self._until(lambda: not self.extender._busy or any(self.extender.failures))
 
     async def _until(self, held: Any) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not held():  # noqa: ASYNC110 - what is waited for happens in this loop, with no clock
                 await asyncio.sleep(0)
 

@@ -72,7 +72,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def while_working(extender: Extender, caller: Waiting, story: Callable[[], Awaitable[None]]) -> None:
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
         working = tasks.create_task(extender.work(caller))
         await story()
         working.cancel()

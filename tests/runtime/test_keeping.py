@@ -33,7 +33,7 @@ def said(server: Server) -> list[str]:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not true():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0)
 

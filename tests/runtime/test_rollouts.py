@@ -596,7 +596,7 @@ def test_a_record_that_cannot_be_written_for_long_keeps_nobody_from_being_looked
 
     async def looked_at() -> None:
         try:
-            async with asyncio.TaskGroup() as tasks, asyncio.timeout(10):
+            async with asyncio.TaskGroup() as tasks, asyncio.timeout(30):
                 working = tasks.create_task(server.rollouts.work())
                 assert await asyncio.to_thread(hangs.wait, 5)
                 server.judging.asked.clear()

@@ -161,7 +161,7 @@ async def told(control: Control, what: str) -> None:
             heard.put_nowait(each)
 
     seat = control.worlds.join(node, "sotw", stream, hear)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             effect = await heard.get()
             if isinstance(effect, Send):

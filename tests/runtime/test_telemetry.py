@@ -43,7 +43,7 @@ class Running:
         """Wait until it is folded."""
         self._heard.clear()
         assert self.of.take(node, encoded)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await self._heard.wait()
 
 
@@ -58,7 +58,7 @@ async def working(folder: Path, time: datetime = NOON) -> AsyncIterator[Running]
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not true():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0)
 
@@ -211,7 +211,7 @@ async def test_what_cannot_be_written_stays_what_is_new(tmp_path: Path, monkeypa
             await running.take("edge-1", exported({WEB: 7}, 2))
             for _ in range(2):
                 failed.clear()
-                await asyncio.wait_for(failed.wait(), 5)
+                await asyncio.wait_for(failed.wait(), 30)
             assert (running.of.settled, running.of.flushes.newest) == (0, 2)
         await until(lambda: running.of.settled == 2)
         assert not running.of.totals.unsaved

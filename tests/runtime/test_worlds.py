@@ -266,7 +266,7 @@ async def test_a_storm_of_endpoints_is_told_together() -> None:
     assert proxies[0].versions == ["1", "2"], "the first goes at once"
 
     now[0] = 60.0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while proxies[0].versions[-1] != "49":
             proxies[0].told.clear()
             await proxies[0].told.wait()

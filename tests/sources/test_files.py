@@ -37,7 +37,7 @@ class Following:
                 self.queue.put_nowait(said)
 
     async def next(self) -> Batch | Unreadable:
-        return await asyncio.wait_for(self.queue.get(), 5)
+        return await asyncio.wait_for(self.queue.get(), 30)
 
     async def everything(self) -> Said:
         batch = await self.next()

@@ -70,7 +70,7 @@ class Heard(Observer):
 
     async def until(self, *fact: str) -> None:
         """Wait until this was told."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while fact not in self.facts:
                 self._more.clear()
                 await self._more.wait()
@@ -148,7 +148,7 @@ class Client:
         return code
 
     async def read(self) -> Any:
-        return decode(RESPONSES[self.mode], await asyncio.wait_for(self.call.read(), 5))
+        return decode(RESPONSES[self.mode], await asyncio.wait_for(self.call.read(), 30))
 
 
 @dataclass
@@ -355,7 +355,7 @@ async def test_stopping_writes_what_is_waiting_and_ends_all_streams(mode: str) -
         client = house.client(mode)
         await client.ask(CDS)
         await house.heard.until("sent", "envoy-1", CDS, "web")
-        await asyncio.wait_for(house.server.stop(grace=30), 5)
+        await asyncio.wait_for(house.server.stop(grace=30), 30)
         assert (await client.read()).type_url == CDS
         assert await client.call.code() == grpc.StatusCode.UNAVAILABLE
         assert house.heard.facts[-1] == ("closed", "envoy-1", mode)

@@ -149,7 +149,7 @@ async def test_a_stream_is_answered_each_time() -> None:
         counts = []
         for number in range(2):
             await call.write(upb_class(ClientStatusRequest)().SerializeToString())
-            answer = decode(ClientStatusResponse, await asyncio.wait_for(call.read(), 5))
+            answer = decode(ClientStatusResponse, await asyncio.wait_for(call.read(), 30))
             counts.append(len(answer.config))
             if number == 0:
                 house.gateways.publish("edge", world(clusters=["web"]))
