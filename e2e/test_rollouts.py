@@ -115,6 +115,19 @@ def test_both_failing_together_is_no_reason_to_go_back(pair_world: World) -> Non
         wait_ended(app, "finished")
 
 
+def test_while_nearly_everything_fails_it_is_held_and_goes_on_when_that_is_over(pair_world: World) -> None:
+    world = pair_world
+    app = begins(world, "outage", [{"to": 50, "need": "safe"}, {"to": 100}], GUARD)
+    for build in ("a1", "a2"):
+        world.upstreams.tell(app.instance("web", build), "503/1")
+    with load(app):
+        wait_until(lambda: "of all requests fail, of both" in verdict(app)["because"], "it says so")
+        assert wait_held(app, "evidence")["step"] == 1
+        for build in ("a1", "a2"):
+            world.upstreams.tell(app.instance("web", build), "200")
+        wait_ended(app, "finished", within=60)
+
+
 def test_with_few_requests_it_is_held_and_says_how_many_are_missing(pair_world: World) -> None:
     app = begins(pair_world, "quiet", [{"to": 50, "need": "safe"}, {"to": 100}], {"errors": {"maxRatio": 1.5}})
     wait_held(app, "evidence")

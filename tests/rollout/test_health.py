@@ -3,7 +3,7 @@ from functools import reduce
 import pytest
 
 from xds_server.rollout import Health, Judgement, Verdict, hopeless, judged
-from xds_server.stats import Counts, Evidence, Limits, Outset, Tick
+from xds_server.stats import Counts, Evidence, Lately, Limits, Outset, Tick
 
 LIMITS = Limits()
 
@@ -52,6 +52,22 @@ def test_what_is_worse_within_what_is_allowed_is_safe():
     evidence = after(*[Tick(Counts(3_000, 180), Counts(3_000, 150))] * 40)
     assert evidence.is_worse(LIMITS)
     assert judged("errors", "users", evidence, LIMITS).verdict is Verdict.SAFE
+
+
+@pytest.mark.parametrize(
+    "tick", [Tick(Counts(300, 1), Counts(5_700, 19)), Tick(Counts(3_000, 180), Counts(3_000, 150))]
+)
+def test_while_both_fail_nobody_is_safe_nor_worse_who_was_not(tick):
+    evidence = after(*[tick] * 60)
+    assert judged("errors", "users", evidence, LIMITS).verdict is Verdict.SAFE
+    found = judged("errors", "users", evidence, LIMITS, Lately(100, 97))
+    assert found.verdict is Verdict.UNKNOWN
+    assert found.because.endswith(" at stable; but now 97% of all requests fail, of both")
+
+
+def test_who_is_worse_is_so_also_while_both_fail():
+    evidence = after(*[Tick(Counts(300, 300), Counts(300, 200))] * 10)
+    assert judged("errors", "users", evidence, LIMITS, Lately(100, 97)).verdict is Verdict.WORSE
 
 
 @pytest.mark.parametrize(

@@ -362,6 +362,27 @@ def test_what_was_worse_once_is_held_until_somebody_says_so(tmp_path: Path) -> N
         assert server.step == 2
 
 
+def test_while_both_fail_it_stays_where_it_is(tmp_path: Path) -> None:
+    """Also one that was safe: it may be the canary that does it to both."""
+    well, outage = Flush(v1=(900, 2), v2=(100, 0)), Flush(v1=(900, 890), v2=(100, 99))
+    with opened(tmp_path) as store:
+        guard = {"errors": {"maxRatio": 1.5, "floor": 2}}
+        server = began(store, steps=[{"to": 10, "for": "2m", "need": "safe"}, {"to": 100, "for": "4s"}], guard=guard)
+        server.until(lambda: server.step == 1)
+        for flush, verdict in ((well, "safe"), (outage, "unknown")):
+            for _ in range(200):
+                server.looks(0.5, flush)
+            report = server.asked.report(SHOP_REF)
+            assert report is not None
+            assert [each.verdict for each in report.verdicts] == [verdict]
+        for _ in range(200):
+            server.looks(0.5, outage)
+        assert server.step == 1
+        assert server.because.endswith("but now 99% of all requests fail, of both")
+        assert server.kinds[-1] is Kind.HELD
+        server.until(lambda: server.step == 2, well)
+
+
 def test_who_waits_now_for_one_thing_and_now_for_another_says_each_once(tmp_path: Path) -> None:
     steps = [{"to": 10}, {"gate": "qa"}, {"to": 100}]
     with opened(tmp_path) as store:

@@ -81,6 +81,16 @@ def test_an_outage_of_both_is_no_evidence_against_one():
     assert not after([*[calm] * 10, *[outage] * 10]).is_worse(ALPHA_OF_ONE)
 
 
+def test_where_nearly_everything_fails_nobody_is_shown_to_be_as_good():
+    """No rate is twice one of 90 %."""
+    outage = Tick(Counts(300, 270), Counts(5_700, 5_130))
+    begun = after([HEALTHY] * 5)
+    later = after([outage] * 100, begun=begun)
+    assert (later.as_good, later.clean) == (begun.as_good, begun.clean)
+    assert not later.is_safe(ALPHA_OF_ONE)
+    assert after([Tick(Counts(300, 300), Counts(300, 200))] * 10).is_worse(ALPHA_OF_ONE)
+
+
 def test_errors_below_the_floor_make_nobody_worse():
     some = [Tick(Counts(10_000, 5), Counts(90_000, 1))] * 20
     assert log_sum(after(some).worse) > -log(0.05)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import exp
 
-from xds_server.stats import Evidence, Limits, Outset
+from xds_server.stats import Evidence, Lately, Limits, Outset
+
+QUIET = Lately()
 
 
 class Verdict(StrEnum):
@@ -53,16 +55,23 @@ class Health:
         return "; ".join(each.because for each in self.judgements if each.verdict is self.verdict)
 
 
-def judged(guard: str, cohort: str, evidence: Evidence, limits: Limits) -> Judgement:
-    """A canary that is a little worse, and within what the record allows, is safe."""
-    if evidence.is_safe(limits):
-        because = f"{_counted(guard, evidence)}; e-value {_value(evidence.safe_value)}, needed {1 / limits.safe:.3g}"
-        return Judgement(guard, cohort, Verdict.SAFE, because)
-    if evidence.is_worse(limits):
-        because = f"{_counted(guard, evidence)}; e-value {_value(evidence.worse_value)}, limit {1 / limits.worse:.3g}"
+def judged(guard: str, cohort: str, evidence: Evidence, limits: Limits, lately: Lately = QUIET) -> Judgement:
+    """A canary that is a little worse, and within what the record allows, is safe.
+
+    Not while both fail: then nobody knows whether it is the canary that does it to both.
+    """
+    counted, safe = f"{_counted(guard, evidence)}; ", evidence.is_safe(limits)
+    if evidence.is_worse(limits) and not safe:
+        because = f"{counted}e-value {_value(evidence.worse_value)}, limit {1 / limits.worse:.3g}"
         return Judgement(guard, cohort, Verdict.WORSE, because)
+    if lately.outage:
+        because = f"{counted}but now {lately.outage:.0%} of all requests fail, of both"
+        return Judgement(guard, cohort, Verdict.UNKNOWN, because)
+    if safe:
+        because = f"{counted}e-value {_value(evidence.safe_value)}, needed {1 / limits.safe:.3g}"
+        return Judgement(guard, cohort, Verdict.SAFE, because)
     missing = evidence.missing(limits)
-    because = f"{_counted(guard, evidence)}; about {missing:,} more requests of the canary are needed"
+    because = f"{counted}about {missing:,} more requests of the canary are needed"
     return Judgement(guard, cohort, Verdict.UNKNOWN, because, missing)
 
 

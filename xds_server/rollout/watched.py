@@ -22,7 +22,7 @@ from xds_server.records.progress import NONE, Progress
 from xds_server.records.rollout import Guard
 from xds_server.rollout.health import Health, Judgement, Verdict, hopeless, judged
 from xds_server.rollout.plan import Plan
-from xds_server.stats import Counts, Evidence, Limits, Outset, OverLimit, Tick, dispersion
+from xds_server.stats import Counts, Evidence, Lately, Limits, Outset, OverLimit, Tick, dispersion
 
 ERRORS, SLOW = "errors", "slow"
 ALPHA = 0.05
@@ -62,6 +62,10 @@ class Answer:
     evidence: Evidence = field(default_factory=Evidence)
     outset: Outset = field(default_factory=Outset)
     above: OverLimit = field(default_factory=OverLimit)
+    lately: Lately = field(default_factory=Lately)
+
+    def later(self, elapsed: timedelta) -> "Answer":
+        return replace(self, lately=self.lately.later(elapsed)) if self.lately.requests else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,10 @@ class Watched:
 
     def later(self, elapsed: timedelta, *, live: bool) -> "Watched":
         """After so much time, through which somebody watched."""
-        found = replace(self, settles=max(self.settles - elapsed, NONE)) if self.settles else self
+        found = self
+        if self.settles or any(each.lately.requests for each in self.known):
+            known = tuple(each.later(elapsed) for each in self.known)
+            found = replace(self, known=known, settles=max(self.settles - elapsed, NONE))
         if self.step < 0:
             return found
         if not live:
@@ -123,7 +130,9 @@ class Watched:
     def health(self, dead: str = "") -> Health:
         """Of the users who are drawn by weight. `dead`: why no request can succeed, where that is so."""
         mine = [(asked, known) for asked, known in zip(self.asked, self.known, strict=True) if not asked.limit]
-        judgements = tuple(judged(asked.guard, asked.cohort, known.evidence, asked.limits) for asked, known in mine)
+        judgements = tuple(
+            judged(asked.guard, asked.cohort, known.evidence, asked.limits, known.lately) for asked, known in mine
+        )
         found = dead or self.worse or hopeless((asked.guard, known.outset) for asked, known in mine)
         return Health(judgements, found)
 
@@ -157,8 +166,9 @@ def _after(question: Question, answer: Answer, ticks: Iterable[Tick]) -> Answer:
             above = answer.above.after(tick.canary, question.limit, question.limits.dispersion)
             answer = replace(answer, above=above)
         else:
-            outset = answer.outset.after(tick) if question.guard == ERRORS else answer.outset
-            answer = replace(answer, evidence=answer.evidence.after(tick, question.limits), outset=outset)
+            answer = replace(answer, evidence=answer.evidence.after(tick, question.limits))
+            if question.guard == ERRORS:
+                answer = replace(answer, outset=answer.outset.after(tick), lately=answer.lately.after(tick))
     return answer
 
 

@@ -5,6 +5,7 @@ from xds_server.stats.counts import Counts, Tick
 from xds_server.stats.dispersion import dispersion
 from xds_server.stats.evidence import Evidence, Limits
 from xds_server.stats.intervals import ratio_interval
+from xds_server.stats.lately import Lately
 from xds_server.stats.limit import OverLimit
 from xds_server.stats.outset import Outset
 from xds_server.stats.pairing import Pairing
@@ -13,6 +14,7 @@ __all__ = [
     "RATIOS",
     "Counts",
     "Evidence",
+    "Lately",
     "Limits",
     "Outset",
     "OverLimit",

@@ -35,3 +35,9 @@ class Tick(NamedTuple):
     def share(self) -> float:
         """The canary's part of the requests, of which there must be one."""
         return self.canary.requests / (self.canary.requests + self.stable.requests)
+
+    @property
+    def is_outage(self) -> bool:
+        """Most requests of both together were bad."""
+        both = self.canary.plus(self.stable)
+        return 2 * both.bad > both.requests
