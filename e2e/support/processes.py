@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, TypeVar
@@ -24,6 +25,8 @@ PORTS = range(10_000 + WORKER, 32_000, WORKERS)
 """Below those that the kernel gives to connections: a server that is started again would find its port taken by one.
 No other worker's: between the moment a port is found free and the one somebody listens there, nobody else may have it.
 """
+_order = cycle(random.sample(PORTS, len(PORTS)))
+"""Each comes again after all others: who was given one may not listen there yet when the next one is asked for."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -33,11 +36,11 @@ def free_ports(count: int) -> list[int]:
 
 
 def _bound(one: socket.socket) -> int:
-    while True:
-        port = random.choice(PORTS)
+    for port in _order:
         with suppress(OSError):
             one.bind(("127.0.0.1", port))
             return port
+    raise AssertionError("it goes round")
 
 
 @contextmanager
