@@ -211,7 +211,7 @@ def test_streams_end_when_nothing_moves_for_the_idle_timeout(pair_world: World, 
 
     ended = {"websocket": "closed", "http2": reset, "grpc": "INTERNAL"}
     assert streams.ended(*ended) == ended
-    assert 0.8 < time.monotonic() - begun < 4
+    assert 0.8 < time.monotonic() - begun < 10
     streams.answered_by(f"{shop.app.name}-v1", "events")  # they have moved all the time
 
 
@@ -225,7 +225,7 @@ def test_a_timeout_that_is_written_ends_answers_and_grpc_but_nothing_else_that_t
     ended = streams.ended("events", "grpc")
     assert ended["events"] == "closed"
     assert ended["grpc"] in {"INTERNAL", "DEADLINE_EXCEEDED"}, "as its answer has begun by then, or not"
-    assert 0.5 < time.monotonic() - begun < 4
+    assert 0.5 < time.monotonic() - begun < 10
     streams.answered_by(f"{shop.app.name}-v1", "websocket", "http2")
 
 

@@ -87,7 +87,7 @@ def test_a_slow_answer_ends_at_the_timeout(world: World, protocol: Protocol) -> 
     begun = time.monotonic()
     late = app.explicit(v1, headers=[("x-test-delay", "5")])
     assert (late.status, late.json["reason"]) == (504, "Timeout")
-    assert 0.25 < time.monotonic() - begun < 2
+    assert 0.25 < time.monotonic() - begun < 4, "it would answer after 5 s"
 
 
 def test_a_failed_request_is_retried_as_often_as_the_policy_says(world: World) -> None:
