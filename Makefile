@@ -44,7 +44,7 @@ fast: setup  ## The fast tests: no Envoy.
 
 e2e: setup .envoy-1.36/bin/envoy  ## The tests on real Envoys, the oldest supported and the current one.
 	$(E2E) -m "not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-	$(E2E) -m alone
+	$(E2E) -m alone -n 2
 
 test: check fast e2e  ## Everything.
 

@@ -1,6 +1,6 @@
 """Every end-to-end test can run on both versions of Envoy and in both xDS modes.
 
-Files run side by side, each whole in one process (`make e2e`); what is marked `alone` runs after them.
+Files run side by side, each whole in one process (`make e2e`); what is marked `alone` runs after them, two at a time.
 """
 
 from collections.abc import Callable, Generator, Iterator

@@ -177,22 +177,22 @@ def test_a_cluster_that_does_not_warm_is_named(pair: tuple[Mode, EnvoyVersion], 
         assert {each.asked.all("user-agent")[0] for each in world.upstreams.checks(instance)} == {"Envoy/HC"}
 
 
-def test_a_server_that_is_killed_goes_on_waiting(own_world: World) -> None:
-    app = start(own_world, "killed")
+def test_a_server_that_is_killed_goes_on_waiting(pair_world: World) -> None:
+    app = start(pair_world, "killed")
     instance = checked(app, "a2")
-    own_world.upstreams.tell(instance, health="503")
+    pair_world.upstreams.tell(instance, health="503")
     v2 = app.deploy("v2", {"web": "a2"})
-    with own_world.load([Shot("default", app.host)]) as load:
+    with pair_world.load([Shot("default", app.host)]) as load:
         app.release(v2)
         wait_held(app, "Pending", "answered 503")
-        own_world.server.child.kill()
-        own_world.server.start()
-        own_world.wait_connected()
+        pair_world.server.child.kill()
+        pair_world.server.start()
+        pair_world.wait_connected()
         wait_held(app, "Pending", "answered 503")
-        own_world.wait_answered(20)
+        pair_world.wait_answered(20)
         assert app.get().served == "killed-v1"
 
-        own_world.upstreams.tell(instance, health="200")
+        pair_world.upstreams.tell(instance, health="200")
         app.wait_served(v2)
         results = load.stop()
     assert lost(results.answers) == []

@@ -61,8 +61,8 @@ class Town:
 
 
 @pytest.fixture(scope="module")
-def built(own_world: World) -> Town:
-    return Town(own_world)
+def built(pair_world: World) -> Town:
+    return Town(pair_world)
 
 
 @pytest.fixture

@@ -76,8 +76,8 @@ def test_a_release_says_what_its_deployments_had_of_what_was_set(world: World) -
     assert row.split()[-3:-1] == ["Active", "live"]
 
 
-def test_what_there_is_to_go_back_to_stays_also_when_the_server_is_killed(own_world: World) -> None:
-    world = own_world
+def test_what_there_is_to_go_back_to_stays_also_when_the_server_is_killed(pair_world: World) -> None:
+    world = pair_world
     app = world.app("kept")
     v1, v2 = app.deploy("v1", V1), app.deploy("v2", V2)
     app.released(v1)

@@ -41,8 +41,8 @@ def test_a_release_is_taken_back_under_load_and_nothing_is_lost(world: World) ->
     assert {answer.served for answer in results.answers} == {old, new}
 
 
-def test_a_pin_outlives_the_server_and_its_record(own_world: World) -> None:
-    world = own_world
+def test_a_pin_outlives_the_server_and_its_record(pair_world: World) -> None:
+    world = pair_world
     app = world.app("pinned")
     old, new = app.deploy("v1", V1), app.deploy("v2", V2)
     app.released(old)
