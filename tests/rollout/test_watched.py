@@ -99,6 +99,16 @@ def test_an_audience_that_is_bad_says_nothing_of_the_others() -> None:
     assert found.numbers["early.errors.canary.bad"] == 180
 
 
+def test_an_outage_of_everybody_is_not_held_against_an_audience() -> None:
+    found = begun(guard={"errors": {"maxRatio": 1.5}}, audiences=[EARLY])
+    bad = Tick(Counts(100, 100), Counts())
+    everybody = [Tick(Counts(10, 4), Counts(90, 0)), Tick(Counts(10, 10), Counts(90, 90))]
+    found = found.after([everybody, [bad] * 10])
+    assert [each.verdict for each in found.audiences] == [Verdict.UNKNOWN]
+    found = found.after([[Tick(Counts(100, 1), Counts(900, 9))], [bad]])
+    assert [each.verdict for each in found.audiences] == [Verdict.WORSE]
+
+
 def test_what_fails_at_once_is_hopeless() -> None:
     found = begun(guard={"errors": {"maxRatio": 1.5}}).after([[Tick(Counts(10, 6), Counts(100, 1))]])
     assert "6 of 10" in found.health().hopeless

@@ -13,6 +13,7 @@ limit, which is its own of before, times `maxRatio`, or an absolute one.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import reduce
 from math import exp, log
 
 from xds_server.domain.names import DEFAULT_RULE, Ref
@@ -121,9 +122,14 @@ class Watched:
             return replace(found, dark=found.dark + elapsed)
         return replace(found, stayed=found.stayed + elapsed, dark=NONE)
 
-    def after(self, ticks: Sequence[Iterable[Tick]]) -> "Watched":
-        """`ticks`: of each question. An audience's have nothing on stable's side."""
-        pairs = zip(self.asked, self.known, ticks, strict=True)
+    def after(self, ticks: Sequence[Sequence[Tick]]) -> "Watched":
+        """`ticks`: of each question. An audience's have nothing on stable's side.
+
+        While most requests of everybody else fail, those of an audience say nothing about its deployment.
+        """
+        outage = any(map(_is_outage, self.asked, ticks))
+        of_each = [() if outage and asked.limit else found for asked, found in zip(self.asked, ticks, strict=True)]
+        pairs = zip(self.asked, self.known, of_each, strict=True)
         found = replace(self, known=tuple(_after(question, answer, found) for question, answer, found in pairs))
         return found if found.worse else replace(found, worse=found.health().worse)
 
@@ -158,6 +164,12 @@ class Watched:
 
 def _sides(evidence: Evidence) -> dict[str, Counts]:
     return {"canary": evidence.canary, "stable": evidence.stable}
+
+
+def _is_outage(question: Question, ticks: Iterable[Tick]) -> bool:
+    return (
+        question.guard == ERRORS and not question.limit and reduce(Tick.plus, ticks, Tick(Counts(), Counts())).is_outage
+    )
 
 
 def _after(question: Question, answer: Answer, ticks: Iterable[Tick]) -> Answer:

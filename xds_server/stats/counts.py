@@ -36,6 +36,9 @@ class Tick(NamedTuple):
         """The canary's part of the requests, of which there must be one."""
         return self.canary.requests / (self.canary.requests + self.stable.requests)
 
+    def plus(self, other: "Tick") -> "Tick":
+        return Tick(self.canary.plus(other.canary), self.stable.plus(other.stable))
+
     @property
     def is_outage(self) -> bool:
         """Most requests of both together were bad."""

@@ -1,6 +1,6 @@
 """An audience that has nothing to be compared with: is the rate of what it gets above a limit?
 
-Worth less than a comparison: what happens to everybody at once is held against it.
+Worth less than a comparison: what happens to everybody at once is held against it, unless whoever asks leaves that out.
 """
 
 from dataclasses import dataclass
