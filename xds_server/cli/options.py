@@ -10,6 +10,13 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 
+class Format(StrEnum):
+    """How data is printed."""
+
+    YAML = "yaml"
+    JSON = "json"
+
+
 class Report(StrEnum):
     """How a report is printed."""
 
@@ -18,6 +25,7 @@ class Report(StrEnum):
     YAML = "yaml"
 
 
+FormatOption = Annotated[Format, typer.Option("-o", "--output", help="How to print it.")]
 ReportOption = Annotated[Report, typer.Option("-o", "--output", help="How to print it.")]
 
 NOT_BOTH = "write DIR or --server, not both"
@@ -29,6 +37,9 @@ AdminOption = Annotated[
     typer.Option(
         "--server", envvar=ENVIRONMENT, show_envvar=False, metavar="URL", help="The server, by its --admin address."
     ),
+]
+ServerOption = Annotated[
+    str, typer.Option(metavar="URL", help="Ask a running server, by its --admin address, in place of DIR.")
 ]
 
 
