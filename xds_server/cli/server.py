@@ -8,30 +8,13 @@ import typer
 
 from xds_server.cli import bootstrap
 from xds_server.cli.bootstrap import Mode
+from xds_server.cli.program import program
 from xds_server.cli.serve import serve
-from xds_server.cli.values import PlainWords, parse_seconds, version_of
+from xds_server.cli.values import parse_seconds
 
-app = typer.Typer(
-    cls=PlainWords,
-    help="An Envoy control plane for shaping traffic by version.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = program("xds-server", "An Envoy control plane for shaping traffic by version.")
 app.add_typer(bootstrap.app, name="bootstrap")
 app.command()(serve)
-
-
-@app.callback()
-def _main(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=version_of("xds-server"), is_eager=True, help="Print the version."),
-    ] = False,
-) -> None:
-    del version
-
 
 EnvoyOption = Annotated[
     str,

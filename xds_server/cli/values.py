@@ -1,7 +1,6 @@
 """Values that commands take, and what is said when they are written wrong."""
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -9,7 +8,6 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 from typing_extensions import override
 
-from xds_server import __version__
 from xds_server.domain.addresses import Address, read_address
 from xds_server.domain.versions import OLDEST, Minor, written
 
@@ -66,17 +64,6 @@ def parse_minor(text: str) -> Minor:
     if version < OLDEST:
         raise typer.BadParameter(f"{text!r} is no version of Envoy that is supported: {written(OLDEST)} or later")
     return version
-
-
-def version_of(program: str) -> Callable[[bool], None]:
-    """What `--version` calls."""
-
-    def say(asked: bool) -> None:
-        if asked:
-            typer.echo(f"{program} {__version__}")
-            raise typer.Exit
-
-    return say
 
 
 class PlainWords(TyperGroup):
