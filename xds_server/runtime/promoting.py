@@ -140,15 +140,15 @@ class AskedOfRollouts(Rolling):
 
     @override
     def freeze(self, until: datetime, word: Word) -> None:
-        self._rollouts.freeze(Frozen(until, f"{word.why} ({word.who})"), word)
+        self._rollouts.freezing.freeze(Frozen(until, f"{word.why} ({word.who})"), word)
 
     @override
     def unfreeze(self, word: Word) -> None:
-        self._rollouts.unfreeze(word)
+        self._rollouts.freezing.unfreeze(word)
 
     @override
     def frozen(self) -> FreezeReport:
-        found = self._rollouts.frozen
+        found = self._rollouts.freezing.frozen
         return FreezeReport(until=found and found.until, why=found and found.why)
 
 

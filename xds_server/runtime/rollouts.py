@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-import structlog
-
 from xds_server.difference.history import ROLLOUT, Done, Event, Kind, Word
 from xds_server.difference.steering import CannotSteer, in_force, is_unwritten, rolled_back
 from xds_server.domain.errors import StateUnwritable, XdsServerError
@@ -29,14 +27,13 @@ from xds_server.records.releases import Weights
 from xds_server.records.saved import UNKNOWN, WATCHED, Row
 from xds_server.records.steered import Moved, Steered, identity_of
 from xds_server.records.wants import place_in
-from xds_server.rollout import Decision, Finish, Frozen, Held, MoveTo, Plan, RollBack, Verdict, Wait, decide, plan_of
+from xds_server.rollout import Decision, Finish, Held, MoveTo, Plan, RollBack, Verdict, Wait, decide, plan_of
 from xds_server.rollout.watched import Builds, Past, Watched, builds_of, shifted, watched
+from xds_server.runtime.freezing import Freezing
 from xds_server.runtime.judging import Judging, Ticks
 from xds_server.state.store import Store
-from xds_server.state.watched import FREEZE, frozen_in, frozen_row, watched_in, watched_row
+from xds_server.state.watched import watched_in, watched_row
 from xds_server.telemetry.flushes import Numbered
-
-log = structlog.get_logger()
 
 LOOKED = 0.5
 """Seconds between two looks at every rollout."""
@@ -107,9 +104,9 @@ class Rollouts:
         self._judging = judging
         self._shell = shell
         rows = store.load()
+        self.freezing = Freezing(store, rows, shell.clock)
         self._watched = watched_in(rows)
         self._saved = dict(self._watched)
-        self._frozen = frozen_in(rows)
         self._poked = asyncio.Event()
         self._concerned: set[Ref] = set()
         self._swept = True
@@ -120,12 +117,6 @@ class Rollouts:
         self._ticks: dict[Ref, Ticks] = {}
         self._plans: dict[Ref, tuple[Release, Weights, Plan | None]] = {}
         self._looked = shell.monotonic()
-
-    @property
-    def frozen(self) -> Frozen | None:
-        """What keeps every rollout where it is."""
-        found = self._frozen
-        return found if found is not None and self._shell.clock() < found.until else None
 
     def hear(self, apps: frozenset[Ref]) -> None:
         """Releases of these apps may be others."""
@@ -241,24 +232,6 @@ class Rollouts:
         after = steered(self._control.admission, release, to, now, unpin=True)
         return self._steer_with(begun, after, release, done)
 
-    def freeze(self, frozen: Frozen, word: Word) -> None:
-        """Every rollout stays where it is. It can be rolled back all the same. Raises `CannotSteer`."""
-        if frozen.until <= self._shell.clock():
-            raise CannotSteer(f"{frozen.until:%Y-%m-%dT%H:%M:%SZ} is over: write a later time")
-        self._store.save([frozen_row(frozen)], ())
-        self._frozen = frozen
-        log.info("rollouts frozen", until=frozen.until.isoformat(), who=word.who, why=word.why)
-        self._poked.set()
-
-    def unfreeze(self, word: Word) -> None:
-        """Raises `CannotSteer`."""
-        if self.frozen is None:
-            raise CannotSteer("no rollout is frozen, but by `freeze` in its record")
-        self._store.save((), [FREEZE])
-        self._frozen = None
-        log.info("rollouts may move again", who=word.who, why=word.why)
-        self._poked.set()
-
     async def _hear_of(self, app: Ref) -> int:
         """How many may have begun."""
         begun = 0
@@ -343,7 +316,7 @@ class Rollouts:
             if each.verdict is Verdict.WORSE:
                 self._move_audience(stands, each.cohort, each.because)
         health, progress = stands.watched.health(self._dead(stands)), stands.steered.progress
-        decision = decide(stands.plan, progress, health, self._shell.clock(), self.frozen)
+        decision = decide(stands.plan, progress, health, self._shell.clock(), self.freezing.frozen)
         if not isinstance(decision, RollBack) and self._is_asked_otherwise(release, progress):
             decision = Wait("its record says something else by now, and that is not in force yet", held=Held.RECORD)
         self._decisions[release] = decision
@@ -368,7 +341,7 @@ class Rollouts:
         if flushes and not seen.settles:
             seen = seen.after(self._ticks_of(release, seen).hear(flushes))
         seen = seen.later(elapsed, live=self._shell.live(release) is not None)
-        if seen.held in WAITED_FOR and self.frozen is None and not stands.plan.freeze:
+        if seen.held in WAITED_FOR and self.freezing.frozen is None and not stands.plan.freeze:
             seen = replace(seen, waited=seen.waited + elapsed)
         self._watched[release] = seen
         return replace(stands, steered=_as_seen(stands.steered, seen), watched=seen)
