@@ -8,8 +8,7 @@ import pytest
 from tests.records.folder import SHOP, Server, release, shop_in
 from xds_server.domain.names import Ref
 from xds_server.records.releases import Weights
-from xds_server.runtime.finishing import Finishing
-from xds_server.runtime.rollouts import NotWritten
+from xds_server.runtime.finishing import Finishing, NotWritten
 from xds_server.sources.writing import Writer
 
 SHOP_REF, V1, V2 = (Ref("default", name) for name in ("shop", "v1", "v2"))

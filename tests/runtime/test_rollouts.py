@@ -31,10 +31,11 @@ from xds_server.rollout.watched import Past, nothing_past
 from xds_server.runtime import rollouts
 from xds_server.runtime.clock import clock
 from xds_server.runtime.control import Control
+from xds_server.runtime.finishing import NotWritten
 from xds_server.runtime.judging import Judging
 from xds_server.runtime.metrics import Metrics
 from xds_server.runtime.promoting import AskedOfRollouts
-from xds_server.runtime.rollouts import NotWritten, Rollouts, Shell
+from xds_server.runtime.rollouts import Rollouts, Shell
 from xds_server.runtime.steering import Steering
 from xds_server.runtime.writing import Writing
 from xds_server.sources.writing import NotWritten as FileNotWritten
@@ -165,7 +166,7 @@ class Server:
 
     async def _looks(self) -> None:
         await self.rollouts.look()
-        await self.rollouts.write()
+        await self.rollouts.owed.write()
 
     def until(self, told: Callable[[], bool], *flushes: Any, most: int = 100) -> None:
         for _ in range(most):

@@ -11,9 +11,9 @@ from xds_server.domain.words import few
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
 from xds_server.records.models import Release
-from xds_server.records.progress import Ended
+from xds_server.records.progress import Ended, Progress
 from xds_server.records.releases import Weights
-from xds_server.records.steered import Steered
+from xds_server.records.steered import Steered, identity_of
 from xds_server.records.values import WHOLE
 from xds_server.rollout import plan_of
 from xds_server.rollout.plan import with_shares
@@ -116,6 +116,18 @@ def rolled_back(admission: Admission, release: Ref, weights: Weights, why: str) 
 def is_unwritten(found: Steered) -> bool:
     """It has finished, and its record does not say so."""
     return found.progress.ended is Ended.FINISHED and found.said != found.weights
+
+
+def is_asked_otherwise(admission: Admission, release: Ref, progress: Progress) -> bool:
+    """Its record is held back, and does not ask for this rollout."""
+    return any(each != progress.identity for each in asked_for(admission, release))
+
+
+def asked_for(admission: Admission, release: Ref) -> list[str | None]:
+    """The identities of its records that are held back; None: of a broken one."""
+    key = Key("Release", release)
+    stated = [each.record for each in admission.wanted.get(key, ())] if key in admission.held else []
+    return [identity_of(each) if isinstance(each, Release) else None for each in stated]
 
 
 def _without(admission: Admission, record: Release) -> Weights | None:

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from xds_server.difference.history import ROLLOUT, Done, Event, Kind, Word
-from xds_server.difference.steering import CannotSteer, in_force, is_unwritten, rolled_back
-from xds_server.domain.errors import StateUnwritable, XdsServerError
+from xds_server.difference.steering import CannotSteer, asked_for, in_force, is_asked_otherwise, rolled_back
+from xds_server.domain.errors import StateUnwritable
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Reason, Severity
 from xds_server.records.admission import moved, pinned, steered, unpinned
@@ -29,6 +29,7 @@ from xds_server.records.steered import Moved, Steered, identity_of
 from xds_server.records.wants import place_in
 from xds_server.rollout import Decision, Finish, Held, MoveTo, Plan, RollBack, Verdict, Wait, decide, plan_of
 from xds_server.rollout.watched import Builds, Past, Watched, builds_of, shifted, watched
+from xds_server.runtime.finishing import Owed
 from xds_server.runtime.freezing import Freezing
 from xds_server.runtime.judging import Judging, Ticks
 from xds_server.state.store import Store
@@ -47,13 +48,7 @@ KEPT_AT_ONCE = 50
 """Rollouts in one transaction of what they are judged by: about two milliseconds."""
 WAITED_FOR = (Held.GATE, Held.EVIDENCE, Held.LIVE)
 """What may be missing for `maxHold` at most."""
-TRIED_AGAIN = 60.0
-"""Seconds after which a record that could not be written is tried again."""
 EMPTY_STATE = "the state directory was empty when the server began, so that nobody knows how far it had come"
-
-
-class NotWritten(XdsServerError):
-    """The weights of a finished rollout are not in its record, and why."""
 
 
 class Steers(Protocol):
@@ -105,14 +100,13 @@ class Rollouts:
         self._shell = shell
         rows = store.load()
         self.freezing = Freezing(store, rows, shell.clock)
+        self.owed = Owed(control, shell.write, shell.monotonic)
         self._watched = watched_in(rows)
         self._saved = dict(self._watched)
         self._poked = asyncio.Event()
         self._concerned: set[Ref] = set()
         self._swept = True
         self._running: set[Ref] = set()
-        self._unwritten: dict[Ref, tuple[float, str]] = {}
-        self._owed = asyncio.Event()
         self._decisions: dict[Ref, Decision] = {}
         self._ticks: dict[Ref, Ticks] = {}
         self._plans: dict[Ref, tuple[Release, Weights, Plan | None]] = {}
@@ -127,7 +121,7 @@ class Rollouts:
         """Until cancelled. A record whose folder does not answer keeps nobody from being looked at."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._look_again())
-            tasks.create_task(self._write_again())
+            tasks.create_task(self.owed.work())
 
     async def _look_again(self) -> None:
         """At every rollout again and again, and at what is new at once."""
@@ -166,8 +160,7 @@ class Rollouts:
         if self._concerned:
             self._poked.set()
         self._concerned |= late
-        if self._unwritten:
-            self._owed.set()
+        self.owed.wake()
 
     def standing(self, release: Ref) -> Standing | None:
         """None of a release that does not move by itself. Raises `CannotSteer`."""
@@ -200,9 +193,9 @@ class Rollouts:
                 what = f"the rollout waits where its record's weights are: {EMPTY_STATE}"
                 fix = f"xdsctl resume {release.word} lets it begin; or write how far it shall be into its weights"
                 yield _problem(admission, release, Reason.ROLLOUT_UNKNOWN, what, fix)
-        for release, (_, why) in self._unwritten.items():
+        for release, why in self.owed.refused():
             found = admission.steered.get(release)
-            if why and found is not None:
+            if found is not None:
                 what = f"the rollout has {found.progress.ended}, and its record does not say so: {why}"
                 words = ", ".join(f"{each.word}: {weight / 100:.9g}" for each, weight in found.weights)
                 fix = f"Write these weights into its default: {words}"
@@ -253,15 +246,12 @@ class Rollouts:
                 self._control.report_soon()
             return
         self._forget(release)
-        if is_unwritten(found):
-            self._unwritten.setdefault(release, (self._shell.monotonic(), ""))
-        elif self._unwritten.pop(release, None) is not None:
-            self._control.report_soon()
+        self.owed.hear(release, found)
 
     def _without_a_word_in_vain(self, release: Ref, found: Steered) -> Steered:
         """A record that was to stop it was not written, or says something else by now."""
         record = self._in_force(release)
-        if found.stop is None or record is None or found.stop.identity in self._asked_for(release):
+        if found.stop is None or record is None or found.stop.identity in asked_for(self._control.admission, release):
             return found
         found = replace(found, stop=None)
         self._control.keep(steered(self._control.admission, release, found, self._shell.clock()))
@@ -317,7 +307,7 @@ class Rollouts:
                 self._move_audience(stands, each.cohort, each.because)
         health, progress = stands.watched.health(self._dead(stands)), stands.steered.progress
         decision = decide(stands.plan, progress, health, self._shell.clock(), self.freezing.frozen)
-        if not isinstance(decision, RollBack) and self._is_asked_otherwise(release, progress):
+        if not isinstance(decision, RollBack) and is_asked_otherwise(self._control.admission, release, progress):
             decision = Wait("its record says something else by now, and that is not in force yet", held=Held.RECORD)
         self._decisions[release] = decision
         self._act(stands, decision)
@@ -420,16 +410,6 @@ class Rollouts:
         after = pinned(admission, release, weights, Pin(self._shell.clock(), *word), ended)
         self._control.steer(after, release, Done("rolled back, and pinned", word, Kind.ROLLED_BACK, _numbers(stands)))
 
-    def _is_asked_otherwise(self, release: Ref, progress: Progress) -> bool:
-        """Its record is held back, and does not ask for this rollout."""
-        return any(each != progress.identity for each in self._asked_for(release))
-
-    def _asked_for(self, release: Ref) -> list[str | None]:
-        """The identities of its records that are held back; None: of a broken one."""
-        admission, key = self._control.admission, Key("Release", release)
-        stated = [each.record for each in admission.wanted.get(key, ())] if key in admission.held else []
-        return [identity_of(each) if isinstance(each, Release) else None for each in stated]
-
     def _move_audience(self, stands: Standing, audience: str, because: str) -> None:
         admission, release = self._control.admission, stands.record.ref
         stable = stands.watched.stable if stands.watched is not None else None
@@ -460,42 +440,6 @@ class Rollouts:
         """By which nothing moves, and of which nobody has to be told."""
         release = stands.record.ref
         self._control.keep(steered(self._control.admission, release, to, self._shell.clock()))
-
-    async def _write_again(self) -> None:
-        """When there is something to write, and when that could not be done."""
-        while True:
-            self._owed.clear()
-            await self.write()
-            due = min((when for when, _ in self._unwritten.values()), default=None)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(None if due is None else max(0.0, due - self._shell.monotonic())):
-                    await self._owed.wait()
-
-    async def write(self) -> None:
-        """What is in force shall be in the records, so that nothing but records has to be kept."""
-        now = self._shell.monotonic()
-        for release, (when, before) in list(self._unwritten.items()):
-            admission = self._control.admission
-            found = admission.steered.get(release)
-            if found is None or not is_unwritten(found) or release in admission.pins:
-                del self._unwritten[release]
-                self._control.report_soon()
-            elif when <= now:
-                why = await self._written(release, found)
-                if release in self._unwritten:
-                    self._unwritten[release] = (self._shell.monotonic() + TRIED_AGAIN, why)
-                if why != before:
-                    self._control.report_soon()
-
-    async def _written(self, release: Ref, found: Steered) -> str:
-        """Why its record does not say how it has ended; empty: it does, and will be read."""
-        if self._is_asked_otherwise(release, found.progress):
-            return "it says something else by now, which is not in force yet"
-        try:
-            await asyncio.to_thread(self._shell.write, release, found.weights)
-        except NotWritten as error:
-            return str(error)
-        return ""
 
     async def _keep(self) -> None:
         """What rollouts are judged by outlives the server."""
