@@ -24,16 +24,17 @@ from xds_server.records.models import AppDeployment, Release
 from xds_server.records.pins import Pin
 from xds_server.records.progress import Ended, Progress
 from xds_server.records.releases import Weights
-from xds_server.records.saved import UNKNOWN, WATCHED, Row
+from xds_server.records.saved import UNKNOWN, Row
 from xds_server.records.steered import Moved, Steered, identity_of
 from xds_server.records.wants import place_in
 from xds_server.rollout import Decision, Finish, Held, MoveTo, Plan, RollBack, Verdict, Wait, decide, plan_of
 from xds_server.rollout.watched import Builds, Past, Watched, builds_of, shifted, watched
+from xds_server.runtime.attempts import Attempts
 from xds_server.runtime.finishing import Owed
 from xds_server.runtime.freezing import Freezing
 from xds_server.runtime.judging import Judging, Ticks
 from xds_server.state.store import Store
-from xds_server.state.watched import watched_in, watched_row
+from xds_server.state.watched import watched_row
 from xds_server.telemetry.flushes import Numbered
 
 LOOKED = 0.5
@@ -44,8 +45,6 @@ SETTLED = timedelta(seconds=5)
 """How long a share is in force before what proxies say of instances is about it."""
 BEGUN_AT_ONCE = 10
 """Rollouts that begin before those that run are looked at again: each reads what is remembered of its past."""
-KEPT_AT_ONCE = 50
-"""Rollouts in one transaction of what they are judged by: about two milliseconds."""
 WAITED_FOR = (Held.GATE, Held.EVIDENCE, Held.LIVE)
 """What may be missing for `maxHold` at most."""
 EMPTY_STATE = "the state directory was empty when the server began, so that nobody knows how far it had come"
@@ -101,8 +100,7 @@ class Rollouts:
         rows = store.load()
         self.freezing = Freezing(store, rows, shell.clock)
         self.owed = Owed(control, shell.write, shell.monotonic)
-        self._watched = watched_in(rows)
-        self._saved = dict(self._watched)
+        self._attempts = Attempts(store, rows)
         self._poked = asyncio.Event()
         self._concerned: set[Ref] = set()
         self._swept = True
@@ -144,7 +142,9 @@ class Rollouts:
             with suppress(StateUnwritable):  # it is decided again at the next look
                 self._look_at(release, elapsed, flushes)
             await asyncio.sleep(0)
-        await self._keep()
+        if not self._swept:
+            self._sweep()
+        await self._attempts.keep(self._running)
 
     async def _hear(self) -> None:
         """Of what is new; of more than begins at once, what is left is heard next. So is what cannot be written now."""
@@ -162,6 +162,14 @@ class Rollouts:
         self._concerned |= late
         self.owed.wake()
 
+    def _sweep(self) -> None:
+        """Of releases that have no rollout any more nothing is remembered."""
+        self._swept = True
+        steered = self._control.admission.steered
+        for each in [each for each in self._plans if each not in steered]:
+            del self._plans[each]
+        self._attempts.sweep(steered)
+
     def standing(self, release: Ref) -> Standing | None:
         """None of a release that does not move by itself. Raises `CannotSteer`."""
         in_force(self._control.admission, release)
@@ -173,7 +181,7 @@ class Rollouts:
         plan = None if found is None or record is None else self._plan(record, found.said)
         if found is None or record is None or plan is None:
             return None
-        seen = self._watched.get(release)
+        seen = self._attempts.of(release)
         if seen is not None and not seen.is_of(found.progress):
             seen = None
         return Standing(record, plan, _as_seen(found, seen), seen, self._decisions.get(release))
@@ -271,7 +279,7 @@ class Rollouts:
         begun = watched(record, plan, progress, self._past(record, plan), self._builds(record, plan))
         to, rows = Steered(progress, plan.weights, plan.weights), [watched_row(release, begun)]
         self._control.keep(steered(self._control.admission, release, to, self._shell.clock()), rows)
-        self._watched[release] = self._saved[release] = begun
+        self._attempts.written(release, begun)
         self._settle(release, to)
         if release in self._control.unknown:
             self._control.unknown.discard(release)
@@ -333,7 +341,7 @@ class Rollouts:
         seen = seen.later(elapsed, live=self._shell.live(release) is not None)
         if seen.held in WAITED_FOR and self.freezing.frozen is None and not stands.plan.freeze:
             seen = replace(seen, waited=seen.waited + elapsed)
-        self._watched[release] = seen
+        self._attempts.learn(release, seen)
         return replace(stands, steered=_as_seen(stands.steered, seen), watched=seen)
 
     def _judge_anew(self, stands: Standing, seen: Watched, builds: Builds) -> Standing:
@@ -381,13 +389,13 @@ class Rollouts:
             return
         seen = replace(seen, held=held)
         if held in ("", Held.PAUSED, *seen.said):
-            self._watched[release] = seen
+            self._attempts.learn(release, seen)
             return
         seen = replace(seen, said=(*seen.said, held))
         kind, what = Kind.GATE if held is Held.GATE else Kind.HELD, f"{held} at {where(stands.plan, seen.step)}"
         event = Event(release, self._shell.clock(), Word(ROLLOUT, decision.because), what, kind=kind)
         self._store.save([watched_row(release, seen)], (), [event._replace(numbers=seen.numbers)])
-        self._watched[release] = self._saved[release] = seen
+        self._attempts.written(release, seen)
 
     def move(self, stands: Standing, step: int, word: Word, kind: Kind | None = None) -> Event:
         progress = stands.steered.progress
@@ -412,19 +420,18 @@ class Rollouts:
 
     def _move_audience(self, stands: Standing, audience: str, because: str) -> None:
         admission, release = self._control.admission, stands.record.ref
-        stable = stands.watched.stable if stands.watched is not None else None
-        seen = self._watched[release]
-        if stable is None or audience in seen.moved:
+        seen = self._attempts.of(release)
+        if seen is None or seen.stable is None or audience in seen.moved:
             return
-        seen = replace(seen, moved=(*seen.moved, audience))
         word = Word(ROLLOUT, because)
-        to = Moved(audience, stable, Pin(self._shell.clock(), *word))
+        to = Moved(audience, seen.stable, Pin(self._shell.clock(), *word))
         done = Done(f"audience {audience} moved, and pinned", word, Kind.MOVED, _numbers(stands))
+        seen = replace(seen, moved=(*seen.moved, audience))
         self._steer_with(seen, moved(admission, release, to), release, done)
 
     def steer(self, stands: Standing, to: Steered, done: Done) -> Event:
         """With what it was judged by until then."""
-        release, seen = stands.record.ref, self._watched.get(stands.record.ref)
+        release, seen = stands.record.ref, self._attempts.of(stands.record.ref)
         after = steered(self._control.admission, release, to, self._shell.clock())
         if seen is None:
             return self._control.steer(after, release, done)
@@ -433,31 +440,13 @@ class Rollouts:
     def _steer_with(self, seen: Watched, after: Admission, release: Ref, done: Done) -> Event:
         """In one transaction with what it is judged by, which is known only once that is written."""
         event = self._control.steer(after, release, done, [watched_row(release, seen)])
-        self._watched[release] = self._saved[release] = seen
+        self._attempts.written(release, seen)
         return event
 
     def remember(self, stands: Standing, to: Steered) -> None:
         """By which nothing moves, and of which nobody has to be told."""
         release = stands.record.ref
         self._control.keep(steered(self._control.admission, release, to, self._shell.clock()))
-
-    async def _keep(self) -> None:
-        """What rollouts are judged by outlives the server."""
-        admission = self._control.admission
-        gone = [] if self._swept else [each for each in self._watched if each not in admission.steered]
-        self._swept = True
-        for each in gone:
-            del self._watched[each]
-            self._plans.pop(each, None)
-            self._saved.pop(each, None)
-        if gone:
-            self._store.save_late((), [(WATCHED, *each) for each in gone])
-        changed = [each for each in self._running if self._saved.get(each) is not self._watched.get(each)]
-        for start in range(0, len(changed), KEPT_AT_ONCE):
-            part = [each for each in changed[start : start + KEPT_AT_ONCE] if each in self._watched]
-            self._store.save_late([watched_row(each, self._watched[each]) for each in part], ())
-            self._saved.update({each: self._watched[each] for each in part})
-            await asyncio.sleep(0)
 
 
 def where(plan: Plan, step: int) -> str:
