@@ -17,7 +17,8 @@ from xds_server.records.rollout import Step
 from xds_server.records.steered import Stop, by, identity_of
 from xds_server.records.values import duration_text
 from xds_server.rollout import Frozen, Judgement, Plan, Wait
-from xds_server.runtime.rollouts import Rollouts, Standing, where
+from xds_server.runtime.moving import Standing, where
+from xds_server.runtime.rollouts import Rollouts
 
 
 class AskedOfRollouts(Rolling):
@@ -54,8 +55,8 @@ class AskedOfRollouts(Rolling):
             return self._rollouts.restart(stands, word)
         following = stands.plan.after(progress.step)
         if following is None:
-            return self._rollouts.finish(stands, word, Kind.PROMOTED)
-        return self._rollouts.move(stands, following, word, Kind.PROMOTED)
+            return self._rollouts.moving.finish(stands, word, Kind.PROMOTED)
+        return self._rollouts.moving.move(stands, following, word, Kind.PROMOTED)
 
     @override
     def pause(self, release: Ref, word: Word) -> Event:
@@ -109,7 +110,7 @@ class AskedOfRollouts(Rolling):
         to = replace(stands.steered, progress=progress.end(Ended.STOPPED, by(*word)), weights=weights, also="")
         if progress.ended is None or to.weights != stands.steered.weights:
             what = "rollout stopped" if progress.ended is None else "set"
-            return self._rollouts.steer(stands, to, Done(what, word, Kind.STOPPED))
+            return self._rollouts.moving.steer(stands, to, Done(what, word, Kind.STOPPED))
         return None
 
     def stop_with(self, release: Ref, weights: Weights, word: Word) -> None:
@@ -119,7 +120,7 @@ class AskedOfRollouts(Rolling):
         stands = self._rollouts.find(release)
         if stands is not None:
             stop = Stop(identity_of(stands.record, weights), *word)
-            self._rollouts.remember(stands, replace(stands.steered, stop=stop))
+            self._rollouts.moving.remember(stands, replace(stands.steered, stop=stop))
 
     def _stands(self, release: Ref, over: Container[Ended | None] = tuple(Ended)) -> Standing:
         """A rollout that has not ended so."""
@@ -136,7 +137,7 @@ class AskedOfRollouts(Rolling):
         return found
 
     def _progress(self, stands: Standing, progress: Progress, done: Done) -> Event:
-        return self._rollouts.steer(stands, replace(stands.steered, progress=progress), done)
+        return self._rollouts.moving.steer(stands, replace(stands.steered, progress=progress), done)
 
     @override
     def freeze(self, until: datetime, word: Word) -> None:

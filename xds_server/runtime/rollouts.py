@@ -1,8 +1,7 @@
 """The releases that move by themselves: watched, judged, and moved one step after the other.
 
-What is decided is pure (`rollout.decide`); here is who asks again and again, and acts. A step, what it gives, the line
-in the history and how far it is are one transaction, before proxies are told: a server that is killed finds all of it
-or nothing. What is judged has been written down before (`Telemetry.settled`), so that nothing is counted twice.
+What is decided is pure (`rollout.decide`); here is who asks again and again, and `moving` acts. What is judged has been
+written down before (`Telemetry.settled`), so that nothing is counted twice.
 """
 
 import asyncio
@@ -10,29 +9,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from xds_server.difference.history import ROLLOUT, Done, Event, Kind, Word
-from xds_server.difference.steering import CannotSteer, asked_for, in_force, is_asked_otherwise, rolled_back
+from xds_server.difference.steering import CannotSteer, asked_for, in_force, is_asked_otherwise
 from xds_server.domain.errors import StateUnwritable
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem, Reason, Severity
-from xds_server.records.admission import moved, pinned, steered, unpinned
+from xds_server.records.admission import steered, unpinned
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
 from xds_server.records.models import AppDeployment, Release
-from xds_server.records.pins import Pin
 from xds_server.records.progress import Ended, Progress
 from xds_server.records.releases import Weights
-from xds_server.records.saved import UNKNOWN, Row
-from xds_server.records.steered import Moved, Steered, identity_of
+from xds_server.records.saved import UNKNOWN
+from xds_server.records.steered import Steered
 from xds_server.records.wants import place_in
-from xds_server.rollout import Decision, Finish, Held, MoveTo, Plan, RollBack, Verdict, Wait, decide, plan_of
+from xds_server.rollout import Decision, Held, Plan, RollBack, Verdict, Wait, decide, plan_of
 from xds_server.rollout.watched import Builds, Past, Watched, builds_of, shifted, watched
 from xds_server.runtime.attempts import Attempts
 from xds_server.runtime.finishing import Owed
 from xds_server.runtime.freezing import Freezing
 from xds_server.runtime.judging import Judging, Ticks
+from xds_server.runtime.moving import EMPTY_STATE, Moving, Standing, Steers, way, where
 from xds_server.state.store import Store
 from xds_server.state.watched import watched_row
 from xds_server.telemetry.flushes import Numbered
@@ -47,22 +45,6 @@ BEGUN_AT_ONCE = 10
 """Rollouts that begin before those that run are looked at again: each reads what is remembered of its past."""
 WAITED_FOR = (Held.GATE, Held.EVIDENCE, Held.LIVE)
 """What may be missing for `maxHold` at most."""
-EMPTY_STATE = "the state directory was empty when the server began, so that nobody knows how far it had come"
-
-
-class Steers(Protocol):
-    """What is in force, and how that is changed."""
-
-    unknown: set[Ref]
-
-    @property
-    def admission(self) -> Admission: ...
-
-    def steer(self, after: Admission, release: Ref, done: Done, rows: Sequence[Row] = ()) -> Event: ...
-
-    def keep(self, after: Admission, rows: Sequence[Row] = ()) -> None: ...
-
-    def report_soon(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +60,10 @@ class Shell:
     monotonic: Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a rollout stands. `watched` None: it was not judged by this server since it began."""
-
-    record: Release
-    plan: Plan
-    steered: Steered
-    watched: Watched | None
-    decision: Decision | None
-
-
 class Rollouts:
-    """Belongs to one event loop."""
+    """Belongs to one event loop. People freeze all of them by `freezing`, and move one by `moving`; what is `owed` to
+    records is written beside all that.
+    """
 
     def __init__(self, control: Steers, store: Store, judging: Judging, shell: Shell) -> None:
         self._control = control
@@ -101,6 +74,7 @@ class Rollouts:
         self.freezing = Freezing(store, rows, shell.clock)
         self.owed = Owed(control, shell.write, shell.monotonic)
         self._attempts = Attempts(store, rows)
+        self.moving = Moving(control, store, self._attempts, shell.clock)
         self._poked = asyncio.Event()
         self._concerned: set[Ref] = set()
         self._swept = True
@@ -229,9 +203,9 @@ class Rollouts:
         to = replace(stands.steered, progress=progress, weights=stands.plan.weights_at(first), also="")
         past = self._past(stands.record, stands.plan)
         begun = watched(stands.record, stands.plan, progress, past, self._builds(stands.record, stands.plan))
-        done = Done(f"again, {_went(stands.plan, -1, first)}", word, Kind.PROMOTED)
+        done = Done(f"again, {way(stands.plan, -1, first)}", word, Kind.PROMOTED)
         after = steered(self._control.admission, release, to, now, unpin=True)
-        return self._steer_with(begun, after, release, done)
+        return self.moving.steer_with(begun, after, release, done)
 
     async def _hear_of(self, app: Ref) -> int:
         """How many may have begun."""
@@ -312,13 +286,13 @@ class Rollouts:
         assert stands.watched is not None
         for each in stands.watched.audiences:
             if each.verdict is Verdict.WORSE:
-                self._move_audience(stands, each.cohort, each.because)
+                self.moving.move_audience(stands, each.cohort, each.because)
         health, progress = stands.watched.health(self._dead(stands)), stands.steered.progress
         decision = decide(stands.plan, progress, health, self._shell.clock(), self.freezing.frozen)
         if not isinstance(decision, RollBack) and is_asked_otherwise(self._control.admission, release, progress):
             decision = Wait("its record says something else by now, and that is not in force yet", held=Held.RECORD)
         self._decisions[release] = decision
-        self._act(stands, decision)
+        self.moving.act(stands, decision)
 
     def _forget(self, release: Ref) -> None:
         """Of one that does not run any more, what is only in memory."""
@@ -349,9 +323,9 @@ class Rollouts:
         release, begun = stands.record.ref, seen.anew(builds)
         to = replace(stands.steered, progress=stands.steered.progress.anew())
         word = Word(ROLLOUT, f"what it is judged by is about other builds now: {shifted(seen.builds, builds)}")
-        done = Done(f"judged anew at {where(stands.plan, to.progress.step)}", word, Kind.ANEW, _numbers(stands))
+        done = Done(f"judged anew at {where(stands.plan, to.progress.step)}", word, Kind.ANEW, stands.numbers)
         after = steered(self._control.admission, release, to, self._shell.clock())
-        self._steer_with(begun, after, release, done)
+        self.moving.steer_with(begun, after, release, done)
         return replace(stands, steered=to, watched=begun)
 
     def _ticks_of(self, release: Ref, seen: Watched) -> Ticks:
@@ -370,106 +344,12 @@ class Rollouts:
         dead = self._judging.is_dead((canary, component) for component in entries)
         return f"{canary.word} has no healthy instance at any proxy that has it" if dead else ""
 
-    def _act(self, stands: Standing, decision: Decision) -> None:
-        word = Word(ROLLOUT, decision.because)
-        match decision:
-            case Wait():
-                self._hold(stands, decision)
-            case MoveTo():
-                self.move(stands, decision.step, word)
-            case Finish():
-                self.finish(stands, word)
-            case RollBack():
-                self._roll_back(stands, word)
-
-    def _hold(self, stands: Standing, decision: Wait) -> None:
-        """Whoever waits says so once at each step, for each thing that it waits for."""
-        release, seen, held = stands.record.ref, stands.watched, decision.held or ""
-        if seen is None or held == seen.held:
-            return
-        seen = replace(seen, held=held)
-        if held in ("", Held.PAUSED, *seen.said):
-            self._attempts.learn(release, seen)
-            return
-        seen = replace(seen, said=(*seen.said, held))
-        kind, what = Kind.GATE if held is Held.GATE else Kind.HELD, f"{held} at {where(stands.plan, seen.step)}"
-        event = Event(release, self._shell.clock(), Word(ROLLOUT, decision.because), what, kind=kind)
-        self._store.save([watched_row(release, seen)], (), [event._replace(numbers=seen.numbers)])
-        self._attempts.written(release, seen)
-
-    def move(self, stands: Standing, step: int, word: Word, kind: Kind | None = None) -> Event:
-        progress = stands.steered.progress
-        weights = stands.plan.weights_at(step)
-        begins = Kind.STARTED if progress.step < 0 else Kind.ADVANCED
-        paused = "" if progress.paused == EMPTY_STATE else progress.paused
-        to = replace(stands.steered, progress=replace(progress, paused=paused).at(step, word.why), weights=weights)
-        went = _went(stands.plan, stands.steered.progress.step, step)
-        return self.steer(stands, to, Done(went, word, kind or begins, _numbers(stands)))
-
-    def finish(self, stands: Standing, word: Word, kind: Kind = Kind.FINISHED) -> Event:
-        weights = stands.plan.weights_at(len(stands.plan.steps) - 1)
-        progress = stands.steered.progress.end(Ended.FINISHED, word.why)
-        to = replace(stands.steered, progress=progress, weights=weights, also=identity_of(stands.record, weights))
-        return self.steer(stands, to, Done("rollout finished", word, kind, _numbers(stands)))
-
-    def _roll_back(self, stands: Standing, word: Word) -> None:
-        admission, release, weights = self._control.admission, stands.record.ref, stands.plan.without
-        ended = rolled_back(admission, release, weights, word.why)
-        after = pinned(admission, release, weights, Pin(self._shell.clock(), *word), ended)
-        self._control.steer(after, release, Done("rolled back, and pinned", word, Kind.ROLLED_BACK, _numbers(stands)))
-
-    def _move_audience(self, stands: Standing, audience: str, because: str) -> None:
-        admission, release = self._control.admission, stands.record.ref
-        seen = self._attempts.of(release)
-        if seen is None or seen.stable is None or audience in seen.moved:
-            return
-        word = Word(ROLLOUT, because)
-        to = Moved(audience, seen.stable, Pin(self._shell.clock(), *word))
-        done = Done(f"audience {audience} moved, and pinned", word, Kind.MOVED, _numbers(stands))
-        seen = replace(seen, moved=(*seen.moved, audience))
-        self._steer_with(seen, moved(admission, release, to), release, done)
-
-    def steer(self, stands: Standing, to: Steered, done: Done) -> Event:
-        """With what it was judged by until then."""
-        release, seen = stands.record.ref, self._attempts.of(stands.record.ref)
-        after = steered(self._control.admission, release, to, self._shell.clock())
-        if seen is None:
-            return self._control.steer(after, release, done)
-        return self._steer_with(seen, after, release, done)
-
-    def _steer_with(self, seen: Watched, after: Admission, release: Ref, done: Done) -> Event:
-        """In one transaction with what it is judged by, which is known only once that is written."""
-        event = self._control.steer(after, release, done, [watched_row(release, seen)])
-        self._attempts.written(release, seen)
-        return event
-
-    def remember(self, stands: Standing, to: Steered) -> None:
-        """By which nothing moves, and of which nobody has to be told."""
-        release = stands.record.ref
-        self._control.keep(steered(self._control.admission, release, to, self._shell.clock()))
-
-
-def where(plan: Plan, step: int) -> str:
-    """A step, as people count them."""
-    return f"step {step + 1} of {len(plan.steps)}"
-
-
-def _went(plan: Plan, before: int, step: int) -> str:
-    """Where it goes, and what it passes over to get there."""
-    passed = " and ".join(str(each + 1) for each in range(before + 1, step))
-    gives = f"the record gives {plan.deployment.word} {plan.given / 100:.9g} % already"
-    return where(plan, step) + (f" (past {passed}: {gives})" if passed else "")
-
 
 def _as_seen(found: Steered, seen: Watched | None) -> Steered:
     """With the times for which it was watched at its step."""
     if seen is None or seen.step != found.progress.step:
         return found
     return replace(found, progress=found.progress.watched(seen.stayed, seen.waited, seen.dark))
-
-
-def _numbers(stands: Standing) -> dict[str, float]:
-    return {} if stands.watched is None else stands.watched.numbers
 
 
 def _problem(admission: Admission, release: Ref, reason: Reason, what: str, fix: str) -> Problem:
