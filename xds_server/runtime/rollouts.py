@@ -82,6 +82,7 @@ class Rollouts:
         self._decisions: dict[Ref, Decision] = {}
         self._ticks: dict[Ref, Ticks] = {}
         self._plans: dict[Ref, tuple[Release, Weights, Plan | None]] = {}
+        self._builds: dict[Ref, tuple[Plan, Mapping[Ref, AppDeployment], Builds]] = {}
         self._looked = shell.monotonic()
 
     def hear(self, apps: frozenset[Ref]) -> None:
@@ -202,7 +203,7 @@ class Rollouts:
         progress = stands.steered.progress.again().at(first, word.why)
         to = replace(stands.steered, progress=progress, weights=stands.plan.weights_at(first), also="")
         past = self._past(stands.record, stands.plan)
-        begun = watched(stands.record, stands.plan, progress, past, self._builds(stands.record, stands.plan))
+        begun = watched(stands.record, stands.plan, progress, past, self._builds_of(stands.record, stands.plan))
         done = Done(f"again, {way(stands.plan, -1, first)}", word, Kind.PROMOTED)
         after = steered(self._control.admission, release, to, now, unpin=True)
         return self.moving.steer_with(begun, after, release, done)
@@ -250,7 +251,7 @@ class Rollouts:
             progress = progress.at(last, "").end(Ended.FINISHED, "its record gives no less than its last step")
         elif release in self._control.unknown:
             progress = replace(progress, paused=EMPTY_STATE)
-        begun = watched(record, plan, progress, self._past(record, plan), self._builds(record, plan))
+        begun = watched(record, plan, progress, self._past(record, plan), self._builds_of(record, plan))
         to, rows = Steered(progress, plan.weights, plan.weights), [watched_row(release, begun)]
         self._control.keep(steered(self._control.admission, release, to, self._shell.clock()), rows)
         self._attempts.written(release, begun)
@@ -267,8 +268,12 @@ class Rollouts:
     def _past(self, record: Release, plan: Plan) -> Past:
         return self._judging.past(plan.deployment, self._deployments(record))
 
-    def _builds(self, record: Release, plan: Plan) -> Builds:
-        return builds_of(plan, self._deployments(record))
+    def _builds_of(self, record: Release, plan: Plan) -> Builds:
+        """Made once for the deployments that there are, too."""
+        known, deployments = self._builds.get(record.ref), self._deployments(record)
+        if known is None or known[0] is not plan or known[1] is not deployments:
+            known = self._builds[record.ref] = (plan, deployments, builds_of(plan, deployments))
+        return known[2]
 
     def _deployments(self, record: Release) -> Mapping[Ref, AppDeployment]:
         return self._control.admission.world.app(record.refer(record.spec.app)).deployments
@@ -299,13 +304,14 @@ class Rollouts:
         self._running.discard(release)
         self._decisions.pop(release, None)
         self._ticks.pop(release, None)
+        self._builds.pop(release, None)
 
     def _watch(self, release: Ref, elapsed: timedelta, flushes: Sequence[Numbered]) -> Standing | None:
         """With what was counted and the time since the last look; None: it does not run any more."""
         stands = self.find(release)
         if stands is None or stands.steered.progress.ended is not None or release in self._control.admission.pins:
             return None
-        builds = self._builds(stands.record, stands.plan)
+        builds = self._builds_of(stands.record, stands.plan)
         if stands.watched is not None and stands.watched.builds != builds:
             stands = self._judge_anew(stands, stands.watched, builds)
         progress = stands.steered.progress
