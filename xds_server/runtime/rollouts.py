@@ -140,10 +140,10 @@ class Rollouts:
     def _sweep(self) -> None:
         """Of releases that have no rollout any more nothing is remembered."""
         self._swept = True
-        steered = self._control.admission.steered
-        for each in [each for each in self._plans if each not in steered]:
+        releases = self._control.admission.steered
+        for each in [each for each in self._plans if each not in releases]:
             del self._plans[each]
-        self._attempts.sweep(steered)
+        self._attempts.sweep(releases)
 
     def standing(self, release: Ref) -> Standing | None:
         """None of a release that does not move by itself. Raises `CannotSteer`."""
