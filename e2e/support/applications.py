@@ -11,7 +11,6 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
 import grpc
@@ -81,9 +80,7 @@ class Applications:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
         self._run(_end_all())
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -4,7 +4,6 @@ import http.client
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 Headers = Iterable[tuple[str, str]]
@@ -79,9 +78,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _exchange(self, host: str, path: str, headers: Headers, method: str, body: bytes | None = None) -> Reply:

@@ -6,7 +6,6 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from types import TracebackType
 from typing import Any, Self
 
 TYPES = {1: 4, 28: 6}
@@ -34,9 +33,7 @@ class NameServer:
         threading.Thread(target=self._serve, daemon=True).start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()

@@ -4,7 +4,6 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from e2e.support.behaviours import Seen
@@ -73,7 +72,5 @@ class Upstreams:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.child.stop()
