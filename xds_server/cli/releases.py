@@ -113,6 +113,9 @@ WhyOption = Annotated[
     typer.Option("--why", callback=_reason, help="Why, for those who read the history.", show_default=False),
 ]
 WhoOption = Annotated[str, typer.Option("--who", help="Whose word it is.", show_default="user@host")]
+TimeoutOption = Annotated[
+    float, typer.Option(parser=parse_seconds, metavar="DURATION", help="Wait so long.", show_default="60s")
+]
 
 
 @app.command()
@@ -121,9 +124,7 @@ def rollback(
     why: WhyOption,
     to: Annotated[str, typer.Option(help="The deployment to go to.", show_default="what it gave before")] = "",
     who: WhoOption = "",
-    timeout: Annotated[
-        float, typer.Option(parser=parse_seconds, metavar="DURATION", help="Wait so long.", show_default="60s")
-    ] = 60.0,
+    timeout: TimeoutOption = 60.0,
     server: AdminOption = ADMIN,
     output: ReportOption = Report.TEXT,
 ) -> None:

@@ -8,8 +8,8 @@ from typing import Annotated, TypeVar
 import typer
 
 from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, echo
-from xds_server.cli.releases import Release, WhoOption, parse_content, until_live
-from xds_server.cli.values import ErrorIsOne, parse_seconds
+from xds_server.cli.releases import Release, TimeoutOption, WhoOption, parse_content, until_live
+from xds_server.cli.values import ErrorIsOne
 
 Answered = TypeVar("Answered")
 
@@ -20,9 +20,6 @@ FilesArgument = Annotated[
     typer.Argument(metavar="FILE", help="Files of records.", exists=True, dir_okay=False, show_default=False),
 ]
 WhyOption = Annotated[str, typer.Option("--why", help="Why, for those who read the history.")]
-TimeoutOption = Annotated[
-    float, typer.Option(parser=parse_seconds, metavar="DURATION", help="Wait so long.", show_default="60s")
-]
 
 
 @app.command()
