@@ -68,3 +68,11 @@ def test_a_server_that_does_not_answer_is_said() -> None:
         result = CliRunner().invoke(app, ["notifications", *words, "--server", "127.0.0.1:1"])
         assert result.exit_code == 1
         assert "does not answer" in result.stderr
+
+
+async def test_a_ping_asks_the_server_of_the_environment(tmp_path: Path) -> None:
+    async with receiver() as there, telling(shop_in(tmp_path), there) as here:
+        runner = CliRunner(env={"XDSCTL_SERVER": address(here)})
+        result = await asyncio.to_thread(runner.invoke, app, ["notifications", "test", "ops"])
+
+    assert result.exit_code == 0, result.output

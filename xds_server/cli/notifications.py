@@ -23,7 +23,9 @@ def notifications(context: typer.Context, server: AdminOption = ADMIN, output: R
     Example: xdsctl notifications -o json
     """
     if context.invoked_subcommand is not None:
-        if server != ADMIN or output is not Report.TEXT:
+        # The environment is for both.
+        sources = map(context.get_parameter_source, ("server", "output"))
+        if any(each is not None and each.name == "COMMANDLINE" for each in sources):
             raise typer.BadParameter(f"write options after {context.invoked_subcommand}")
         return
     from xds_server.cli import webhooks
