@@ -1,5 +1,9 @@
 import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from threading import Thread
 
 import pytest
 from typer.testing import CliRunner
@@ -7,7 +11,7 @@ from typer.testing import CliRunner
 from tests.cli.answering import answering
 from xds_server.api.problems import problem_report
 from xds_server.cli.ctl import app
-from xds_server.cli.servers import NoAnswer, problems_at
+from xds_server.cli.servers import PROBLEMS, NoAnswer, Unreachable, asked, problems_at
 from xds_server.domain.problems import Place, Problem, Reason, Severity
 
 REFUSED = Problem(
@@ -40,6 +44,54 @@ def test_a_server_tells_its_problems_whole() -> None:
 def test_a_server_that_does_not_tell(status: int, body: bytes, why: str) -> None:
     with answering(status, body) as server, pytest.raises(NoAnswer, match=why.replace("?", ".")):
         problems_at(server)
+
+
+@contextmanager
+def saying(first: bytes) -> Iterator[str]:
+    """Where something says this to whoever connects, and ends."""
+    with socket.create_server(("127.0.0.1", 0)) as there:
+
+        def say() -> None:
+            connection, _ = there.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(first)
+
+        thread = Thread(target=say)
+        thread.start()
+        yield f"127.0.0.1:{there.getsockname()[1]}"
+        thread.join()
+
+
+def test_a_port_of_another_protocol_is_not_repeated_to_a_terminal() -> None:
+    settings = b"\0\0\x12\4\0\0\0\0\0\0\x03\0\0\0d\r\n"
+    with saying(settings) as server, pytest.raises(NoAnswer) as found:
+        problems_at(server)
+
+    assert str(found.value) == (
+        f"what listens at http://{server} does not speak HTTP/1: give the address of --admin, not of --xds"
+    )
+    assert not isinstance(found.value, Unreachable)
+
+
+def test_a_server_that_ends_before_it_answers_may_come_back() -> None:
+    with saying(b"") as server, pytest.raises(Unreachable, match="has broken off"):
+        problems_at(server)
+
+
+@pytest.mark.parametrize("server", ["http://[::1", "http://a:b", ":18001", "ftp://x", "http://", "a b:1", "x:99999"])
+def test_what_is_no_address_is_said_to_be_none(server: str) -> None:
+    with pytest.raises(NoAnswer, match="is not the address of a server, such as") as found:
+        problems_at(server)
+
+    assert not isinstance(found.value, Unreachable)
+
+
+def test_an_answer_is_told_with_the_path_alone() -> None:
+    with answering(404, b"no") as server, pytest.raises(NoAnswer) as found:
+        asked(server, "/traffic?app=&last=10", PROBLEMS)
+
+    assert str(found.value) == f"http://{server}/traffic answers 404: is it the address of --admin?"
 
 
 @pytest.mark.parametrize(
