@@ -107,6 +107,14 @@ def test_two_ports_of_a_sidecar_are_not_the_same(ports: tuple[str, ...], said: s
     assert said in result.stderr
 
 
+@pytest.mark.parametrize(("option", "value"), [("--app", "my shop"), ("--component", "my web"), ("--component", "a.b")])
+def test_a_sidecar_is_of_what_records_can_name(option: str, value: str) -> None:
+    result = run("bootstrap", *SIDECAR, option, value)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"'{value}' is" in result.stderr
+
+
 @pytest.mark.parametrize("ports", [(), ("--inbound", "15001"), ("--application", "8080", "--admin-port", "0")])
 def test_a_port_that_is_not_opened_is_nobodys(ports: tuple[str, ...]) -> None:
     assert run("bootstrap", *SIDECAR, *ports).exit_code == 0
@@ -132,6 +140,8 @@ def test_a_sidecars_bootstrap_speaks_tls_too() -> None:
         ("edge", "--xds", "a:1", "--mode", "rest"),
         ("edge", "--xds", "a:1", "--admin-port", "70000"),
         ("edge", "--xds", "a:1", "--stats-interval", "soon"),
+        ("edge", "--xds", "a:1", "--stats-interval", "0s"),
+        ("edge", "--xds", "a:1", "--stats-interval", "5m"),
         ("edge", "--xds", "a:1", "--envoy-version", "1.35"),
         ("edge", "--xds", "a:1", "--envoy-version", "new"),
     ],
@@ -145,6 +155,8 @@ def test_a_sidecars_bootstrap_speaks_tls_too() -> None:
         "no-such-mode",
         "no-such-port",
         "no-duration",
+        "no-time",
+        "too-long-a-time",
         "too-old",
         "no-version",
     ],

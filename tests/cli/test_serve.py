@@ -41,6 +41,11 @@ def test_serve_says_what_it_lacks(arguments: tuple[str, ...], environment: dict[
         pytest.param("record = 'a'", "says 'record', which is none of", id="an-unknown-option"),
         pytest.param("records = ", "cannot be read", id="not-toml"),
         pytest.param("xds = '1'", "is not HOST:PORT", id="a-wrong-value"),
+        pytest.param("xds = 5", "'5' is not HOST:PORT", id="a-number"),
+        pytest.param("xds = {host = 'a'}", "xds is no value of an option", id="a-table"),
+        pytest.param("extension = [1]", "extension is no value of an option", id="a-list-of-numbers"),
+        pytest.param("no_probe = 'perhaps'", "valid boolean", id="no-flag"),
+        pytest.param("no_probe = true\nextension_timeout = 2.5\nxds = '1'", "'1' is not HOST:PORT", id="good-values"),
         pytest.param(None, "cannot be read", id="no-file"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xds_server.cli.values import parse_address, parse_minor, parse_seconds, parse_word
+from xds_server.cli.values import parse_address, parse_label, parse_minor, parse_seconds, parse_word
 from xds_server.domain.addresses import Address
 from xds_server.domain.versions import OLDEST, written
 
@@ -22,6 +22,8 @@ app = typer.Typer(
 )
 
 FLOOR = written(OLDEST)
+LONGEST_INTERVAL = 300.0
+"""Seconds: Envoy's own bound."""
 
 
 class Mode(StrEnum):
@@ -54,11 +56,20 @@ XdsClientCert = Annotated[
     str, typer.Option("--xds-client-cert", metavar="FILE", help="PEM chain that the proxy shows to xds-server.")
 ]
 XdsClientKey = Annotated[str, typer.Option("--xds-client-key", metavar="FILE", help="PEM key of --xds-client-cert.")]
+
+
+def _stats_interval(text: "str | float") -> float:
+    found = parse_seconds(text)
+    if not 0.001 <= found < LONGEST_INTERVAL:
+        raise typer.BadParameter(f"{text!r}: Envoy sends every 1ms at most, and more often than every 5m")
+    return found
+
+
 StatsInterval = Annotated[
     float,
     typer.Option(
         "--stats-interval",
-        parser=parse_seconds,
+        parser=_stats_interval,
         metavar="DURATION",
         show_default="1s",
         help="How often Envoy tells xds-server what became of requests.",
@@ -113,9 +124,14 @@ def gateway(
 
 @app.command()
 def sidecar(
-    app_name: Annotated[str, typer.Option("--app", help="The app: NAME, or NAMESPACE.NAME.")],
-    component: Annotated[str, typer.Option(help="The component whose instance the Envoy is beside.")],
-    build: Annotated[str, typer.Option(help="The content hash of that instance.")],
+    app_name: Annotated[
+        str, typer.Option("--app", parser=parse_word, metavar="NAME", help="The app: NAME, or NAMESPACE.NAME.")
+    ],
+    component: Annotated[
+        str,
+        typer.Option(parser=parse_label, metavar="NAME", help="The component whose instance the Envoy is beside."),
+    ],
+    build: Annotated[str, typer.Option(metavar="HASH", help="The content hash of that instance.")],
     xds: Xds,
     outbound: Annotated[
         int, typer.Option(min=1, max=65535, help="Where its application sends its calls, on 127.0.0.1.")

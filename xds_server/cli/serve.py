@@ -38,8 +38,21 @@ def _from_file(context: typer.Context, path: Path | None) -> Path | None:
     if unknown:
         names = ", ".join(sorted(str(name) for name in known))
         raise typer.BadParameter(f"{path} says {unknown[0]!r}, which is none of {names}")
-    context.default_map = {name.replace("-", "_"): value for name, value in said.items()}
+    context.default_map = {name.replace("-", "_"): _written(path, name, value) for name, value in said.items()}
     return path
+
+
+def _written(file: Path, name: str, value: object) -> object:
+    """As a flag would be written: what is read from flags checks it. Several are a list of texts."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case str() | int() | float():
+            return str(value)
+        case list() if all(isinstance(each, str) for each in value):
+            return value
+        case _:
+            raise typer.BadParameter(f"{file}: {name} is no value of an option: write a text, a number, true or false")
 
 
 def serve(

@@ -33,6 +33,13 @@ def parse_word(text: str) -> str:
     return text
 
 
+def parse_label(text: str) -> str:
+    """The name of a component."""
+    if not re.fullmatch(LABEL, text):
+        raise typer.BadParameter(f"{text!r} is no name of a component, such as web: a-z, 0-9 and '-', at most 63")
+    return text
+
+
 def parse_seconds(text: "str | float") -> float:
     """A duration as records have it, in seconds."""
     from pydantic import TypeAdapter, ValidationError
