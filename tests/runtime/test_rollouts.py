@@ -41,6 +41,9 @@ def test_it_goes_from_step_to_step_and_writes_how_it_has_ended(server: Server) -
     assert server.kinds[-4:] == [Kind.STARTED, Kind.ADVANCED, Kind.ADVANCED, Kind.FINISHED]
     server.looks()
     assert json.loads(server.files["shop.yaml"])["spec"]["default"][1]["weight"] == 100
+    report = server.asked.report(SHOP_REF)
+    assert report is not None
+    assert not [each for each in report.steps if "passed over" in each]
     server.looks(100)
     assert (server.gives, server.ended) == ({"v1": 0, "v2": 100}, Ended.FINISHED)
     assert len(server.kinds) == 4

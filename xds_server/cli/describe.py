@@ -21,7 +21,7 @@ from xds_server.api.descriptions import (
 )
 from xds_server.api.problems import ProblemReport
 from xds_server.api.rollouts import RolloutReport
-from xds_server.cli.rolling import because
+from xds_server.cli.rolling import because, verdicts, way_on
 from xds_server.cli.screen import console, show
 from xds_server.cli.servers import NoAnswer, asked
 from xds_server.cli.steering import lines
@@ -151,9 +151,8 @@ def _rollout(found: RolloutReport) -> Iterator[str]:
         yield f"{'done' if number < found.step else here if number == found.step else rest}  {step}{stayed}"
     held = "held: " if found.held else ""
     yield f"{f'{found.ended}: ' if found.ended else held}{because(found)}"
-    for each in found.verdicts:
-        missing = f" (about {each.missing:,} more requests)" if each.missing else ""
-        yield f"{each.guard} of {each.cohort}: {each.verdict}{missing}: {each.because}"
+    yield from verdicts(found)
+    yield from way_on(found)
 
 
 def _problem(found: ProblemReport) -> Text:

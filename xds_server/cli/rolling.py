@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from shlex import quote as quoted
 from urllib.parse import quote
 
 from pydantic import TypeAdapter
@@ -11,6 +12,8 @@ from xds_server.api.steering import EventReport
 from xds_server.cli.servers import asked
 from xds_server.cli.steering import EVENT
 from xds_server.cli.steering import who as myself
+from xds_server.records.progress import Ended
+from xds_server.rollout.decide import Held
 
 ROLLOUT = TypeAdapter(RolloutReport | None)
 FREEZE = TypeAdapter(FreezeReport)
@@ -47,5 +50,26 @@ def lines(found: RolloutReport) -> Iterator[str]:
         mark = "->" if number == found.step and found.ended is None else "  "
         yield f"  {mark} {number}. {step}"
     yield f"  {because(found)}"
-    for each in found.verdicts:
-        yield f"  {each.cohort}, {each.verdict}: {each.because}"
+    for each in (*verdicts(found), *way_on(found)):
+        yield f"  {each}"
+
+
+def verdicts(found: RolloutReport) -> Iterator[str]:
+    return (f"{each.cohort}, {each.verdict}: {each.because}" for each in found.verdicts)
+
+
+def way_on(found: RolloutReport) -> Iterator[str]:
+    """What a person may type about one that does not move."""
+    promote = f"xdsctl promote {found.release} --from-step {found.step} --why ..."
+    match found.ended or found.held:
+        case Held.GATE:
+            gate = found.steps[found.step - 1].removeprefix("gate: ")
+            yield f"to open it: xdsctl approve {found.release} {quoted(gate)} --why ..."
+        case Held.PAUSED:
+            yield f"to let it go on: xdsctl resume {found.release} --why ..."
+        case Held.EVIDENCE | Held.WORSE | Held.WINDOW | Held.FROZEN:
+            yield f"to go on all the same: {promote}"
+        case Ended.ROLLED_BACK:
+            yield f"to begin it again: {promote}"
+        case _:
+            return

@@ -169,7 +169,7 @@ def _report(found: Standing) -> RolloutReport:
         release=found.record.ref.word,
         deployment=plan.deployment.word,
         step=progress.step + 1,
-        steps=tuple(_step(plan, number) for number in range(len(plan.steps))),
+        steps=tuple(_step(plan, number, progress.ended) for number in range(len(plan.steps))),
         share=share / 100,
         stayed=progress.stayed.total_seconds(),
         ended=progress.ended,
@@ -180,8 +180,10 @@ def _report(found: Standing) -> RolloutReport:
     )
 
 
-def _step(plan: Plan, number: int) -> str:
-    passed = f", passed over: {plan.deployment.word} has more already" if plan.passes(number) else ""
+def _step(plan: Plan, number: int, ended: Ended | None) -> str:
+    """Once it has finished, the record gives what the last step did, and does not tell which were passed over."""
+    passes = plan.passes(number) and ended is not Ended.FINISHED
+    passed = f", passed over: {plan.deployment.word} has more already" if passes else ""
     return " ".join(_words(plan.steps[number])) + passed
 
 
