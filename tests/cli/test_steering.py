@@ -144,5 +144,16 @@ async def test_a_record_may_be_mended_while_it_is_pinned(records: Path, tmp_path
         assert lines(asked)[0] == "shop would be unpinned; hosts that came: new.test at edge"
 
 
+async def test_before_it_is_unpinned_it_is_said_that_its_rollout_begins(records: Path) -> None:
+    async with house(records) as here:
+        await at_v2(here)
+        await ran(here, "rollback", "shop", "--timeout", "0s", *WHO)
+        shares = [{"deployment": "v1", "weight": 100}, {"deployment": "v2", "weight": 0}]
+        here.write("shop.yaml", release("shop", "shop.test", default=shares, rollout={"steps": [{"to": 20}]}))
+        await here.until(lambda: bool(here.control.admission.held))
+        asked = await ran(here, "unpin", "shop", *WHO)
+    assert lines(asked)[0] == "shop would be unpinned; nothing moves; then its rollout begins: v2 goes to 20%"
+
+
 def test_who_runs_a_command_is_known() -> None:
     assert "@" in steering.who()

@@ -6,9 +6,10 @@ from typing import Any
 from tests.difference.edits import BUILDS, EXPLICIT
 from tests.difference.test_rollouts import COOKIE, GUARD, STEPS
 from tests.records.folder import SHOP, Server, deployment, documents, release
+from tests.records.test_steering import AT_TEN, Rolling, at
 from xds_server.difference.applying import applied, homes, rewritten
 from xds_server.difference.comparison import served
-from xds_server.difference.planning import Planned, plan_sections, planned
+from xds_server.difference.planning import Planned, plan_sections, plan_summary, planned
 
 FILES = {**SHOP, "edge.yaml": EXPLICIT, "builds.yaml": BUILDS}
 
@@ -72,6 +73,17 @@ def test_what_becomes_of_a_rollout_is_said() -> None:
     assert said(plan({"new.yaml": rolling(rollout=rollout)}))["Rollouts"][0] == ("+ shop: its rollout begins: v2 rises")
 
 
+def test_a_rollout_that_has_ended_is_not_said_to_go_on() -> None:
+    shop = Rolling()
+    shop.steers(AT_TEN)
+    shop.ends()
+    text = str(at(100, 0)["shop.yaml"])
+    found = planned(served(shop.admission), served(shop.admission), applied(shop.admission, {"shop.yaml": text}))
+
+    [line] = said(found)["Rollouts"]
+    assert line.startswith("shop: its rollout does not go on: it has finished: as long as")
+
+
 def test_users_that_are_known_by_something_else_are_drawn_anew() -> None:
     found = plan({"new.yaml": rolling(10, sticky={"cookie": "other"})}, {**FILES, "shop.yaml": rolling(10)})
 
@@ -84,6 +96,27 @@ def test_what_is_refused_is_what_would_not_be_applied() -> None:
     [problem] = found.difference.refused
     assert (str(problem.where), problem.record) == ("new.yaml:3 (document 2)", "Release/default/shop")
     assert [str(each.key) for each in found.difference.records] == ["AppDeployment/default/v3"]
+
+
+def test_a_rollout_that_begins_is_in_the_summary_for_it_moves_what_the_record_does_not() -> None:
+    rollout = {"steps": STEPS, "guard": GUARD}
+    folder = {**FILES, "shop.yaml": rolling(rollout=rollout)}
+
+    assert plan_summary(plan({"new.yaml": rolling(rollout=rollout)})) == (
+        "1 record differs; no traffic moves; 1 rollout begins"
+    )
+    hosts = plan({"new.yaml": rolling(rollout=rollout, hosts=["new.test"])}, folder)
+    assert plan_summary(hosts) == "1 record differs; traffic moves on 2 hosts"
+    assert plan_summary(plan({"new.yaml": SHOP["shop.yaml"]})) == "nothing changes"
+
+
+def test_of_a_record_that_is_refused_no_rollout_is_told() -> None:
+    default = [{"deployment": "v1", "weight": 100}, {"deployment": "v9", "weight": 0}]
+    found = plan({"new.yaml": rolling(default=default, rollout={"steps": STEPS, "guard": GUARD})})
+
+    assert found.difference.refused
+    assert said(found)["Rollouts"] == []
+    assert plan_summary(found) == "0 records differ; no traffic moves; 1 error: what is held back stays as it is"
 
 
 def test_nothing_is_said_of_what_is_unchanged() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.records.folder import NOON, SHOP, Server, release
+from tests.records.folder import NOON, SHOP, Server, deployment, release
 from tests.records.test_steering import AT_TEN, SAID, Rolling
 from xds_server.difference.rollouts import (
     Course,
@@ -15,10 +15,11 @@ from xds_server.difference.rollouts import (
     slots_moved,
     standing,
     stated,
+    to_come,
     users_move,
 )
 from xds_server.domain.names import Ref
-from xds_server.records.admission import pinned
+from xds_server.records.admission import pinned, unpinned
 from xds_server.records.documents import Key, read_documents
 from xds_server.records.models import Release
 from xds_server.records.pins import Pin
@@ -28,6 +29,7 @@ from xds_server.traffic.slots import SLOTS, slot_ranges
 
 SHOP_REF, V1, V2, V3 = (Ref("default", name) for name in ("shop", "v1", "v2", "v3"))
 STEPS = [{"to": 5, "for": "20m"}, {"to": 25, "need": "safe"}, {"gate": "release manager"}, {"to": 100}]
+BOTH = [{"deployment": "v1", "weight": 100}, {"deployment": "v2", "weight": 0}]
 GUARD = {"errors": {"maxRatio": 1.5}}
 COOKIE = {"cookie": "shop-user"}
 
@@ -172,3 +174,29 @@ def test_why_one_does_nothing_by_itself_is_said() -> None:
     assert standing(shop.admission, SHOP_REF) == (
         "pinned since 2026-11-23T12:00:00Z by ada: it fails; nothing comes of this before xdsctl unpin shop"
     )
+
+
+def test_what_is_unpinned_says_what_comes_of_it_by_itself() -> None:
+    shop = Rolling()
+    assert to_come(shop.admission, SHOP_REF) == "its rollout begins: v2 goes to 10%"
+    shop.steers(AT_TEN)
+    assert to_come(shop.admission, SHOP_REF) == "its rollout goes on: v2 goes to 100%"
+    shop.ends()
+    assert to_come(shop.admission, SHOP_REF) == ""
+
+
+def test_what_waits_for_a_word_moves_nothing_by_itself() -> None:
+    shop = Rolling({**SHOP, "shop.yaml": release("shop", "shop.test", default=BOTH, rollout={"steps": STEPS[2:]})})
+    assert to_come(shop.admission, SHOP_REF) == "its rollout begins: it waits for the word of release manager"
+
+
+def test_what_is_not_ready_comes_into_force_later() -> None:
+    shop = Rolling(SHOP)
+    shop._turn(pinned(shop.admission, SHOP_REF, ((V1, WHOLE),), Pin(NOON, "ada", "it fails")))
+    shop.hears({"v3.yaml": deployment("v3", "b9"), "shop.yaml": release("shop", "shop.test", to="v3")})
+    after = unpinned(shop.admission, SHOP_REF, NOON)
+    assert to_come(after, SHOP_REF) == "what its record says comes into force when it is ready"
+
+
+def test_a_release_without_a_rollout_does_nothing_by_itself() -> None:
+    assert to_come(Rolling(SHOP).admission, SHOP_REF) == ""

@@ -21,8 +21,7 @@ from xds_server.api.writing_reports import (
 )
 from xds_server.difference.applying import Application, Applied, Faulty, Outcome
 from xds_server.difference.history import Event, Word
-from xds_server.difference.lines import summary
-from xds_server.difference.planning import Planned, plan_sections
+from xds_server.difference.planning import Planned, plan_sections, plan_summary
 from xds_server.difference.steering import CannotSteer, NoSuchRelease
 from xds_server.domain.names import Ref, ref
 
@@ -37,7 +36,7 @@ def plan_report(plan: Planned) -> PlanReport:
         refused=tuple(map(problem_report, found.refused)),
         warned=tuple(map(problem_report, found.warned)),
         solved=tuple(map(problem_report, found.solved)),
-        summary=summary(found),
+        summary=plan_summary(plan),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from xds_server.difference.applying import Applied, as_applied, errors, objections
 from xds_server.difference.change import Line, differing
 from xds_server.difference.comparison import Difference, Served, difference
-from xds_server.difference.lines import sections
+from xds_server.difference.lines import sections, summary
 from xds_server.difference.rollouts import (
     Course,
     RolloutChange,
@@ -19,12 +19,14 @@ from xds_server.difference.rollouts import (
 )
 from xds_server.difference.words import percent
 from xds_server.domain.names import Ref
+from xds_server.domain.words import count
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
 from xds_server.records.values import WHOLE
 from xds_server.records.world import World
 from xds_server.traffic.slots import SLOTS
 
+BEGIN = (Course.BEGINS, Course.BEGINS_ANEW)
 MARKS = {Course.BEGINS: "+", Course.GOES_ON: "", Course.BEGINS_ANEW: "~", Course.ENDS: "-"}
 
 
@@ -43,13 +45,27 @@ def planned(before: Served, after: Served, records: Sequence[Applied]) -> Planne
     found = difference(before, after)
     refused = errors(objections(one, two, records))
     warned = as_applied(found.warned, records, two)
-    releases = [each.key for each in records if each.key.kind == "Release"]
+    kept_out = {each.record for each in refused}
+    releases = [
+        each.key
+        for each in records
+        if each.key.kind == "Release" and (str(each.key) not in kept_out or each.key.ref in one.pins)
+    ]
     rollouts = (_rollout_change(one, two, key) for key in releases)
     return Planned(
         replace(found, refused=refused, warned=warned),
         tuple(_users(one.world, two.world)),
         tuple(each for each in rollouts if each is not None),
     )
+
+
+def plan_summary(plan: Planned) -> str:
+    """In one line. A rollout that begins moves traffic as soon as it is live, though the record moves none."""
+    begin = [each for each in plan.rollouts if each.course in BEGIN and not each.standing]
+    said = summary(plan.difference)
+    if plan.difference.refused or not begin:
+        return said
+    return f"{said}; {count(len(begin), 'rollout')} {'begins' if len(begin) == 1 else 'begin'}"
 
 
 def _rollout_change(before: Admission, after: Admission, key: Key) -> RolloutChange | None:
@@ -86,6 +102,9 @@ def slots_words(slots: int) -> str:
 
 
 def _rollout(change: RolloutChange) -> Iterator[Line]:
+    if change.course is Course.GOES_ON and change.standing:
+        yield 2, "", f"{change.release.word}:", f"its rollout does not go on: {change.standing}"
+        return
     yield 2, MARKS[change.course], f"{change.release.word}:", _course(change)
     if change.standing:
         yield 4, "!", "but", change.standing

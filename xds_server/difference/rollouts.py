@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from xds_server.difference.words import percent
 from xds_server.domain.names import Ref
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
@@ -143,3 +144,21 @@ def standing(admission: Admission, release: Ref) -> str:
     if found is not None and found.progress.ended is not None:
         return f"it has {found.progress.ended}: as long as `default` and `rollout` are these, it does not begin again"
     return ""
+
+
+def to_come(admission: Admission, release: Ref) -> str:
+    """What a release that is not pinned does by itself next; empty: nothing."""
+    if any(ref == release for ref, _ in admission.waiting):
+        return "what its record says comes into force when it is ready"
+    entry, found = admission.in_force.get(Key("Release", release)), admission.steered.get(release)
+    record = entry.record if entry is not None else None
+    plan = plan_of(record, None if found is None else found.said) if isinstance(record, Release) else None
+    if plan is None or (found is not None and found.progress.ended is not None):
+        return ""
+    step = plan.after(-1 if found is None else found.progress.step)
+    if step is None:
+        return ""
+    does = f"{plan.deployment.word} goes to {percent(plan.share(step) or plan.given)}"
+    waits = plan.steps[step].gate
+    what = does if waits is None else f"it waits for the word of {waits}"
+    return f"its rollout {'begins' if found is None else 'goes on'}: {what}"

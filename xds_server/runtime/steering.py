@@ -1,6 +1,7 @@
 """What somebody's word does to releases of a running server: take one back and pin it, and unpin it."""
 
 from xds_server.difference.history import Done, Event, Kind, Word, done_to
+from xds_server.difference.rollouts import to_come
 from xds_server.difference.steering import check_pinned, given_back, rolled_back
 from xds_server.domain.names import Ref
 from xds_server.records.admission import pinned, unpinned
@@ -30,7 +31,9 @@ class Steering:
         after = unpinned(admission, release, clock())
         done = Done("unpinned", word, Kind.UNPINNED)
         if only_say:
-            return done_to(release, admission, after, done, clock())
+            event = done_to(release, admission, after, done, clock())
+            follows = to_come(after, release)
+            return event._replace(what=f"{event.what}; then {follows}") if follows else event
         return self._control.steer(after, release, done)
 
     def history(self, release: Ref) -> list[Event]:
