@@ -54,6 +54,11 @@ def test_one_asks_for_some(records: Path, filters: list[str], names: list[str]) 
     assert [each[0] for each in rows("deployments", records, *filters)[1:]] == names
 
 
+def test_where_there_is_none_that_is_said(tmp_path: Path) -> None:
+    found = CliRunner().invoke(app, ["get", "builds", str(tmp_path)])
+    assert (found.exit_code, found.stderr) == (0, f"there are no builds in {tmp_path}\n")
+
+
 def test_what_is_printed_as_yaml_can_be_a_file_again(records: Path) -> None:
     """Also where a hash looks like a number to one reader of YAML or another."""
     (records / "v3.yaml").write_text(deployment("v3", "1e5"), "utf-8")

@@ -65,6 +65,12 @@ async def test_a_release_is_taken_back_pinned_and_unpinned(records: Path) -> Non
         ]
 
 
+async def test_of_what_nobody_has_changed_there_is_no_history(records: Path) -> None:
+    async with house(records) as here:
+        told = await ran(here, "history", "shop")
+    assert (lines(told), told.stderr) == ([], "nothing was done to shop since it is known here\n")
+
+
 async def test_what_cannot_be_done_is_said(records: Path) -> None:
     async with house(records) as here:
         for words, said in (

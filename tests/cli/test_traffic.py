@@ -101,6 +101,11 @@ def test_what_becomes_of_requests_is_printed_once_where_nobody_looks() -> None:
     assert json.loads(result.stdout)[0]["perSecond"] == 12.34
 
 
+def test_where_nobody_asks_for_anything_that_is_said() -> None:
+    assert lines("top", "shop", "--last", "5m", body=b"[]")[-1] == "no request of shop in the last 5 min"
+    assert lines("top", body=b"[]")[-1] == "no request in the last 10 s"
+
+
 @pytest.mark.parametrize("words", [("compare", "shop"), ("top",)], ids=" ".join)
 def test_a_server_that_does_not_answer_is_named(words: tuple[str, ...]) -> None:
     result = CliRunner().invoke(app, [*words, "--server", "127.0.0.1:1"])

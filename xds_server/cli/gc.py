@@ -6,10 +6,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from pydantic import TypeAdapter
-from rich.table import Table
 
 from xds_server.api.unused_reports import Removed, UnusedReport
-from xds_server.cli.screen import console
+from xds_server.cli.screen import console, table
 from xds_server.cli.servers import asked
 from xds_server.cli.words import ago
 
@@ -31,10 +30,10 @@ def data(found: Sequence[UnusedReport]) -> Any:
 
 
 def print_unused(found: Sequence[UnusedReport]) -> None:
-    table = Table("DEPLOYMENT", "APP", "AGE", "REQUESTS IN 1H", "FILE", "LEAVES WITH IT", box=None, pad_edge=False)
+    rows = table("DEPLOYMENT", "APP", "AGE", "REQUESTS IN 1H", "FILE", "LEAVES WITH IT")
     for each in found:
         builds = ", ".join(each.builds) or "nothing: others have its builds"
-        table.add_row(each.deployment, each.app, ago(each.accepted), f"{each.requests:,}", each.file, builds)
+        rows.add_row(each.deployment, each.app, ago(each.accepted), f"{each.requests:,}", each.file, builds)
     screen = console()
     screen.print("no release gives these or asks for them, and none can go back to them:")
-    screen.print(table)
+    screen.print(rows)

@@ -7,11 +7,10 @@ from urllib.parse import urlencode
 
 import yaml
 from pydantic import TypeAdapter
-from rich.table import Table
 
 from xds_server.api.inventory import Filters, Listed, ListedRecord, record_report
 from xds_server.api.releases import PAGE
-from xds_server.cli.screen import console
+from xds_server.cli.screen import console, table
 from xds_server.cli.servers import NoAnswer, asked
 from xds_server.cli.words import ago
 from xds_server.difference.inventory import items, names_of
@@ -136,7 +135,7 @@ COLUMNS: dict[Listed, tuple[tuple[Column, ...], tuple[Column, ...]]] = {
 def print_table(kind: Listed, found: Iterable[ListedRecord], *, wide: bool) -> None:
     columns, more = COLUMNS[kind]
     shown = (*columns, *more) if wide else columns
-    table = Table(*(name for name, _ in shown), box=None, pad_edge=False)
+    rows = table(*(name for name, _ in shown))
     for each in found:
-        table.add_row(*(value(each) for _, value in shown))
-    console().print(table)
+        rows.add_row(*(value(each) for _, value in shown))
+    console().print(rows)

@@ -76,6 +76,9 @@ def get(
     match output:
         case TableFormat.TEXT | TableFormat.WIDE:
             found.print_table(kind, reports, wide=output is TableFormat.WIDE)
+            if not reports:
+                where = f"in {folder}" if folder else "in force"
+                typer.echo(f"there are no {word} {where}", err=True)
         case TableFormat.JSON:
             documents = found.documents(reports)
             echo(documents[0] if name and documents else documents, output.value)

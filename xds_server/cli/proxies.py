@@ -11,6 +11,7 @@ from rich.table import Table
 
 from xds_server.api.proxy_reports import ConnectedProxy, Fleet
 from xds_server.cli.screen import console as console_of
+from xds_server.cli.screen import table
 from xds_server.cli.servers import Unreachable, asked
 from xds_server.cli.words import ago, count
 
@@ -20,6 +21,7 @@ HOLD = 30.0
 MARGIN = 10.0
 REDRAWN = 0.5
 """Seconds between two pictures at least."""
+COLUMNS = ("PROXY", "ROLE", "SERVES", "ENVOY", "CONNECTED", "DELIVERY", "STATE")
 NO_SERVER = -1
 """The revision of a fleet of which a server that does not answer tells nothing."""
 
@@ -53,7 +55,7 @@ def data(found: Fleet) -> Any:
 def print_fleet(found: Fleet, *, whole: bool) -> None:
     """`whole`: every type of every proxy too."""
     console = console_of()
-    console.print(_table(found.proxies, "PROXY", "ROLE", "SERVES", "ENVOY", "CONNECTED", "DELIVERY", "STATE"))
+    console.print(_table(found.proxies, header=True))
     for each in found.proxies if whole else ():
         console.print(_types(each))
     _print_count(console, found)
@@ -68,7 +70,7 @@ def print_changes(before: Fleet, after: Fleet, *, whole: bool) -> None:
     known, there = set(before.proxies), {(each.id, each.since) for each in after.proxies}
     changed = [each for each in after.proxies if each not in known]
     if changed:
-        console.print(_table(changed))
+        console.print(_table(changed, header=False))
     for each in changed if whole else ():
         console.print(_types(each))
     for each in before.proxies:
@@ -77,11 +79,11 @@ def print_changes(before: Fleet, after: Fleet, *, whole: bool) -> None:
     _print_count(console, after)
 
 
-def _table(proxies: Iterable[ConnectedProxy], *columns: str) -> Table:
-    table = Table(*columns, box=None, pad_edge=False, show_header=bool(columns))
+def _table(proxies: Iterable[ConnectedProxy], *, header: bool) -> Table:
+    rows = table(*COLUMNS, header=header)
     for each in proxies:
         delivery = f"{each.delivery}: {each.because}" if each.because else each.delivery
-        table.add_row(
+        rows.add_row(
             each.id,
             each.role,
             each.gateway or each.build,
@@ -90,7 +92,7 @@ def _table(proxies: Iterable[ConnectedProxy], *columns: str) -> Table:
             delivery or "-",
             _state(each),
         )
-    return table
+    return rows
 
 
 def _print_count(console: Console, found: Fleet) -> None:
@@ -123,9 +125,8 @@ def _state(proxy: ConnectedProxy) -> str:
 
 
 def _types(proxy: ConnectedProxy) -> Table:
-    table = Table(title=proxy.id, title_justify="left", box=None, pad_edge=False)
-    for column in ("TYPE", "HELD", "VERSION", "OWED", "REFUSED"):
-        table.add_column(column)
+    rows = table("TYPE", "HELD", "VERSION", "OWED", "REFUSED")
+    rows.title, rows.title_justify = proxy.id, "left"
     for each in proxy.types:
-        table.add_row(each.type, str(each.held), (each.version or "")[:12], str(each.owed), ", ".join(each.refused))
-    return table
+        rows.add_row(each.type, str(each.held), (each.version or "")[:12], str(each.owed), ", ".join(each.refused))
+    return rows

@@ -183,3 +183,5 @@ def history(release: Release, server: AdminOption = ADMIN, output: ReportOption 
         return
     for line in steering.lines(found):
         typer.echo(line)
+    if not found:
+        typer.echo(f"nothing was done to {release} since it is known here", err=True)

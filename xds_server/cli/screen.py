@@ -1,11 +1,12 @@
 """How pictures get to a terminal, or into a pipe."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import TypeVar
 
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.table import Table
 
 from xds_server.cli.servers import Unreachable
 
@@ -21,6 +22,14 @@ def console() -> Console:
     found = Console(highlight=False)
     if not found.is_terminal:
         found.width = UNFOLDED
+    return found
+
+
+def table(*columns: str, right: Container[str] = (), header: bool = True) -> Table:
+    """What does not fit goes on in the next line: half a name is of no use. `right`: columns of numbers."""
+    found = Table(box=None, pad_edge=False, show_header=header)
+    for each in columns:
+        found.add_column(each, justify="right" if each in right else "left", overflow="fold")
     return found
 
 

@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from pydantic import TypeAdapter
+from rich.console import Group, RenderableType
 from rich.table import Table
 
 from xds_server.api.traffic import NAMED, Between, CompareReport, LeftOutReport, ShareReport, SideReport, TrafficReport
@@ -13,6 +14,7 @@ from xds_server.cli.servers import asked
 TRAFFIC = TypeAdapter(list[TrafficReport])
 COMPARE = TypeAdapter(CompareReport)
 NO_BOUND = "-"
+NAMES = ("APP", "DEPLOYMENT", "COMPONENT", "RULE")
 
 
 def traffic(server: str, app: str, seconds: float) -> list[TrafficReport]:
@@ -33,14 +35,16 @@ def data(found: list[TrafficReport] | CompareReport) -> Any:
 
 def show_traffic(server: str, app: str, seconds: float) -> None:
     """Drawn anew until it is interrupted; where nobody looks, printed once."""
-    screen.show(lambda: traffic(server, app, seconds), _traffic)
+    screen.show(lambda: traffic(server, app, seconds), lambda found: _traffic(found, app, seconds))
 
 
-def _traffic(found: list[TrafficReport]) -> Table:
+def _traffic(found: list[TrafficReport], app: str, seconds: float) -> RenderableType:
     table = _table("APP", "DEPLOYMENT", "COMPONENT", "RULE", "REQ/S", "ERRORS", "P50", "P90", "P99")
     for each in found:
         words = (each.app, each.deployment, each.component, each.rule, f"{each.per_second:.1f}", _percent(each.errors))
         table.add_row(*words, *map(_span, (each.p50, each.p90, each.p99)))
+    if not found:
+        return Group(table, f"no request{f' of {app}' if app else ''} in the last {_time(seconds)}")
     return table
 
 
@@ -107,7 +111,4 @@ def _time(seconds: float) -> str:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="left" if column in ("APP", "DEPLOYMENT", "COMPONENT", "RULE") else "right")
-    return table
+    return screen.table(*columns, right=[each for each in columns if each not in NAMES])
