@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xds_server.cli.options import NOT_BOTH, Format, FormatOption, Report, ReportOption, ServerOption, answered, echo
+from xds_server.cli.options import (
+    NOT_BOTH,
+    Format,
+    FormatOption,
+    Panel,
+    Report,
+    ReportOption,
+    ServerOption,
+    answered,
+    echo,
+)
 from xds_server.cli.values import ErrorIsOne
 
 if TYPE_CHECKING:
@@ -24,7 +34,7 @@ ExtensionOption = Annotated[
 ExtensionTimeout = Annotated[float, typer.Option(min=0.01, help="Seconds that an extension has for one resource.")]
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.FOLDER)
 def check(
     records: Annotated[
         Path | None,
@@ -73,7 +83,7 @@ def _problems_at(server: str) -> "list[Problem]":
     return answered(lambda: problems_at(server))
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.FOLDER)
 def render(
     records: Records,
     gateway: Annotated[str, typer.Option("--gateway", "-g", help="Only this gateway: NAME, or NAMESPACE.NAME.")] = "",
@@ -108,7 +118,7 @@ def render(
     echo({each.word: reports.rendered(compilation.gateways[each].snapshot) for each in chosen}, output.value)
 
 
-@app.command(cls=ErrorIsOne)
+@app.command(cls=ErrorIsOne, rich_help_panel=Panel.FOLDER)
 def diff(
     old: Annotated[Path, typer.Argument(help="The records that are in force.", exists=True, file_okay=False)],
     new: Annotated[Path, typer.Argument(help="The records that would be.", exists=True, file_okay=False)],
@@ -136,7 +146,7 @@ def diff(
     raise typer.Exit(1 if found.refused else 2 if found.changes else 0)
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.FOLDER)
 def builds(records: Records, output: ReportOption = Report.TEXT) -> None:
     """Show distillation: which builds each deployment has to itself, and which it shares and with whom.
 

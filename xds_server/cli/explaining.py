@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from xds_server.cli.options import NOT_BOTH, Report, ReportOption, ServerOption, echo
+from xds_server.cli.options import NOT_BOTH, Panel, Report, ReportOption, ServerOption, echo
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.FOLDER)
 def explain(
     words: Annotated[
         list[str],

@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, answered, drawn, echo, told
+from xds_server.cli.options import ADMIN, AdminOption, Panel, Report, ReportOption, answered, drawn, echo, told
 from xds_server.cli.releases import Release
 from xds_server.cli.values import parse_last
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.LOOK)
 def proxies(
     name: Annotated[
         list[str] | None, typer.Argument(help="Only proxies with these node ids, type by type.", show_default=False)
@@ -45,7 +45,7 @@ def proxies(
         raise typer.Exit(3)
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.LOOK)
 def top(
     of: Annotated[str, typer.Argument(metavar="[APP]", help="Of one app: NAME, or NAMESPACE.NAME.")] = "",
     last: Annotated[
@@ -72,7 +72,7 @@ def top(
             echo(traffic.data(traffic.traffic(server, of, last)), output.value)
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.LOOK)
 def compare(
     release: Release,
     deployments: Annotated[

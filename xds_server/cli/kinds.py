@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from xds_server.cli.options import Format, FormatOption, echo
+from xds_server.cli.options import Format, FormatOption, Panel, echo
 
 app = typer.Typer()
 
@@ -42,7 +42,7 @@ KindArgument = Annotated[
 ]
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.ABOUT)
 def fields(
     kind: KindArgument = None,
     output: Annotated[
@@ -67,7 +67,7 @@ def fields(
             echo(found.fields_data(kinds), output.value)
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.ABOUT)
 def schema(kind: KindArgument = None, output: FormatOption = Format.JSON) -> None:
     """Print the JSON schema of the records, for an editor that checks and completes them.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from xds_server.cli.options import ADMIN, NOT_BOTH, AdminOption, Report, ReportOption, drawn, echo, usual_server
+from xds_server.cli.options import ADMIN, NOT_BOTH, AdminOption, Panel, Report, ReportOption, drawn, echo, usual_server
 from xds_server.cli.releases import Release, WhoOption
 from xds_server.cli.values import RECORD_WORD, parse_seconds
 
@@ -46,7 +46,7 @@ Words = Annotated[
 ]
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.LOOK)
 def get(
     words: Words = None,
     of: Annotated[str, typer.Option("--app", metavar="APP", help="Only of this app: NAME, or NAMESPACE.NAME.")] = "",
@@ -108,7 +108,7 @@ def _kind(word: str) -> str:
     return next((kind for kind, others in KINDS.items() if lower == kind or lower in others), "")
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.LOOK)
 def describe(
     release: Release,
     records: Annotated[
@@ -151,7 +151,7 @@ def describe(
         echo(found.data(description), output.value)
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.CHANGE)
 def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what may go; so it is without --yes.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Take what may go out of its files.")] = False,

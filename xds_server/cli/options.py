@@ -17,6 +17,16 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class Panel(StrEnum):
+    """Under which title a command is listed."""
+
+    FOLDER = "Records of a folder"
+    LOOK = "What is in force at a server"
+    CHANGE = "Change what is in force"
+    ROLLOUTS = "Releases that move by themselves"
+    ABOUT = "What records may say"
+
+
 class Report(StrEnum):
     """How a report is printed."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, answered, echo
+from xds_server.cli.options import ADMIN, AdminOption, Panel, Report, ReportOption, answered, echo
 from xds_server.cli.values import parse_seconds, parse_word
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def parse_content(text: str) -> str:
     return found
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.CHANGE)
 def wait(
     release: Annotated[
         str, typer.Argument(metavar="[RELEASE]", help="What is in force of it now: NAME, or NAMESPACE.NAME.")
@@ -118,7 +118,7 @@ TimeoutOption = Annotated[
 ]
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.CHANGE)
 def rollback(
     release: Release,
     why: WhyOption,
@@ -144,7 +144,7 @@ def rollback(
     wait(release, None, made.content, timeout, server, output)
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.CHANGE)
 def unpin(
     release: Release,
     why: WhyOption,
@@ -169,7 +169,7 @@ def unpin(
         typer.echo(f"{made.release} would be {made.what}\nNothing is done; with --yes it is.")
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.LOOK)
 def history(release: Release, server: AdminOption = ADMIN, output: ReportOption = Report.TEXT) -> None:
     """List what was done to a release, newest first: when, who, what, why.
 

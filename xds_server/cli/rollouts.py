@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, answered, echo
+from xds_server.cli.options import ADMIN, AdminOption, Panel, Report, ReportOption, answered, echo
 from xds_server.cli.releases import Release, WhoOption, WhyOption
 from xds_server.cli.values import parse_seconds
 
@@ -18,7 +18,7 @@ app = typer.Typer()
 AN_INSTANT = "2026-12-01T09:00:00Z"
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.LOOK)
 def rollout(release: Release, server: AdminOption = ADMIN, output: ReportOption = Report.TEXT) -> None:
     """Say how a release moves by itself: at which step it is, what it waits for, and what its guard says.
 
@@ -37,7 +37,7 @@ def rollout(release: Release, server: AdminOption = ADMIN, output: ReportOption 
         raise typer.Exit(3)
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.ROLLOUTS)
 def promote(
     release: Release,
     from_step: Annotated[
@@ -60,7 +60,7 @@ def promote(
     _say(server, f"/releases/{release}/promote", {"fromStep": from_step}, who, why, output)
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.ROLLOUTS)
 def pause(
     release: Release,
     why: WhyOption,
@@ -75,7 +75,7 @@ def pause(
     _say(server, f"/releases/{release}/pause", {}, who, why, output)
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.ROLLOUTS)
 def resume(
     release: Release,
     why: WhyOption,
@@ -90,7 +90,7 @@ def resume(
     _say(server, f"/releases/{release}/resume", {}, who, why, output)
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.ROLLOUTS)
 def approve(
     release: Release,
     gate: Annotated[str, typer.Argument(metavar="GATE", help="What the step calls it.", show_default=False)],
@@ -124,7 +124,7 @@ def _until(text: str) -> datetime:
     raise typer.BadParameter(why)
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.ROLLOUTS)
 def freeze(
     until: Annotated[
         datetime | None,
@@ -154,7 +154,7 @@ def freeze(
     _frozen(server, "/freeze", {} if until is None else {"until": until.isoformat()}, who, why, output)
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.ROLLOUTS)
 def unfreeze(
     why: WhyOption, who: WhoOption = "", server: AdminOption = ADMIN, output: ReportOption = Report.TEXT
 ) -> None:

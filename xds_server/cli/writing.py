@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from xds_server.cli.options import ADMIN, AdminOption, Report, ReportOption, echo
+from xds_server.cli.options import ADMIN, AdminOption, Panel, Report, ReportOption, echo
 from xds_server.cli.releases import Release, TimeoutOption, WhoOption, parse_content, until_live
 from xds_server.cli.values import ErrorIsOne
 
@@ -22,7 +22,7 @@ FilesArgument = Annotated[
 WhyOption = Annotated[str, typer.Option("--why", help="Why, for those who read the history.")]
 
 
-@app.command()
+@app.command(rich_help_panel=Panel.CHANGE)
 def apply(
     files: FilesArgument,
     dry_run: Annotated[
@@ -82,7 +82,7 @@ def _expected(text: str) -> tuple[str, str]:
     return release, parse_content(content)
 
 
-@app.command(cls=ErrorIsOne)
+@app.command(cls=ErrorIsOne, rich_help_panel=Panel.CHANGE)
 def plan(
     files: Annotated[
         list[Path],
@@ -114,7 +114,7 @@ def plan(
     raise typer.Exit(1 if report.refused else 2 if report.plan["changes"] else 0)
 
 
-@app.command("set")
+@app.command("set", rich_help_panel=Panel.CHANGE)
 def set_shares(
     release: Release,
     shares: Annotated[
