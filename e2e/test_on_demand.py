@@ -109,6 +109,24 @@ def test_a_host_is_the_same_with_a_port_and_in_capitals_and_arrives_as_it_was_se
         assert (reply.status, echo(reply.body).all("host")) == (200, [host])
 
 
+def test_a_host_that_is_longer_than_names_may_be_is_nobodys_and_is_asked_of_nobody(world: World) -> None:
+    app = world.app("wide-open")
+    write(app)
+    app.release("wide-open-v1", hosts=["*.open.example.com"])
+    longest = f"{'a' * (253 - len('.open.example.com'))}.open.example.com"
+    app.wait_served("wide-open-v1", longest)
+    before = responses(world)
+    for number in range(10):
+        unknown = app.get(host=f"{number}{'.a' * 20_000}:8080")
+        assert (unknown.status, unknown.json["reason"]) == (404, "HostUnknown")
+    assert responses(world) == before
+    assert app.get(host="x.open.example.com").served == "wide-open-v1"
+
+
+def responses(world: World) -> float:
+    return world.server.metrics()["xds_server_responses_total"]
+
+
 def test_deploying_behind_a_host_template_pushes_nothing_and_is_loaded_when_it_is_asked_for(world: World) -> None:
     app = world.app("lazy")
     (port,) = free_ports(1)

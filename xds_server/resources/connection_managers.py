@@ -35,14 +35,13 @@ from xds_server.messages.extensions import (
     HttpConnectionManagerUpgradeConfig,
     HttpFilter,
     Mutations,
-    OnDemand,
-    OnDemandCds,
     Rds,
     Router,
 )
 from xds_server.records.models import Gateway, Http, Listener, Underscores
 from xds_server.resources.access_logs import gateway_logs
 from xds_server.resources.actions import WEBSOCKET
+from xds_server.resources.first_requests import ON_DEMAND
 from xds_server.resources.headers import header
 from xds_server.resources.local_replies import local_replies, local_replies_on_demand
 from xds_server.resources.selectors import lua_filter, selector_first
@@ -56,7 +55,6 @@ ANSWERED_WITHIN = timedelta(seconds=4.5)
 From 1.40 on Envoy gives a request that has waited its route's own limit, but begins it when something moves: until then
 this one runs on, and an application that says nothing meanwhile is answered for. So it is as long as it may be.
 """
-CLUSTER_WITHIN = timedelta(seconds=1.5)
 HTTPS = 443
 STREAMS = 100
 STREAM_WINDOW = 64 * 1024
@@ -66,10 +64,6 @@ REDIRECTED = "redirect/-/https"
 ROUTER = HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router()))
 GRPC_STATUS = HttpFilter(name="envoy.filters.http.grpc_stats", typed_config=pack(GrpcStats()))
 """Counts the statuses of gRPC calls, whose HTTP status is 200 whatever becomes of them."""
-ON_DEMAND = HttpFilter(
-    name="envoy.filters.http.on_demand",
-    typed_config=pack(OnDemand(odcds=OnDemandCds(source=FROM_ADS, timeout=CLUSTER_WITHIN))),
-)
 HTTP2 = Http2ProtocolOptions(
     max_concurrent_streams=STREAMS,
     initial_stream_window_size=STREAM_WINDOW,
@@ -131,7 +125,6 @@ def connection_manager(
 
 
 def _filters(gateway: Gateway, listener: Listener, *, on_demand: bool) -> list[HttpFilter]:
-    """A filter in front of the one that asks would see no route on a first request."""
     asks = [ON_DEMAND] if on_demand else []
     return [*asks, *_http3_offer(listener), lua_filter(gateway), GRPC_STATUS, ROUTER]
 
