@@ -1034,3 +1034,91 @@ def test_an_answer_about_what_a_wildcard_made_settles_nothing_under_the_exact_na
 
     assert kind.settled is not None
     assert kind.settled.of(VHDS).get("e/h/a.test") != made
+
+
+class Loaded:
+    """Proxies on demand that all have a host loaded. They refuse what is `bad`, and the `choosy` one what is `odd`."""
+
+    def __init__(self, count: int, choosy: int = -1) -> None:
+        self.choosy = choosy
+        self.kind = Kind(OLDEST)
+        self.world = on_demand(["a"], [], ["x>a", "-"])
+        self.log: list[Effect] = []
+        self.sent: list[list[str]] = []
+        self.members: list[Member] = []
+        self.hear(self.kind.offer(self.world, 0.0))
+        for _ in range(count):
+            stream = DeltaStream()
+            for asked in (DeltaRequest(CDS, node=NODE), DeltaRequest(RDS, ("e/h",)), DeltaRequest(VHDS, ("e/h/x",))):
+                stream.receive(asked)
+            member, told = self.kind.join(stream, 0.0)
+            self.members.append(member)
+            self.sent.append([])
+            self.hear(told)
+
+    def offer(self, clusters: list[str], hosts: list[str]) -> None:
+        self.world = on_demand(clusters, [], hosts, after=self.world)
+        self.hear(self.kind.offer(self.world, 0.0))
+
+    def asks(self, number: int, cluster: str) -> None:
+        self.hear(self.kind.receive(self.members[number], DeltaRequest(CDS, (cluster,)), 0.0))
+
+    def hear(self, told: Told) -> None:
+        for member, effects in told.items():
+            self.log += effects
+            for effect in effects:
+                if isinstance(effect, Send):
+                    self.answer(member, effect)
+
+    def answer(self, member: Member, send: Send) -> None:
+        number = self.members.index(member)
+        self.sent[number] += [f"{each.name}={each.version}" for each in send.resources]
+        refused = [BAD, "odd"] if number == self.choosy else [BAD]
+        why = next((f"{each.name} is bad" for each in send.resources if each.version in refused), None)
+        self.hear(self.kind.receive(member, DeltaRequest(send.type_url, nonce=send.nonce, error=why), 0.0))
+
+    def told(self, content: str) -> list[int]:
+        """Who was sent it."""
+        return [number for number, sent in enumerate(self.sent) if content in sent]
+
+    def holds(self, host: str) -> list[bool]:
+        found = self.world.of(VHDS)[host]
+        return [member.stream.has(VHDS, found) for member in self.members]
+
+
+def test_a_cluster_that_was_there_before_anybody_needed_it_is_refused_by_one_and_its_host_held_back() -> None:
+    room = Loaded(3)
+    room.offer(["a", "b=bad"], ["x>a", "-"])
+    assert room.told("b=bad") == []
+    room.offer(["a", "b=bad"], ["x=2>b", "-"])
+    assert len(room.told("b=bad")) == 1
+    assert room.holds("e/h/x") == [False] * 3
+    assert [each.name for each in room.log if isinstance(each, Quarantined)] == ["e/h/x"]
+    assert room.kind.quarantined(CDS, "b", "bad"), "it stays a problem when who refused it is gone"
+
+    room.offer(["a", "b"], ["x=2>b", "-"])
+    assert not room.kind.quarantined(CDS, "b", "bad")
+    assert room.holds("e/h/x") == [True] * 3, "the cluster was mended"
+
+
+def test_who_has_refused_a_cluster_before_it_was_needed_refuses_what_needs_it_at_once() -> None:
+    room = Loaded(1)
+    room.offer(["a", "b=bad"], ["x>a", "-"])
+    room.asks(0, "b")
+    room.offer(["a", "b=bad"], ["x=2>b", "-"])
+    assert room.kind.quarantined(VHDS, "e/h/x", room.world.of(VHDS)["e/h/x"].version)
+    assert room.kind.running == 0
+    room.offer(["a", "b=bad"], ["x=3>a", "-"])
+    assert room.holds("e/h/x") == [True]
+
+
+def test_a_cluster_that_another_has_is_not_to_blame() -> None:
+    room = Loaded(2, choosy=1)
+    room.offer(["a", "b=odd"], ["x>a", "-"])
+    room.asks(0, "b")
+    room.members[0].pace = 10.0
+    room.offer(["a", "b=odd"], ["x=2>b", "-"])
+    assert room.told("b=odd") == [0, 1]
+    assert not room.kind.quarantined(CDS, "b", "odd")
+    room.hear(room.kind.wake(STEP))
+    assert room.holds("e/h/x") == [True, False]

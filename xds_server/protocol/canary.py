@@ -20,7 +20,7 @@ in what it tries.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import reduce
 from heapq import heappop, heappush
 from itertools import count
@@ -130,16 +130,41 @@ class Canary:
         for name, version in nacked.refused.items():
             key = Key(TypeUrl(nacked.type_url), name)
             trial = self._tried_as(member, key, version)
-            if trial is None:
+            lacking = self._lacking(member, key, version) if trial is None else ()
+            if trial is not None:
+                self._remember(member, trial)
+            elif not lacking:
                 self._refuses_settled(member, key, version)
-                continue
-            self._remember(member, trial)
-            if not member.bit & trial.told or trial.accepted:
-                continue
-            before = trial.quarantined
-            self._refuses(member, trial, now, taken=ADDRESS_TAKEN.search(nacked.reason) is not None)
-            if trial.quarantined and not before:
-                yield Quarantined(nacked.type_url, name, version, nacked.reason)
+            for each in lacking if trial is None else (trial,):
+                if member.bit & each.told and not each.accepted:
+                    yield from self._is_refused(each, member, nacked.reason, now)
+
+    def _is_refused(self, trial: Trial, member: Member, reason: str, now: float) -> Iterator[Quarantined]:
+        before, content = trial.quarantined, trial.content
+        self._refuses(member, trial, now, taken=ADDRESS_TAKEN.search(reason) is not None)
+        if trial.quarantined and not before and content is not None:
+            yield Quarantined(trial.key.kind, content.name, content.version, reason)
+
+    def _lacking(self, member: Member, key: Key, version: str) -> Collection[Trial]:
+        """What this member tries and cannot have without a cluster that it refuses, and that nobody has."""
+        cluster = self._settled_cluster(key)
+        if cluster is None or cluster.version != version or self._somebody_has(cluster):
+            return ()
+        found = [each for each in self.trials.needing(key.name) if member.bit & each.told and not each.accepted]
+        for each in found:
+            each.lacks[key.name] = version
+        return found
+
+    def _settled_cluster(self, key: Key) -> Resource | None:
+        """That of everybody, unless a newer one is on trial."""
+        settled = self._outlook.snapshot
+        if settled is None or key.kind is not TypeUrl.CLUSTER or self.trials.get(key) is not None:
+            return None
+        return settled.of(key.kind).get(key.name)
+
+    def _somebody_has(self, cluster: Resource) -> bool:
+        wanting = self._members.of(self.wanting(Key(TypeUrl.CLUSTER, cluster.name)))
+        return any(member.stream.has(TypeUrl.CLUSTER, cluster) for member in wanting)
 
     def silence(self, now: float) -> list[tuple[Member, Untried]]:
         """Who does not answer is not waited for: of what nobody has tried in time, somebody who was to.
@@ -167,12 +192,25 @@ class Canary:
                 self._is_accepted(trial, member)
             elif member.stream.refuses(key.kind, trial.content):
                 self._refuses(member, trial, now, taken=True)
+            elif self._refuses_a_need(member, trial.content):
+                self._refuses(member, trial, now, taken=False)
+
+    def _refuses_a_need(self, member: Member, content: Resource) -> bool:
+        """It has refused a cluster that this needs, and will not be sent that again."""
+        for name in content.needs:
+            cluster = self._settled_cluster(Key(TypeUrl.CLUSTER, name))
+            if cluster is not None and member.stream.refuses(TypeUrl.CLUSTER, cluster):
+                return bool(self._lacking(member, Key(TypeUrl.CLUSTER, name), cluster.version))
+        return False
 
     def quarantined(self, key: Key, version: str) -> bool:
-        """Nobody is told this content of a name, or the wildcard that it may be made of."""
+        """Nobody is told this content of a name, or the wildcard that it may be made of; or what needs this cluster."""
         trial = self.trials.get(key)
         if trial is not None and trial.content is not None and trial.content.version == version:
             return trial.quarantined
+        if key.kind is TypeUrl.CLUSTER:
+            needing = self.trials.needing(key.name)
+            return any(each.quarantined and each.lacks.get(key.name) == version for each in needing)
         return any(each.quarantined for each in self.trials.wildcards_over(key))
 
     def begin_turn(self) -> None:
@@ -434,7 +472,11 @@ class Canary:
                 self._is_settled(trial)
 
     def _is_settled(self, trial: Trial) -> None:
-        """Everybody is told."""
+        """Everybody is told. What lacked this cluster as it was is tried again."""
+        for user in self.trials.needing(trial.key.name) if trial.key.kind is TypeUrl.CLUSTER else ():
+            if user.lacks.pop(trial.key.name, None) is not None:
+                user.refused = False
+                self.trials.quarantine(user, False)
         self.settling[trial.key] = trial.content
         self._untried.pop(trial.key, None)
         if trial.untried:

@@ -12,10 +12,12 @@ What is gone needs no trial, but is removed only when nothing that may still use
 listener, routes or virtual host is unsettled, then their endpoints.
 
 What was refused is quarantined, and holds back what needs it: nobody shall be told of a virtual host whose cluster is
-nowhere. A cluster, or routes, of which everybody has an older content hold nothing back.
+nowhere. A cluster, or routes, of which everybody has an older content hold nothing back. A cluster that was settled
+when nobody wanted it has been tried by nobody: whoever is the first to be sent it because of a virtual host on trial
+refuses that with it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import NamedTuple
 
@@ -52,6 +54,7 @@ class Trial:
     was told first. `tried`: those who did, and do not now. `watched`: when the clock is to be looked at because of it.
     `earlier`: versions of the same name that somebody was told while they were on trial before it.
     `refused_by`: all who ever refused it. `untried`: it is accepted because time was over, and nobody has said so.
+    `lacks`: clusters that were settled when nobody wanted them, at the versions that who tried it has refused.
     """
 
     __slots__ = (
@@ -60,6 +63,7 @@ class Trial:
         "earlier",
         "epoch",
         "key",
+        "lacks",
         "quarantined",
         "refused",
         "refused_by",
@@ -82,6 +86,7 @@ class Trial:
         self.refused = False
         self.refused_by = 0
         self.earlier: frozenset[str] = frozenset()
+        self.lacks: dict[str, str] = {}
         self.untried = False
         self.since = 0.0
         self.steps = 0
@@ -157,6 +162,10 @@ class Trials:
     def gone(self, kind: TypeUrl) -> Mapping[str, Trial]:
         """Names of which nothing shall be left."""
         return self._gone[kind]
+
+    def needing(self, cluster: str) -> Collection[Trial]:
+        """Contents of virtual hosts on trial that need it."""
+        return tuple(self._needing.get(cluster, NONE).values())
 
     @property
     def quarantined(self) -> bool:

@@ -61,8 +61,8 @@ class ServedKind:
 
     def holds_back(self, type_url: TypeUrl, name: str, version: str) -> bool:
         """It is in quarantine, and so is what needs it: of anything but what carries releases an older one would do."""
-        there = self.settled is not None and name in self.settled.of(type_url)
-        needed = type_url in (TypeUrl.VIRTUAL_HOST, TypeUrl.ROUTES) or not there
+        found = self.settled.of(type_url).get(name) if self.settled is not None else None
+        needed = type_url in (TypeUrl.VIRTUAL_HOST, TypeUrl.ROUTES) or found is None or found.version == version
         return needed and self.quarantined(type_url, name, version)
 
     def join(self, stream: Stream[Any], hear: Hear) -> Seat:
