@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live as Display
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
@@ -19,6 +20,7 @@ from xds_server.cli.demo import (
     LOOPBACK,
     START_LIMIT,
     Live,
+    beside,
     ended_by_signal,
     envoy_process,
     first_routes,
@@ -36,6 +38,7 @@ from xds_server.cli.steering import history, lines
 from xds_server.domain.addresses import Address
 from xds_server.records.models import API_VERSION
 from xds_server.resources.bootstrap import ProxyNode
+from xds_server.rollout.decide import Held
 from xds_server.runtime.serve import Settings, serving
 
 USERS = 200
@@ -43,6 +46,8 @@ USERS = 200
 FAILING = {"v1": 0.001, "v2": 0.001, "v3": 0.051}
 """What part of its requests each version fails."""
 SHOWN = 0.25
+BAR = 40
+"""How wide all requests are."""
 COLOURS = {"v1": "cyan", "v2": "green", "v3": "magenta"}
 VERDICTS = {"safe": "green", "worse": "red", "unknown": "yellow"}
 
@@ -179,12 +184,13 @@ async def _demo(console: Console, port: int, envoy: str, mode: str) -> None:
 
 async def _story(console: Console, folder: Path, server: str, users: Users) -> None:
     console.print(f"[bold]A shop, and {USERS} requests a second.[/] v1 is released; one of 1,000 requests fails.")
+    console.print(f"In another terminal, meanwhile: {beside('xdsctl')} describe shop -w --server {server}")
     console.print("\n[bold]v2[/] is as good as v1. Its release moves by itself, as far as nothing speaks against it:")
     _release(folder, "[{deployment: shop-v1, weight: 100}, {deployment: shop-v2, weight: 0}]", ROLLOUT)
-    await _watch(console, server, users, "shop-v2")
+    await _watch(server, users, "shop-v2")
     console.print("\n[bold]v3[/] fails 5 % more of its requests. Nobody has noticed yet:")
     _release(folder, "[{deployment: shop-v2, weight: 100}, {deployment: shop-v3, weight: 0}]", ROLLOUT)
-    await _watch(console, server, users, "shop-v3")
+    await _watch(server, users, "shop-v3")
     console.print("\n[bold]What the history has[/] (xdsctl history shop):")
     for line in lines((await asyncio.to_thread(history, server, "shop"))[::-1]):
         console.print(Text(f"  {line}"))
@@ -198,10 +204,11 @@ def _release(folder: Path, default: str, rollout: str = "") -> None:
     draft.rename(folder / "release.yaml")
 
 
-async def _watch(console: Console, server: str, users: Users, canary: str) -> None:
+async def _watch(server: str, users: Users, canary: str) -> None:
     """Until its rollout has ended."""
     before = users.asked.copy(), users.failed.copy()
-    with Display(console=console, refresh_per_second=8, transient=False) as display:
+    # A picture that is drawn anew is folded here: a terminal would cut it off.
+    with Display(console=Console(highlight=False), refresh_per_second=8, transient=False) as display:
         last: Counter[str] = users.asked.copy()
         while True:
             await asyncio.sleep(SHOWN)
@@ -228,14 +235,20 @@ def _drawn(
     for version in sorted(asked):
         share = recent[version] / recent.total() if recent.total() else 0.0
         rate = failed[version] / asked[version]
-        bar = Text("█" * round(share * 40), COLOURS.get(version, ""))
+        bar = Text(f"{'█' * round(share * BAR):<{BAR}}", COLOURS.get(version, ""))
         table.add_row(version, f"{share:.0%}", bar, f"{asked[version]:,}", f"{rate:.2%}")
     return Group(table, *_said(found))
 
 
-def _said(found: RolloutReport) -> Iterator[Text]:
+def _said(found: RolloutReport) -> Iterator[Padding]:
     for each in found.verdicts:
-        yield Text.assemble("  ", (each.verdict, VERDICTS.get(each.verdict, "")), f"  {each.because}")
+        yield _line((each.verdict, VERDICTS.get(each.verdict, "")), f"  {each.because}")
     step = f"step {found.step} of {len(found.steps)}"
     how = f"{found.ended}: " if found.ended else f"{step}: "
-    yield Text.assemble("  ", (how, "bold"), found.because)
+    # Of evidence the verdict above says what there is.
+    waits = "waits until it is known to be safe" if found.held == Held.EVIDENCE else found.because
+    yield _line((how, "bold"), waits)
+
+
+def _line(*words: str | tuple[str, str]) -> Padding:
+    return Padding(Text.assemble(*words), (0, 0, 0, 2))
