@@ -146,6 +146,10 @@ async def test_applying_waits_until_the_releases_are_live(records: Path, new: Pa
         assert (done.exit_code, "live: 1 of 1 accepted" in lines(done)[-1]) == (0, True)
         assert (await ran(here, *words)).exit_code == 0
 
+        again = await ran(here, *words, "-o", "json")
+        assert json.loads("\n".join(lines(again)))["records"][0]["outcome"] == "unchanged"
+        assert "live: 1 of 1 accepted" in again.stderr
+
 
 async def test_one_record_that_is_wrong_keeps_all_of_them_out(records: Path, new: Path) -> None:
     bad = documents(deployment("v3", "b2"), "\n" + release("shop", "shop.test", to="v9"))

@@ -59,8 +59,8 @@ def wait(
     until_live(_awaited(release, file, content), timeout, server, output)
 
 
-def until_live(awaited: "list[Awaited]", timeout: float, server: str, output: Report) -> None:
-    """What comes of it is printed, and is the exit code."""
+def until_live(awaited: "list[Awaited]", timeout: float, server: str, output: Report, *, aside: bool = False) -> None:
+    """What comes of it is printed, and is the exit code. `aside`: on stderr, because stdout has something else."""
     from xds_server.api.release_reports import in_words
     from xds_server.cli import waiting
     from xds_server.cli.servers import NoAnswer
@@ -72,7 +72,7 @@ def until_live(awaited: "list[Awaited]", timeout: float, server: str, output: Re
         raise typer.Exit(waiting.Code.NO_SERVER) from None
     if output is Report.TEXT:
         for answer in waiting.answers(awaited):
-            typer.echo(in_words(answer))
+            typer.echo(in_words(answer), err=aside)
     else:
         echo(waiting.data(awaited), output.value)
     raise typer.Exit(waiting.code(awaited))

@@ -72,7 +72,7 @@ def apply(
             typer.echo(line)
     awaited = applying.awaited_of(report) if wait_for and not dry_run else []
     if awaited:
-        until_live(awaited, timeout, server, Report.TEXT)
+        until_live(awaited, timeout, server, Report.TEXT, aside=output is not Report.TEXT)
 
 
 def _expected(text: str) -> tuple[str, str]:
