@@ -85,6 +85,11 @@ def test_without_an_admin_interface_it_does_not_start_and_says_what_to_do(text: 
     assert found.stderr.startswith(f"xds-server run: {tmp_path / 'envoy.json'} {why}")
 
 
+def test_a_bootstrap_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(NoAdmin, match=r"nowhere\.json cannot be read: No such file or directory"):
+        command("", tmp_path / "nowhere.json", [])
+
+
 def test_an_admin_interface_that_others_can_reach_is_none(tmp_path: Path) -> None:
     with pytest.raises(NoAdmin, match=r"on 0\.0\.0\.0, where others can reach it: use 127\.0\.0\.1"):
         command("", bootstrap(tmp_path, host="0.0.0.0"), [])

@@ -234,7 +234,9 @@ async def test_what_is_written_wrong_is_said(records: Path, new: Path) -> None:
     (new / "bytes.yaml").write_bytes(b"\xff")
     async with house(records) as here:
         assert "kind 'Service' is not known" in (await ran(here, "apply", str(new / "other.yaml"))).stderr
-        assert "a file cannot be read" in (await ran(here, "apply", str(new / "bytes.yaml"))).stderr
+        assert (
+            "bytes.yaml cannot be read: it is not UTF-8" in (await ran(here, "apply", str(new / "bytes.yaml"))).stderr
+        )
         assert (await ran(here, "apply", str(new / "other.yaml"), "--expect", "shop")).exit_code == 2
         assert (await ran(here, "apply", str(new / "other.yaml"), "--expect", "shop=so")).exit_code == 2
         assert (await ran(here, "set", "shop", "v2=5", "--expect", "so")).exit_code == 2
@@ -273,6 +275,8 @@ async def test_a_plan_that_would_be_refused(records: Path, new: Path) -> None:
     (new / "broken.yaml").write_text("a: [")
     async with house(records) as here:
         refused = await ran(here, "plan", str(new / "shop.yaml"))
+        malformed = await ran(here, "plan", str(new / "broken.yaml"))
+        assert "what is wrong is not planned: put it right first" in malformed.stderr
         assert (refused.exit_code, f"{new / 'shop.yaml'}:1 (document 1): error" in refused.stdout) == (1, True)
         assert (await ran(here, "plan", str(new / "broken.yaml"))).exit_code == 1
 

@@ -22,10 +22,16 @@ WORDS = {Outcome.ADDED: "added to", Outcome.CHANGED: "changed in"}
 
 def files_of(paths: Sequence[Path]) -> dict[str, str]:
     """By name. `NoAnswer`: one cannot be read."""
+    return {str(path): _text(path) for path in paths}
+
+
+def _text(path: Path) -> str:
     try:
-        return {str(path): path.read_text("utf-8") for path in paths}
-    except (OSError, UnicodeError) as error:
-        raise NoAnswer(f"a file cannot be read: {error}") from None
+        return path.read_text("utf-8")
+    except UnicodeError:
+        raise NoAnswer(f"{path} cannot be read: it is not UTF-8") from None
+    except OSError as error:
+        raise NoAnswer(f"{path} cannot be read: {error.strerror}") from None
 
 
 def applied_at(server: str, said: Mapping[str, Any]) -> AppliedReport:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import random
 import shutil
 import signal
@@ -176,8 +177,9 @@ def gateway_port(wanted: int) -> int:
             port: int = found.getsockname()[1]
             return port
     except OSError as error:
+        why = os.strerror(error.errno or 0)  # Python's own words repeat the address
         raise NoDemo(
-            f"cannot use port {wanted}: {error.strerror}. Choose another: --port 10001, or make demo PORT=10001"
+            f"cannot use port {wanted}: {why}. Choose another: --port 10001, or make demo PORT=10001"
         ) from None
 
 

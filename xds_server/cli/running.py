@@ -60,7 +60,9 @@ def command(envoy: str, file: Path, arguments: Sequence[str]) -> Command:
     """Raises `NoEnvoy` or `NoAdmin`: it cannot be run, or could not be drained."""
     try:
         said = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise NoAdmin(f"{file} cannot be read: {error.strerror}") from None
+    except ValueError as error:
         raise NoAdmin(f"{file} is no bootstrap in JSON: {error}") from None
     admin = _admin(file, said)
     refuse = REFUSE_CALLERS if _role(said) == "sidecar" else REFUSE

@@ -102,7 +102,9 @@ def awaited_in(file: Path) -> list[Awaited]:
     """The releases that a file states. Raises `NotReleases`."""
     try:
         documents = read_documents(str(file), file.read_text("utf-8"))
-    except (OSError, UnicodeError, YamlFault) as error:
+    except UnicodeError:
+        raise NotReleases(f"{file} cannot be read: it is not UTF-8") from None
+    except (OSError, YamlFault) as error:
         why = getattr(error, "what", None) or getattr(error, "strerror", None) or str(error)
         raise NotReleases(f"{file} cannot be read: {why}") from None
     releases = [each for each in documents if each.key is not None and each.key.kind == "Release"]

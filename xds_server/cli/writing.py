@@ -106,7 +106,7 @@ def plan(
     if files[-1].is_dir() or any(each.is_dir() for each in files[1:]):
         typer.echo("xdsctl: write FILE..., or DIR FILE...: the folder to compare with comes first", err=True)
         raise typer.Exit(1)
-    report = _answered(lambda: planning.plan_of(files, server))
+    report = _answered(lambda: planning.plan_of(files, server), "what is wrong is not planned: put it right first")
     if output is Report.TEXT:
         planning.print_plan(report)
     else:
@@ -170,7 +170,8 @@ def _share(text: str) -> tuple[str, float]:
     return deployment, share
 
 
-def _answered(ask: Callable[[], Answered]) -> Answered:
+def _answered(ask: Callable[[], Answered], otherwise: str = "nothing is written") -> Answered:
+    """`otherwise`: what comes of records that are wrong."""
     from xds_server.cli import applying
     from xds_server.cli.servers import NoAnswer
 
@@ -182,5 +183,5 @@ def _answered(ask: Callable[[], Answered]) -> Answered:
             from xds_server.cli import reports
 
             reports.print_errors(problems)
-        typer.echo(f"xdsctl: {'nothing is written' if problems else error}", err=True)
+        typer.echo(f"xdsctl: {otherwise if problems else error}", err=True)
         raise typer.Exit(1) from None
