@@ -63,6 +63,35 @@ def test_what_was_taken_back_is_not_given_again_by_taking_it_back_once_more():
     assert given_back(admission(), SHOP_REF, V1, history) == ((V2, 0), (V1, 10_000))
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"to": "v3"},
+        {
+            "default": [{"deployment": "v2", "weight": 100}, {"deployment": "v3", "weight": 0}],
+            "rollout": {"steps": [{"to": 100}]},
+        },
+    ],
+    ids=["a version", "a rollout"],
+)
+def test_while_a_version_waits_to_be_ready_it_is_asked_which_one_is_meant(asked):
+    """Who thinks that v3 is out and bad would move everybody from v2 to v1."""
+    server = Server({**SHOP, "v3.yaml": deployment("v3", "b9"), "shop.yaml": release("shop", "shop.test", to="v2")})
+    server.hears({"shop.yaml": release("shop", "shop.test", **asked)})
+    assert SHOP_REF in server.admission.pending
+    with pytest.raises(CannotSteer, match=r"gives v2 100 %; .* waits to be ready, and nobody gets it: say with --to"):
+        given_back(server.admission, SHOP_REF, None, [event(ALL_V1, ALL_V2)])
+    assert given_back(server.admission, SHOP_REF, V2, []) == ((V2, 10_000),)
+
+
+def test_an_audience_that_waits_is_no_question_of_the_default():
+    server = Server({**SHOP, "v3.yaml": deployment("v3", "b9"), "shop.yaml": release("shop", "shop.test", to="v2")})
+    audience = {"name": "a", "hosts": ["shop.test"], "deployment": "v3"}
+    server.hears({"shop.yaml": release("shop", "shop.test", to="v2", audiences=[audience])})
+    assert SHOP_REF in server.admission.pending
+    assert given_back(server.admission, SHOP_REF, None, [event(ALL_V1, ALL_V2)]) == ((V2, 0), (V1, 10_000))
+
+
 def test_a_deployment_without_an_entry_is_no_way_back():
     inner = deployment("v3", components={"web": {"build": "b1"}})
     server = Server({**SHOP, "v3.yaml": inner})

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from xds_server.difference.history import OF_ROLLOUT, Event, Kind, weights_words
+from xds_server.difference.rollouts import stated
 from xds_server.domain.errors import XdsServerError
 from xds_server.domain.names import Ref
 from xds_server.domain.words import few
@@ -36,7 +37,7 @@ def given_back(admission: Admission, release: Ref, to: Ref | None, history: Iter
     weights = record.weights
     if not weights:
         raise CannotSteer(f"Release {release.word} has audiences only: there is no default to take back")
-    wanted = {to: WHOLE} if to is not None else dict(_without(admission, record) or _before(release, weights, history))
+    wanted = {to: WHOLE} if to is not None else dict(_taken_from(admission, record, history))
     _check_there(admission, record, wanted)
     listed = dict.fromkeys([*(deployment for deployment, _ in weights), *wanted])
     return tuple((deployment, wanted.get(deployment, 0)) for deployment in listed)
@@ -128,6 +129,27 @@ def asked_for(admission: Admission, release: Ref) -> list[str | None]:
     key = Key("Release", release)
     stated = [each.record for each in admission.wanted.get(key, ())] if key in admission.held else []
     return [identity_of(each) if isinstance(each, Release) else None for each in stated]
+
+
+def _taken_from(admission: Admission, record: Release, history: Iterable[Event]) -> Weights:
+    """What there is to go back to, where nobody says to what."""
+    without = _without(admission, record)
+    if without is not None:
+        return without
+    _check_that_nothing_waits(admission, record)
+    return _before(record.ref, record.weights, history)
+
+
+def _check_that_nothing_waits(admission: Admission, record: Release) -> None:
+    """Who takes back a version that nobody gets yet does not mean the one that everybody gets. Raises `CannotSteer`."""
+    release = record.ref
+    said = stated(admission, Key("Release", release)) if release in admission.pending else None
+    if said is None or (said.weights == record.weights and said.spec.rollout == record.spec.rollout):
+        return
+    raise CannotSteer(
+        f"Release {release.word} gives {weights_words(record.weights)}; what its record asks for "
+        f"({weights_words(said.weights)}) waits to be ready, and nobody gets it: say with --to what shall be pinned"
+    )
 
 
 def _without(admission: Admission, record: Release) -> Weights | None:
