@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.protocol.dialogue import NODE, Dialogue, Refused, Sent, ack, ask, nack, started
-from tests.protocol.worlds import CDS, LDS, RDS, VHDS, on_demand
+from tests.protocol.worlds import CDS, LDS, RDS, VHDS, on_demand, world
 from xds_server.messages.codec import decode
 from xds_server.messages.envoy import DeltaDiscoveryResponse
 from xds_server.protocol import budget, subscription
@@ -238,6 +238,22 @@ def test_virtual_hosts_wait_for_their_route_configuration() -> None:  # R38: Env
         >> ask(VHDS, "e/h/shop", "e/h/none") << None
         >> ask(RDS, "e/h") << Sent(RDS, "1", "e/h=1")
         >> ack(RDS, "1") << (Sent(VHDS, "2", "e/h/-=1 e/h/shop=1", removed="e/h/none"), FILLING)
+    )  # fmt: skip
+
+
+def test_a_host_that_is_gone_when_its_route_configuration_was_sent_again_returns_with_the_listener() -> None:
+    first = on_demand([], [], ["shop"])
+    second = on_demand([], [], ["shop"], routes="e/h=2", after=first)
+    gone = replace(world(after=second), on_demand=True)
+    (
+        started(first)
+        >> ask(VHDS, "e/h/shop") << Sent(VHDS, "5", "e/h/shop=1")
+        >> ack(VHDS, "5")
+        >> second << Sent(RDS, "6", "e/h=2")
+        >> gone << Sent(LDS, "7", removed="l")
+        >> ack(RDS, "6") << (Sent(VHDS, "8", removed="e/h/- e/h/shop"), FILLING)
+        >> ack(VHDS, "8")
+        >> on_demand([], [], ["shop"], routes="e/h=2", after=gone) << Sent(VHDS, "9", "e/h/-=1 e/h/shop=1")
     )  # fmt: skip
 
 

@@ -209,6 +209,8 @@ class VirtualHosts(Channel):
         if anew:
             awaited = self.awaited.news if self.awaited else {}
             dropped = [name for name in {*self.held, *awaited} if configuration_of(name) == configuration]
+            # It is denied what has gone meanwhile, and has it no more: else it would not be sent that when it returns.
+            self._hold({name: None for name in dropped if self.content(name) is None})
             self.ask([name for name in dropped if name not in self.refused])
 
     def leave(self, configuration: str) -> None:
