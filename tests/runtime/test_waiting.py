@@ -359,6 +359,13 @@ async def test_who_watches_proxies_hears_of_a_change(records: Path) -> None:
         assert (await here.get("/proxies?name=other"))["proxies"] == []
 
 
+async def test_who_watched_a_server_that_ran_before_is_answered_at_once(records: Path) -> None:
+    async with house(records) as here, asyncio.timeout(PATIENCE):
+        found = await here.get("/proxies")
+        later = found["revision"] + 1000
+        assert await here.get(f"/proxies?after={later}&timeout=300") == found
+
+
 async def test_who_is_connected_is_told_the_same_whenever_it_is_asked_for(records: Path) -> None:
     async with house(records) as here, here.proxy():
         await here.wait()

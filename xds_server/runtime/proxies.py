@@ -63,9 +63,11 @@ class ConnectedProxies(Nobody, Proxies):
 
     @override
     async def change(self, revision: int, seconds: float) -> None:
+        if revision > self._books.revision:
+            return  # that of a server that ran before this one
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._books.revision <= revision:
+                while self._books.revision == revision:
                     await self._books.change()
 
     @override
