@@ -114,7 +114,7 @@ def test_a_host_that_is_longer_than_names_may_be_is_nobodys_and_is_asked_of_nobo
     write(app)
     app.release("wide-open-v1", hosts=["*.open.example.com"])
     longest = f"{'a' * (253 - len('.open.example.com'))}.open.example.com"
-    app.wait_served("wide-open-v1", longest)
+    app.wait_served("wide-open-v1", f"{longest}:65535")
     before = responses(world)
     for number in range(10):
         unknown = app.get(host=f"{number}{'.a' * 20_000}:8080")

@@ -2,7 +2,7 @@
 
 What it asks for Envoy keeps for as long as it lives, and the server for as long as the stream: some hundred bytes, but
 for the name itself. A `Host` may be as long as all headers together, and be another one each time. So nobody is asked
-for a name that is longer than those of DNS may be: it is nobody's, like every other host that is not there.
+for one that is longer than a name of DNS with a port may be: it is nobody's, like every other host that is not there.
 """
 
 from datetime import timedelta
@@ -25,15 +25,15 @@ from xds_server.resources.predicates import RE2, header_input
 from xds_server.resources.sources import FROM_ADS
 
 CLUSTER_WITHIN = timedelta(seconds=1.5)
-LONGEST_NAME = 253
-"""Characters of a host, which has lost its port by then."""
+LONGEST = 253 + len(":65535")
+"""Characters of a host with its port."""
 NAME = "envoy.filters.http.on_demand"
 
 
 def _too_long() -> Matcher:
     longer = MatcherMatcherListPredicateSinglePredicate(
         input=header_input(":authority"),
-        value_match=StringMatcher(safe_regex=RegexMatcher(google_re2=RE2, regex=rf"\C{{{LONGEST_NAME + 1},}}")),
+        value_match=StringMatcher(safe_regex=RegexMatcher(google_re2=RE2, regex=rf"\C{{{LONGEST + 1},}}")),
     )
     skip = MatcherOnMatch(action=MatcherExtension(name="skip", typed_config=pack(SkipFilter())))
     predicate = MatcherMatcherListPredicate(single_predicate=longer)
