@@ -1,5 +1,6 @@
 """A request stays in its version, whatever shared instances it passes."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,7 @@ from e2e.support.envoy import EnvoyVersion
 from e2e.support.mesh import V1, V2, V3, Mesh, hops, mesh
 from e2e.support.processes import wait_until
 from e2e.support.server import Mode
+from e2e.support.wire import answer_to
 
 pytestmark = pytest.mark.e2e
 
@@ -76,6 +78,45 @@ def test_without_a_context_a_build_of_one_deployment_gets_that(order: Mesh) -> N
 def test_the_port_and_the_app_in_a_host_change_nothing(order: Mesh) -> None:
     reply = order.call("ui@u2", "/api", host="api.order:8080")
     assert hops(reply.json) == [("api@a2", "order-v3")]
+
+
+def test_a_dot_at_the_end_of_a_host_changes_nothing(order: Mesh) -> None:
+    for host in ("api.", "api.order.:8080"):
+        assert hops(order.call("ui@u2", "/api", host=host).json) == [("api@a2", "order-v3")]
+
+
+def test_a_context_that_comes_twice_counts_once_and_two_are_refused(order: Mesh) -> None:
+    v1, v2 = (("x-deployment", f"order-{each}") for each in ("v1", "v2"))
+    assert hops(order.call("worker@w1", "/api", v2, v2).json) == [("api@a2", "order-v2")]
+    reply = order.call("worker@w1", "/api", v1, v2)
+    assert (reply.status, reply.json["reason"]) == (502, "ContextUnknown")
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "reason"),
+    [
+        pytest.param(b"CONNECT api:80 HTTP/1.1\r\nhost: api:80", 404, "NoRoute", id="a-tunnel"),
+        pytest.param(b"GET / HTTP/1.0\r\nhost: api", 426, "OldProtocol", id="http-1.0"),
+        pytest.param(b"GET / HTTP/1.1", 400, "BadRequest", id="no-host"),
+        pytest.param(b"nonsense", 400, "BadRequest", id="nonsense"),
+        pytest.param(b"OPTIONS * HTTP/1.1\r\nhost: api", 404, "BadRequest", id="no-path"),
+        pytest.param(b"GET / HTTP/1.1\r\nhost: api" + b"\r\na: b" * 1001, 431, "HeadersTooLarge", id="many-headers"),
+        pytest.param(
+            b"GET / HTTP/1.1\r\nhost: api\r\nconnection: upgrade\r\nupgrade: other", 403, "UpgradeRefused", id="upgrade"
+        ),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nhost: api\r\ntransfer-encoding: gzip, chunked", 501, "BadRequest", id="coding"
+        ),
+    ],
+)
+def test_what_envoy_refuses_itself_is_json_that_says_why(order: Mesh, said: bytes, status: int, reason: str) -> None:
+    """To applications that call, and to callers."""
+    place = order.places["api@a1"]
+    for port in (place.outbound, place.inbound):
+        head, _, body = answer_to(port, said + b"\r\n\r\n").partition(b"\r\n\r\n")
+        refused = json.loads(body)
+        assert (int(head.split()[1]), refused["reason"]) == (status, reason)
+        assert refused["message"]
 
 
 def test_a_request_for_another_deployment_does_not_reach_a_build(order: Mesh) -> None:

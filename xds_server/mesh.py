@@ -55,7 +55,7 @@ def compile_mesh(world: World, secrets: Resources, before: Mesh, wanted: Mapping
             apps.pop(app, None)
             sidecars.pop(app, None)
             continue
-        found = apps[app] = app_parts(world.app(app), before.apps.get(app))
+        found = apps[app] = app_parts(world.app(app), before.apps.get(app), {each.build for each in kinds})
         sidecars[app] = kinds
         for kind in sorted(kinds):
             known = before.snapshots.get(kind)

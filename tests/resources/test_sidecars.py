@@ -31,7 +31,8 @@ CONTEXT_IN_HEADER = Filter(READS)
 
 def parts(of: Server | AppWorld, build: str, ports: Ports = PORTS) -> SidecarParts:
     world = of if isinstance(of, AppWorld) else of.admission.world.app(order.ORDER)
-    return sidecar_parts(app_parts(world, None), Sidecar(build_of(build), ports))
+    beside = build_of(build)
+    return sidecar_parts(app_parts(world, None, [beside]), Sidecar(beside, ports))
 
 
 def hosts(of: Server | AppWorld, build: str, direction: str) -> dict[str, Json]:
@@ -82,8 +83,8 @@ def worlds(draw: st.DrawFn) -> Server:
     return server(**edits, **({} if said is None else {"app": order.settings(said)}))
 
 
-HOSTS = st.sampled_from([*COMPONENTS, "api.order", "nobody", "api.shop"])
-CONTEXTS = st.sampled_from(["v1", "v2", "v3", "v9", ""])
+HOSTS = st.sampled_from([*COMPONENTS, "api.order", "api.", "api.order.", "nobody", "api.shop", "api.."])
+CONTEXTS = st.sampled_from(["v1", "v2", "v3", "v9", "", "v1, v1", " , v2"])
 CARRIED = st.lists(
     st.tuples(st.just("x-deployment"), CONTEXTS)
     | st.tuples(st.just("baggage"), CONTEXTS.map("a=b, xds.deployment={} ;p=1".format))
@@ -128,7 +129,8 @@ def refused_with(outcome: Outcome) -> int | None:
 def test_every_component_has_its_names_and_what_is_none_is_answered() -> None:
     found = hosts(server(), "worker@w1", "outbound")
 
-    assert set(found) == {"*", *COMPONENTS, *(f"{each}.order" for each in COMPONENTS)}
+    named = {*COMPONENTS, *(f"{each}.order" for each in COMPONENTS)}
+    assert set(found) == {"*", *named, *(f"{each}." for each in named)}
     assert first(found["*"], x_deployment="v1") == "-/-/ComponentUnknown"
 
 
@@ -340,7 +342,21 @@ def test_without_an_application_nothing_is_inbound() -> None:
 
 def test_a_build_that_no_deployment_contains_is_told_that_it_calls_nobody() -> None:
     of = server(**{"api-a9": placed("api", "a9")})
+    outbound, inbound = (hosts(of, "api@a9", each) for each in ("outbound", "inbound"))
 
-    assert set(hosts(of, "api@a9", "outbound")) == {"*"}
-    assert first(hosts(of, "api@a9", "inbound")["*"], x_deployment="v1") == "context/-/ContextUnknown"
-    assert first(hosts(of, "api@a9", "inbound")["*"]) == "no-context/-/NoContext"
+    assert set(outbound) == set(inbound) == {"*"}
+    assert first(outbound["*"]) == "-/-/BuildUnknown"
+    assert first(inbound["*"], x_deployment="v1") == "context/-/ContextUnknown"
+    assert first(inbound["*"]) == "no-context/-/BuildUnknown"
+
+
+def test_an_instance_is_asked_for_its_health_before_any_deployment_contains_its_build() -> None:
+    """It may have to be well before it is deployed."""
+    said = {"protocol": "grpc", "healthCheck": {"service": "api"}, "probes": ["/live"]}
+    of = server(**{"api-a9": placed("api", "a9", **said)})
+    own = parts(of, "api@a9").resources[TypeUrl.CLUSTER]["order/api@a9/application"]
+
+    assert first(hosts(of, "api@a9", "inbound")["*"], "/live") == "probe/-/api.0"
+    assert first(hosts(of, "api@a9", "inbound")["*"], "/grpc.health.v1.Health/Check") == "probe/-/api.0"
+    [spoken] = to_json(TypeUrl.CLUSTER, own.body)["typed_extension_protocol_options"].values()
+    assert "http2_protocol_options" in spoken["explicit_http_config"]

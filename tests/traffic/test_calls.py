@@ -20,6 +20,7 @@ from xds_server.records.models import AppDeployment
 from xds_server.records.world import NO_DEPLOYMENTS, AppWorld
 from xds_server.traffic.calls import Calls, Oldest, Target, Without, calls_of, without_context
 from xds_server.traffic.intents import (
+    BUILD_UNKNOWN,
     CALL_UNDECLARED,
     COMPONENT_ABSENT,
     NO_CONTEXT,
@@ -133,7 +134,8 @@ def test_of_a_deployment_that_changes_a_build_sees_what_it_is_in():
 def test_a_build_that_no_deployment_contains_calls_nobody():
     gone = calls("api@a9")
 
-    assert (gone.contexts, gone.callees, gone.without) == ((), (), NO_CONTEXT)
+    assert (gone.contexts, gone.callees) == ((), ())
+    assert gone.without == gone.to_nobody == BUILD_UNKNOWN
 
 
 def test_what_no_deployment_of_the_build_has_is_no_name_for_it():
@@ -146,7 +148,7 @@ def test_what_no_deployment_of_the_build_has_is_no_name_for_it():
 def test_a_component_has_its_name_and_one_with_its_app():
     [api] = [each for each in calls("worker@w1").callees if each.component == "api"]
 
-    assert api.hosts == ("api", "api.order")
+    assert api.hosts == ("api", "api.", "api.order", "api.order.")
 
 
 def test_in_another_namespace_it_has_one_with_that_too():
@@ -163,7 +165,7 @@ def test_in_another_namespace_it_has_one_with_that_too():
         for each in calls_of(world, build_of("worker@w1")._replace(app=elsewhere)).callees
         if each.component == "api"
     ]
-    assert api.hosts == ("api", "api.order", "api.order.prod")
+    assert api.hosts == ("api", "api.", "api.order", "api.order.", "api.order.prod", "api.order.prod.")
     assert set(api.contexts) == set(moved)
 
 

@@ -1,7 +1,7 @@
 """What one app gives to every gateway. A piece is reused while the records that it comes from are the same objects."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from xds_server.domain.builds import BuildId
@@ -44,8 +44,10 @@ class AppParts:
     grpc: frozenset[BuildId]
 
 
-def app_parts(world: AppWorld, before: AppParts | None) -> AppParts:
-    live = distil([*world.deployments.values(), *world.inbound.values()])
+def app_parts(world: AppWorld, before: AppParts | None, beside: Iterable[BuildId] = ()) -> AppParts:
+    """`beside`: builds that shall be known although no deployment may contain them."""
+    users = distil([*world.deployments.values(), *world.inbound.values()])
+    live = dict.fromkeys([*users, *sorted(beside)])
     records = _records(world)
     placed = {build: tuple(records.get(build, ())) for build in live}
     upstreams = {build: upstream(found) for build, found in placed.items() if found}

@@ -40,6 +40,7 @@ REASONS = {
     "UC": "ConnectionReset",
     "UR": "ConnectionReset",
     "UO": "Overflow",
+    "UPE": "ProtocolError",
     "UT": "Timeout",
     "SI": "Timeout",
 }
@@ -50,15 +51,32 @@ kept for another try, which clients would take for a full disk.
 """
 NO_ROUTE = "NR"
 NOT_CONNECTED = "UF"
-REASON = "reason"
-"""Under which the Lua filter keeps why a request is refused, beside its rule and its deployment."""
+REASON, RULE = "reason", "rule"
+"""Under which the Lua filter keeps why a request is refused, and its rule, beside its deployment."""
+NOTHING_KEPT = StringMatcher(exact="-")
+"""Neither a rule nor a reason is called so."""
+UPGRADES = HeaderMatcher(name="upgrade", present_match=True)
+PATHLESS = HeaderMatcher(name=":path", string_match=StringMatcher(prefix="/"), invert_match=True)
+EARLY: tuple[tuple[int, HeaderMatcher | None, str, str], ...] = (
+    (400, None, "BadRequest", "the request cannot be read"),
+    (403, UPGRADES, "UpgradeRefused", "the protocol is not switched, unless policy.upgrades of the component names it"),
+    (404, PATHLESS, "BadRequest", "the path does not begin with /"),
+    (408, None, "Timeout", "the request did not arrive in time"),
+    (426, None, "OldProtocol", "send HTTP/1.1 or HTTP/2"),
+    (431, None, "HeadersTooLarge", "the headers are too many or too long"),
+    (501, None, "BadRequest", "the request cannot be read"),
+)
+"""What Envoy answers before a request is given a route, with no flag and often no body: by status, and by what tells it
+from answers of routes and filters that somebody else has made.
+"""
+NO_TUNNEL = "no tunnel is opened (CONNECT): send what is asked for to this port itself, by an http:// URL or its Host"
 
 
 def local_replies() -> LocalReplyConfig:
     flags = [(_flag(flag), reason) for flag, reason in REASONS.items()]
     repeated = [_refusal(_named(each), each) for each in REPEATED]
     statuses = [_mapper(_status(LATE), "Timeout"), _mapper(_status(TOO_LARGE), "RetryTooLarge", status=503)]
-    return LocalReplyConfig(mappers=[*repeated, *(_mapper(*each) for each in flags), *statuses])
+    return LocalReplyConfig(mappers=[*repeated, _tunnel(), *(_mapper(*each) for each in flags), *statuses, *_early()])
 
 
 def local_replies_to_callers() -> LocalReplyConfig:
@@ -79,9 +97,30 @@ def _unknown(gateway: Gateway) -> Iterator[ResponseMapper]:
     if style.template:
         refusal = DEPLOYMENT_UNKNOWN if style.serves_explicit else EXPLICIT_DENIED
         named = HeaderMatcher(name=":authority", string_match=StringMatcher(safe_regex=_under(style.template)))
-        both = AndFilter(filters=[_flag(NO_ROUTE), AccessLogFilter(header_filter=HeaderFilter(header=named))])
-        yield _refusal(AccessLogFilter(and_filter=both), refusal, EXPLICIT_RULE if gateway.spec.reveal.rule else "")
+        both = _all(_flag(NO_ROUTE), _with_header(named))
+        yield _refusal(both, refusal, EXPLICIT_RULE if gateway.spec.reveal.rule else "")
     yield _refusal(_flag(NO_ROUTE), HOST_UNKNOWN)
+
+
+def _tunnel() -> ResponseMapper:
+    connect = HeaderMatcher(name=":method", string_match=StringMatcher(exact="CONNECT"))
+    return _mapper(_all(_flag(NO_ROUTE), _with_header(connect)), REASONS[NO_ROUTE], message=NO_TUNNEL)
+
+
+def _early() -> Iterator[ResponseMapper]:
+    """A request that was given a route has a rule or a reason."""
+    for code, matcher, reason, why in EARLY:
+        known = [_with_header(matcher)] if matcher is not None else []
+        of = _all(_status(code), *known, _absent(REASON), _absent(RULE))
+        yield _mapper(of, reason, message=f"{why}: %RESPONSE_CODE_DETAILS% %LOCAL_REPLY_BODY%")
+
+
+def _all(*filters: AccessLogFilter) -> AccessLogFilter:
+    return AccessLogFilter(and_filter=AndFilter(filters=list(filters)))
+
+
+def _with_header(header_: HeaderMatcher) -> AccessLogFilter:
+    return AccessLogFilter(header_filter=HeaderFilter(header=header_))
 
 
 def _under(template: str) -> RegexMatcher:
@@ -101,12 +140,19 @@ def _refusal(of: AccessLogFilter, refusal: Refusal, rule: str = "") -> ResponseM
 
 def _named(refusal: Refusal) -> AccessLogFilter:
     """The route that answers has the reason in its name, and the Lua filter has read it."""
-    reason = MetadataMatcher(
-        filter=METADATA,
-        path=[MetadataMatcherPathSegment(key=REASON)],
-        value=ValueMatcher(string_match=StringMatcher(exact=refusal.reason)),
+    return _kept(REASON, StringMatcher(exact=refusal.reason), absent=False)
+
+
+def _absent(key: str) -> AccessLogFilter:
+    return _kept(key, NOTHING_KEPT, absent=True)
+
+
+def _kept(key: str, value: StringMatcher, *, absent: bool) -> AccessLogFilter:
+    """What the Lua filter keeps is this. `absent`: or it keeps nothing."""
+    matcher = MetadataMatcher(
+        filter=METADATA, path=[MetadataMatcherPathSegment(key=key)], value=ValueMatcher(string_match=value)
     )
-    return AccessLogFilter(metadata_filter=MetadataFilter(matcher=reason, match_if_key_not_found=False))
+    return AccessLogFilter(metadata_filter=MetadataFilter(matcher=matcher, match_if_key_not_found=absent))
 
 
 def _flag(flag: str) -> AccessLogFilter:
@@ -122,9 +168,13 @@ def _status(code: int) -> AccessLogFilter:
 
 
 def _mapper(
-    of: AccessLogFilter, reason: str, more: Iterable[HeaderValueOption] = (), status: int | None = None
+    of: AccessLogFilter,
+    reason: str,
+    more: Iterable[HeaderValueOption] = (),
+    status: int | None = None,
+    message: str = "%LOCAL_REPLY_BODY%",
 ) -> ResponseMapper:
-    said = {"reason": Value(string_value=reason), "message": Value(string_value="%LOCAL_REPLY_BODY%")}
+    said = {"reason": Value(string_value=reason), "message": Value(string_value=message)}
     return ResponseMapper(
         filter=of,
         status_code=status,

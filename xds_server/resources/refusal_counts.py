@@ -40,6 +40,7 @@ from xds_server.messages.xds import (
 from xds_server.messages.xds import TypedExtensionConfig as MatcherExtension
 from xds_server.resources.local_replies import REASON
 from xds_server.traffic.intents import (
+    BUILD_UNKNOWN,
     CALL_UNDECLARED,
     COMPONENT_ABSENT,
     COMPONENT_UNKNOWN,
@@ -47,7 +48,7 @@ from xds_server.traffic.intents import (
     NO_CONTEXT,
 )
 
-REFUSALS = (COMPONENT_UNKNOWN, COMPONENT_ABSENT, CALL_UNDECLARED, CONTEXT_UNKNOWN, NO_CONTEXT)
+REFUSALS = (COMPONENT_UNKNOWN, COMPONENT_ABSENT, CALL_UNDECLARED, CONTEXT_UNKNOWN, NO_CONTEXT, BUILD_UNKNOWN)
 """All that a sidecar answers because of what its records say."""
 PREFIX = "refused."
 """A count is `http.<listener>.rbac.refused.policy.<reason>.shadow_denied`."""

@@ -53,7 +53,6 @@ from xds_server.resources.virtual_hosts import named
 from xds_server.snapshot import NOTHING, Resource, Resources, TypeUrl
 from xds_server.traffic.calls import Callee, Calls, Oldest, Target, Without, calls_of
 from xds_server.traffic.intents import (
-    COMPONENT_UNKNOWN,
     CONTEXT_UNKNOWN,
     DefaultIntent,
     DeploymentRoutes,
@@ -122,7 +121,7 @@ def _targets(calls: Calls) -> Iterator[Target]:
 def _outbound(app: AppParts, calls: Calls) -> Resource:
     name = names.outbound(calls.build.word)
     hosts = [_callee_host(app, calls, name, callee) for callee in calls.callees]
-    nobody = branches.virtual_host("*", branches.routes(refusals(COMPONENT_UNKNOWN)))
+    nobody = branches.virtual_host("*", branches.routes(refusals(calls.to_nobody)))
     return _configuration(name, [*hosts, named(names.virtual_host(name, "*"), nobody)])
 
 

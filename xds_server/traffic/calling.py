@@ -28,7 +28,6 @@ from xds_server.traffic.decisions import Decision, Outcome, Step
 from xds_server.traffic.destinations import called, refused
 from xds_server.traffic.expressions import ANY_SLOT
 from xds_server.traffic.intents import (
-    COMPONENT_UNKNOWN,
     CONTEXT_UNKNOWN,
     DefaultIntent,
     Refusal,
@@ -61,8 +60,8 @@ def decide_call(world: World, caller: BuildId, request: Request) -> Decision:
     host = host_of(request.authority)
     callee = next((each for each in calls.callees if host in each.hosts), None)
     if callee is None:
-        steps = [Step(f"host {host}", False, COMPONENT_UNKNOWN.message)]
-        outcomes = [refused("-", COMPONENT_UNKNOWN)]
+        steps = [Step(f"host {host}", False, calls.to_nobody.message)]
+        outcomes = [refused("-", calls.to_nobody)]
     else:
         step, choices = _chosen(calls, asked)
         given = [_given(app, calls, callee, each) for each in choices]
@@ -128,13 +127,21 @@ def _sharing(calls: Calls) -> str:
 
 def context_of(request: Seen) -> tuple[str, str]:
     """The context that a request carries, and where; or none, and where it was looked for. The header wins."""
-    header = request.header(CONTEXT_HEADER)
+    header = _agreed(request.header(CONTEXT_HEADER) or "")
     if header:
         return header, f"header {CONTEXT_HEADER}"
     found = next((value for line in request.lines.get("baggage", ()) for value in _members(line) if value), "")
     if found:
         return found, f"member {BAGGAGE_KEY} of baggage"
     return "", f"header {CONTEXT_HEADER} and member {BAGGAGE_KEY} of baggage are absent or empty"
+
+
+def _agreed(header: str) -> str:
+    """What a header says that came several times, which arrives as one with commas; as it is if they differ."""
+    if "," not in header:
+        return header
+    said = {each.strip(BLANK) for each in header.split(",")} - {""}
+    return header if len(said) > 1 else next(iter(said), "")
 
 
 def _members(line: str) -> Iterator[str]:

@@ -19,8 +19,10 @@ from xds_server.records.models import AppDeployment, Release, TrafficPolicy, Wit
 from xds_server.records.world import AppWorld
 from xds_server.traffic.hosts import default_of
 from xds_server.traffic.intents import (
+    BUILD_UNKNOWN,
     CALL_UNDECLARED,
     COMPONENT_ABSENT,
+    COMPONENT_UNKNOWN,
     NO_CONTEXT,
     DefaultIntent,
     Refusal,
@@ -79,6 +81,11 @@ class Calls:
     inbound: tuple[Ref, ...]
     records: tuple[AppDeployment, ...]
 
+    @property
+    def to_nobody(self) -> Refusal:
+        """What a call gets whose host is no component."""
+        return COMPONENT_UNKNOWN if self.contexts else BUILD_UNKNOWN
+
 
 def calls_of(app: AppWorld, build: BuildId) -> Calls:
     """A build that no deployment contains calls nobody."""
@@ -101,10 +108,10 @@ def _users(app: AppWorld, build: BuildId) -> Iterator[tuple[Ref, AppDeployment]]
 
 def without_context(app: AppWorld, users: tuple[Ref, ...]) -> Without:
     """What a request gets that carries no context, from or at a build of these deployments."""
-    if len(users) == 1:
-        return users[0]
+    if len(users) <= 1:
+        return users[0] if users else BUILD_UNKNOWN
     said = app.settings.spec.without_context if app.settings is not None else WithoutContext.RELEASED
-    if said is WithoutContext.REFUSE or not users:
+    if said is WithoutContext.REFUSE:
         return NO_CONTEXT
     release = release_for_calls(app)
     if release is not None:
@@ -153,8 +160,10 @@ def _target(caller: str, callee: str, deployment: AppDeployment) -> Target | Ref
 
 
 def _hosts(app: Ref, component: str) -> Iterator[str]:
-    """`cart` and `cart.shop`; in another namespace than `default`, `cart.shop.prod` too."""
-    yield component
-    yield f"{component}.{app.name}"
+    """`cart` and `cart.shop`; in another namespace than `default`, `cart.shop.prod` too. Each may end with a dot."""
+    names = [component, f"{component}.{app.name}"]
     if app.namespace != DEFAULT_NAMESPACE:
-        yield f"{component}.{app.name}.{app.namespace}"
+        names.append(f"{component}.{app.name}.{app.namespace}")
+    for each in names:
+        yield each
+        yield f"{each}."

@@ -25,6 +25,7 @@ class RefusalReason(StrEnum):
     CALL_UNDECLARED = "CallUndeclared"
     CONTEXT_UNKNOWN = "ContextUnknown"
     NO_CONTEXT = "NoContext"
+    BUILD_UNKNOWN = "BuildUnknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,9 @@ CONTEXT_UNKNOWN = Refusal(
 )
 NO_CONTEXT = Refusal(
     RefusalReason.NO_CONTEXT, "a request to or from a build that deployments share must carry its context", status=400
+)
+BUILD_UNKNOWN = Refusal(
+    RefusalReason.BUILD_UNKNOWN, "no deployment contains the build that this sidecar is beside", status=502
 )
 
 
