@@ -55,14 +55,18 @@ def test_the_context_is_read_before_routing_and_stamped_after_it():
         assert stamps["typed_config"]["clear_route_cache"] is False
 
 
+WEB_SOCKETS = {"allow_connect": True}
+
+
 def test_callers_are_held_to_what_a_gateway_takes_from_its_clients():
     found = listeners(Ports(application=8080))
     inbound, outbound = found["order/api@a1/inbound"], found["order/api@a1/outbound"]
     edge = manager(edge_listeners(gateway())["http"])
 
-    for limit in ("request_headers_timeout", "http2_protocol_options"):
-        assert manager(inbound)[limit] == edge[limit]
-        assert limit not in manager(outbound), "its own application is not a stranger"
+    assert manager(inbound)["request_headers_timeout"] == edge["request_headers_timeout"]
+    assert manager(inbound)["http2_protocol_options"] == edge["http2_protocol_options"] | WEB_SOCKETS
+    assert "request_headers_timeout" not in manager(outbound), "its own application is not a stranger"
+    assert manager(outbound)["http2_protocol_options"] == WEB_SOCKETS
     assert inbound["per_connection_buffer_limit_bytes"] == 32 * 1024
 
 

@@ -11,6 +11,7 @@ from xds_server.messages.envoy import (
     Address,
     Filter,
     FilterChain,
+    Http2ProtocolOptions,
     HttpProtocolOptions,
     SocketAddress,
     TrafficDirection,
@@ -25,7 +26,15 @@ from xds_server.messages.extensions import (
 from xds_server.records.models import AccessLog
 from xds_server.resources.access_logs import inbound_logs, outbound_logs
 from xds_server.resources.actions import WEBSOCKET
-from xds_server.resources.connection_managers import GRPC_STATUS, HTTP2, NOBODY, REQUEST_HEADERS_TIMEOUT, ROUTER
+from xds_server.resources.connection_managers import (
+    CONNECTION_WINDOW,
+    GRPC_STATUS,
+    NOBODY,
+    REQUEST_HEADERS_TIMEOUT,
+    ROUTER,
+    STREAM_WINDOW,
+    STREAMS,
+)
 from xds_server.resources.content import resource
 from xds_server.resources.listeners import BUFFER
 from xds_server.resources.local_replies import local_replies, local_replies_to_callers
@@ -37,6 +46,16 @@ from xds_server.snapshot import Resource
 LOOPBACK, EVERYWHERE = "127.0.0.1", "0.0.0.0"  # noqa: S104 - callers come from other machines
 OUTBOUND_IDLE_TIMEOUT, INBOUND_IDLE_TIMEOUT = timedelta(minutes=5), timedelta(0)
 """Of a request on which nothing moves. For calls the route's own holds; of a caller's it is the caller who gives up."""
+OUTBOUND_HTTP2 = Http2ProtocolOptions(allow_connect=True)
+INBOUND_HTTP2 = Http2ProtocolOptions(
+    max_concurrent_streams=STREAMS,
+    initial_stream_window_size=STREAM_WINDOW,
+    initial_connection_window_size=CONNECTION_WINDOW,
+    allow_connect=True,
+)
+"""WebSockets in HTTP/2 (RFC 8441): a caller's Envoy sends them to a build that speaks it, and who does not know them
+would end the connection, and everybody's requests on it.
+"""
 HEADERS_KB, HEADERS = 8192, 1000
 """How large a request's headers may be, and how many: as large as any gateway lets in, and what it adds to them."""
 
@@ -68,7 +87,7 @@ def _listener(name: str, place: tuple[str, int], direction: TrafficDirection, lo
         internal_address_config=NOBODY,
         codec_type=HttpConnectionManagerCodecType.AUTO,
         common_http_protocol_options=HttpProtocolOptions(max_headers_count=HEADERS),
-        http2_protocol_options=HTTP2 if inbound else None,
+        http2_protocol_options=INBOUND_HTTP2 if inbound else OUTBOUND_HTTP2,
         max_request_headers_kb=HEADERS_KB,
         request_headers_timeout=REQUEST_HEADERS_TIMEOUT if inbound else None,
         stream_idle_timeout=INBOUND_IDLE_TIMEOUT if inbound else OUTBOUND_IDLE_TIMEOUT,
