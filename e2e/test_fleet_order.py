@@ -130,6 +130,7 @@ def test_what_is_under_way_goes_on_after_the_server_was_killed(
             order.server.child.kill()
             order.server.start()
             wait_until(lambda: "beside order/api@a2" in waiting(order), "it waits for the same sidecar as before")
+            assert "beside order/api@a2" in pending(order)
             assert order.get("/api", "order-v4").status == 404
             assert contexts(order) == {"order-v1"}
             wire.requests.go_on()
@@ -192,6 +193,14 @@ def has(order: Mesh, build: str) -> bool:
 
 def branched(order: Mesh) -> Any:
     return order.get("/api", "branch").json
+
+
+def pending(order: Mesh) -> str:
+    """Why the release is pending, as `xdsctl describe` says it."""
+    said = order.server.ask(f"/releases/{APP}/describe")
+    assert said["status"] == "Pending"
+    why: str = said["because"]
+    return why
 
 
 def waiting(order: Mesh) -> str:

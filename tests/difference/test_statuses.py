@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.records.folder import NOON, SHOP, Server, release
-from xds_server.difference.statuses import RolloutSaid, Status, status_of
+from xds_server.difference.statuses import RolloutSaid, Status, StatusSaid, status_of, untold
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Place, Problem
 from xds_server.records.admission import pinned
@@ -87,3 +87,20 @@ def test_what_is_gone_was_superseded(shop):
 def test_every_status_is_documented():
     page = (Path(__file__).parents[2] / "docs" / "operation.md").read_text("utf-8")
     assert [each for each in Status if f"`{each}`" not in page] == []
+
+
+@pytest.mark.parametrize("status", [Status.ACTIVE, Status.PROGRESSING, Status.HOLDING])
+def test_what_gateways_are_not_told_yet_is_pending(status: Status) -> None:
+    said = StatusSaid(status, "step 2 of 3")
+
+    assert untold(said, "") == said
+    assert untold(said, "waits for sidecars to accept v2") == (
+        Status.PENDING,
+        "waits for sidecars to accept v2; until then gateways give what they gave before; step 2 of 3",
+    )
+
+
+def test_what_is_pinned_is_said_to_be_so_whoever_is_waited_for() -> None:
+    said = StatusSaid(Status.ROLLED_BACK, "pinned")
+
+    assert untold(said, "waits for sidecars to accept v2") == said

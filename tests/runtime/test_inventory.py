@@ -4,6 +4,8 @@ import pytest
 
 from tests.records.folder import deployment, release, shop_in
 from tests.runtime.test_waiting import house
+from xds_server.difference.inventory import Wanted
+from xds_server.runtime.inventory import Inventory
 
 
 @pytest.fixture
@@ -22,6 +24,18 @@ async def test_a_release_says_how_far_it_is(records: Path) -> None:
             "1 of 1 accepted",
         )
         assert said["record"]["spec"]["hosts"] == ["shop.test"]
+
+
+async def test_a_release_of_which_gateways_are_not_told_yet_says_what_it_waits_for(records: Path) -> None:
+    async with house(records) as here:
+        control, waits = here.control, "waits for sidecars to accept v2"
+        inventory = Inventory(lambda: control.admission, lambda: control.books.ledger, lambda _: waits)
+        [said] = await inventory.page(Wanted("Release"), None, 10)
+        builds = await inventory.page(Wanted("Build"), None, 10)
+
+    assert said.status == "Pending"
+    assert said.because.startswith(waits)
+    assert builds
 
 
 async def test_pages_follow_each_other(records: Path) -> None:

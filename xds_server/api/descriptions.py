@@ -16,7 +16,7 @@ from xds_server.api.steering import EventReport
 from xds_server.api.traffic import ShareReport
 from xds_server.difference.history import in_percent
 from xds_server.difference.inventory import readiness
-from xds_server.difference.statuses import Status, held_back, status_of, wanted
+from xds_server.difference.statuses import Status, held_back, status_of, untold, wanted
 from xds_server.domain.names import Ref, record_id, ref
 from xds_server.domain.problems import Problem, Severity
 from xds_server.graph import distil
@@ -121,10 +121,11 @@ class Seen:
     """What is known of a release beside its records.
 
     `members`: healthy ones and all, of a component of a deployment. `requests`: by rule and deployment. `problems`: all
-    that there are.
+    that there are. `waits`: what keeps gateways from being told what is in force.
     """
 
     problems: Iterable[Problem] = ()
+    waits: str = ""
     shares: Mapping[str, ShareReport] = field(default_factory=dict)
     members: Mapping[tuple[Ref, str], tuple[int, int]] = field(default_factory=dict)
     requests: Mapping[tuple[str, Ref], int] | None = None
@@ -160,7 +161,8 @@ def described(admission: Admission, release: Ref, seen: Seen) -> Description:
     record = release_of(admission, release)
     app = AppWorld(release) if record is None else admission.world.app(record.refer(record.spec.app))
     entry = admission.in_force.get(Key("Release", release))
-    status, because = status_of(admission, release, None if seen.rollout is None else seen.rollout.said)
+    said = status_of(admission, release, None if seen.rollout is None else seen.rollout.said)
+    status, because = untold(said, seen.waits)
     pin = admission.pins.get(release)
     refused = (str(each) for each in held_back(admission, release) if each.severity is Severity.ERROR)
     return Description(

@@ -37,6 +37,8 @@ class RolloutSaid(NamedTuple):
     ended: bool = False
 
 
+MOVES = (Status.ACTIVE, Status.PROGRESSING, Status.HOLDING)
+"""Those of a release of which gateways give what is in force."""
 BY_REASON = {"ActivationFailed": Status.FAILED, "Pending": Status.PENDING}
 """By the reasons why what is wanted of a release waits; what is in force serves meanwhile."""
 
@@ -60,6 +62,14 @@ def status_of(admission: Admission, release: Ref, rollout: RolloutSaid | None = 
     if wanted(admission, release) is None and not problems:
         return StatusSaid(Status.SUPERSEDED, "it is not in force any more")
     return StatusSaid(Status.FAILED, next((each.what for each in problems if each.severity is Severity.ERROR), ""))
+
+
+def untold(said: StatusSaid, waits: str) -> StatusSaid:
+    """`waits`: what keeps gateways from being told what is in force; empty if nothing does."""
+    if not waits or said.status not in MOVES:
+        return said
+    words = (f"{waits}; until then gateways give what they gave before", said.because)
+    return StatusSaid(Status.PENDING, "; ".join(filter(None, words)))
 
 
 def _moved(admission: Admission, release: Ref) -> str:

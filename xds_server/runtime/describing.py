@@ -50,6 +50,7 @@ class Descriptions(Describing):
         entry = ledger.entry(release)
         seen = Seen(
             problems=control.problems,
+            waits=control.waits_for(release),
             members=self._members(record),
             seconds=HOUR,
             rollout=self._rollout_of(release),

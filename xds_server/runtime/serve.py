@@ -192,8 +192,12 @@ def _apis(control: Control, telemetry: Telemetry, rollouts: Rollouts, writer: Wr
         unused_api(Collector(control, telemetry, writing)),
         traffic_api(watch),
         descriptions_api(Descriptions(control, telemetry, watch, asked.found)),
-        inventory_api(Inventory(lambda: control.admission, lambda: control.books.ledger, asked.said)),
+        inventory_api(_inventory(control, asked)),
     )
+
+
+def _inventory(control: Control, rollouts: AskedOfRollouts) -> Inventory:
+    return Inventory(lambda: control.admission, lambda: control.books.ledger, control.waits_for, rollouts.said)
 
 
 def _keeping(control: Control, store: Store) -> Keeping:
