@@ -7,6 +7,7 @@ these were told, and nothing else.
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -14,11 +15,13 @@ import httpx
 import pytest
 
 from e2e.support.applications import Applications
-from e2e.support.client import Echo, Headers, Reply, echo
+from e2e.support.client import Client, Echo, Headers, Reply, echo
 from e2e.support.envoy import EnvoyVersion
 from e2e.support.mesh import HOST
+from e2e.support.pair import Pair, application, context, pair_of
 from e2e.support.processes import wait_until
 from e2e.support.server import Mode
+from e2e.support.streams import WebSocket
 from e2e.support.talking import Talking, talking
 
 pytestmark = pytest.mark.e2e
@@ -177,3 +180,26 @@ def test_a_request_of_http2_is_refused_with_the_reason(order: Talking, context: 
 
 def contexts(told: Echo) -> tuple[list[str], list[str]]:
     return told.all("x-deployment"), told.all("baggage")
+
+
+@pytest.fixture
+def apart(pair: tuple[Mode, EnvoyVersion], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    with pair_of(*pair, tmp_path_factory.mktemp("apart"), {"v1": {}}) as ready:
+        yield ready
+
+
+def test_a_web_socket_passes_the_sidecar_of_a_build_that_speaks_http2(apart: Pair, applications: Applications) -> None:
+    """And what else is under way between the two sidecars goes on: they have one connection."""
+    place = replace(apart.first, application=int(applications.http2("a1").rpartition(":")[2]))
+    apart.place(place, protocol="http2")
+    with apart.sidecar(place), apart.sidecar(apart.ui):
+        one, other = (WebSocket(apart.ui.outbound, "api", headers=[context("v1")]) for _ in range(2))
+        assert [each.exchange() for each in (one, other, one)] == ["a1"] * 3
+        for each in (one, other):
+            each.close()
+
+
+def test_an_answer_that_cannot_be_read_is_refused_with_a_reason(apart: Pair) -> None:
+    with application(apart.first), apart.sidecar(apart.first), Client(apart.first.inbound) as client:
+        reply = client.get("api", "/many", [context("v1")])
+    assert (reply.status, reply.json["reason"]) == (502, "ProtocolError")

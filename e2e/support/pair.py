@@ -33,7 +33,7 @@ POLICIES: dict[str, Json] = {"v1": RETRIES, "v2": {}}
 
 
 class Answering(BaseHTTPRequestHandler):
-    """Keeps no connections, so that none outlives it; `/hold` waits until it is let go."""
+    """Keeps no connections, so that none outlives it; `/hold` waits until it is let go, `/many` has many headers."""
 
     protocol_version = "HTTP/1.1"
 
@@ -45,6 +45,8 @@ class Answering(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("content-length", "2")
         self.send_header("connection", "close")
+        for number in range(101 if self.path == "/many" else 0):
+            self.send_header(f"x-{number}", "a")
         self.end_headers()
         self.wfile.write(b"ok")
 
