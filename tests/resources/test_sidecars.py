@@ -265,6 +265,18 @@ def test_it_is_not_the_application_who_closes_a_kept_connection_just_as_a_reques
     assert "http_protocol_options" in spoken["explicit_http_config"]
 
 
+def test_an_application_that_is_slow_to_accept_is_waited_for_like_any_instance() -> None:
+    """Its queue of connections may be short: of a burst, many come through with the kernel's second try, after 1 s."""
+    found = parts(server(), "api@a2").resources[TypeUrl.CLUSTER]
+    own, *others = (
+        to_json(TypeUrl.CLUSTER, found[name].body)["connect_timeout"]
+        for name in sorted(found, key=lambda name: not name.endswith("/application"))
+    )
+
+    assert others
+    assert {own} == set(others) == {"5s"}
+
+
 def test_what_is_tried_again_is_decided_by_callers_alone() -> None:
     """A sidecar that tried would keep a request's body, and a longer one than it may keep would be lost."""
     [route] = _routes(hosts(server(), "api@a2", "inbound")["*"], "/", {"x-deployment": "v2"})

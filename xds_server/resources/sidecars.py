@@ -40,7 +40,7 @@ from xds_server.resources.access_logs import access_log_clusters
 from xds_server.resources.actions import NO_TIME, WEBSOCKET, usual_policy, usual_retries
 from xds_server.resources.apps import AppParts
 from xds_server.resources.branches import Branch, Try
-from xds_server.resources.clusters import HTTP_OPTIONS, cluster
+from xds_server.resources.clusters import CONNECT_TIMEOUT, HTTP_OPTIONS, cluster
 from xds_server.resources.content import resource
 from xds_server.resources.draws import Choice, draw
 from xds_server.resources.endpoints import resolved
@@ -61,7 +61,6 @@ from xds_server.traffic.intents import (
 )
 
 EVERYTHING = RouteRule()
-APPLICATION_CONNECTS_WITHIN = timedelta(seconds=1)
 MOST = 2**32 - 1
 UNLIMITED = CircuitBreakers(
     thresholds=[
@@ -240,7 +239,7 @@ def _application(app: AppParts, sidecar: Sidecar) -> Resource:
         Cluster(
             name=name,
             type=ClusterDiscoveryType.STATIC,
-            connect_timeout=APPLICATION_CONNECTS_WITHIN,
+            connect_timeout=CONNECT_TIMEOUT,
             load_assignment=resolved(name, [f"127.0.0.1:{sidecar.ports.application}"]),
             circuit_breakers=UNLIMITED,
             alt_stat_name=names.cluster_stat(name),
