@@ -141,9 +141,12 @@ def wildcards_over(virtual_host_name: str) -> Iterator[str]:
     There is something in front of the wildcard's dot.
     """
     listener_name, _, host = virtual_host_name.rpartition("/")
-    dots = (index for index, char in enumerate(host) if char == "." and index)
-    wildcards = (virtual_host(listener_name, f"*{host[index:]}") for index in dots)
-    return (each for each in wildcards if each != virtual_host_name)
+    dot = host.find(".", 1)
+    while dot > 0:
+        wildcard = virtual_host(listener_name, f"*{host[dot:]}")
+        if wildcard != virtual_host_name:
+            yield wildcard
+        dot = host.find(".", dot + 1)
 
 
 def route(rule: str, deployment: Ref, route_id: str) -> str:

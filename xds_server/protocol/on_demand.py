@@ -22,7 +22,7 @@ What is not waited for forever:
   than none.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from typing_extensions import override
 
@@ -72,7 +72,7 @@ class OnDemandPlan(Plan):
     def additions(self, channel: Channel) -> Collection[str]:
         match channel.kind:
             case TypeUrl.VIRTUAL_HOST:
-                ready = [name for name in self._sendable() if not any(self._missing(name))]
+                ready = [name for name, missing in self._sendable() if not missing]
                 shadowing = self._shadowing(ready)
                 return [name for name in ready if name not in shadowing] if shadowing else ready
             case TypeUrl.LISTENER | TypeUrl.ROUTES if channel.due:
@@ -147,15 +147,25 @@ class OnDemandPlan(Plan):
         """Clusters that hold something back, but for refused ones that do so without a limit."""
         if any(channel is not None and channel.due for channel in self._routing()):
             yield from (name for name in self._clusters.always if self._waits_for(name, loaded=False))
-        for name in self._sendable():
-            missing = [*self._missing(name)]
-            if not (name in self._hosts.held and self._clusters.refused.keys() & missing):
+        refused = self._clusters.refused.keys()
+        for name, missing in self._sendable():
+            if missing and not (name in self._hosts.held and refused & missing):
                 yield from missing
 
-    def _sendable(self) -> Iterable[str]:
-        """Virtual hosts that are due, and whose route configuration is there."""
+    def _sendable(self) -> Iterator[tuple[str, list[str]]]:
+        """Virtual hosts that are due, and whose route configuration is there; the clusters that each has to wait for.
+
+        Thousands of names under one wildcard need the same clusters, about which is asked once.
+        """
         hosts = self._hosts
-        return (name for name in hosts.due if hosts.is_configured(name))
+        found: dict[tuple[tuple[str, ...], bool], list[str]] = {}
+        for name in filter(hosts.is_configured, hosts.due):
+            needs, loaded = hosts.needs(name), name in hosts.held
+            missing = found.get((needs, loaded))
+            if missing is None:
+                missing = [need for need in needs if self._waits_for(need, loaded=loaded)]
+                found[needs, loaded] = missing
+            yield name, missing
 
     def _shadowing(self, ready: Collection[str]) -> Collection[str]:
         """Wildcards over hosts that the client does not have yet: until then they would answer for them."""
@@ -163,13 +173,6 @@ class OnDemandPlan(Plan):
             return ()
         coming = (name for name in self._hosts.due if name not in self._hosts.held)
         return {over for name in coming for over in wildcards_over(name)}
-
-    def _missing(self, name: str) -> Iterator[str]:
-        """Clusters that this virtual host has to wait for."""
-        content = self._hosts.content(name)
-        loaded = name in self._hosts.held
-        needs = content.needs if content is not None else ()
-        return (need for need in needs if self._waits_for(need, loaded=loaded))
 
     def _waits_for(self, name: str, *, loaded: bool) -> bool:
         clusters = self._clusters

@@ -70,13 +70,13 @@ class VirtualHosts(Channel):
 
     @override
     def content(self, name: str) -> Resource | None:
-        exact = self.lookup(name)
-        if exact is not None and (exact.exact is None or name in self._always):
-            return exact
-        found = self._wildcard(name)
-        if found is None or found.exact is None or (found.refuses and not self._loaded(name)):
-            return None
-        return found.exact(name)
+        found = self._source(name)
+        return None if found is None else found.called(name)
+
+    def needs(self, name: str) -> tuple[str, ...]:
+        """Of its content, which is not made for that: many names may be under one wildcard, and need what it does."""
+        found = self._source(name)
+        return () if found is None else found.needs
 
     @override
     def aim(self, snapshot: Snapshot) -> None:
@@ -122,7 +122,7 @@ class VirtualHosts(Channel):
             host = without_port(name)
             if self.lookup(f"{name}/{WILDCARD}") is not None:  # a route configuration: any virtual host of it will do
                 known.update(self._always_of(name) if name in self.configured else ())
-            elif self.content(host) is None or self._is_beyond_the_budget(host):
+            elif self._source(host) is None or self._is_beyond_the_budget(host):
                 self._deny(name)
             else:
                 known.add(host)
@@ -160,12 +160,12 @@ class VirtualHosts(Channel):
     def denials(self) -> Collection[str]:
         if not self.denied or self.budget.tokens <= 0:
             return ()
-        ready = (name for name in self.denied if self.is_configured(name) and self.content(without_port(name)) is None)
+        ready = (name for name in self.denied if self.is_configured(name) and self._source(without_port(name)) is None)
         return tuple(islice(ready, self.budget.tokens))
 
     def load_who_waits(self) -> None:
         """Names under wildcards that were beyond the budget, as many as it has by now."""
-        found = (name for name in self.denied if self.content(without_port(name)) is not None)
+        found = (name for name in self.denied if self._source(without_port(name)) is not None)
         chosen = [*islice(found, max(0, self.budget.tokens))]
         for name in chosen:
             self.denied.pop(name, None)
@@ -210,7 +210,7 @@ class VirtualHosts(Channel):
             awaited = self.awaited.news if self.awaited else {}
             dropped = [name for name in {*self.held, *awaited} if configuration_of(name) == configuration]
             # It is denied what has gone meanwhile, and has it no more: else it would not be sent that when it returns.
-            self._hold({name: None for name in dropped if self.content(name) is None})
+            self._hold({name: None for name in dropped if self._source(name) is None})
             self.ask([name for name in dropped if name not in self.refused])
 
     def leave(self, configuration: str) -> None:
@@ -232,16 +232,29 @@ class VirtualHosts(Channel):
 
     def needed(self) -> set[str]:
         """The clusters of what the client holds, and shall hold."""
-        coming = (content for name in self.due if (content := self.content(name)) is not None)
-        return {need for host in chain(self.in_use(), coming) for need in host.needs}
+        coming = (self.needs(name) for name in self.due)
+        return {need for needs in chain((host.needs for host in self.in_use()), coming) for need in needs}
+
+    def _source(self, name: str) -> Resource | None:
+        """What its content is, or is made of."""
+        exact = self.lookup(name)
+        if exact is not None and (exact.exact is None or name in self._always):
+            return exact
+        found = self._wildcard(name)
+        if found is None or found.exact is None or (found.refuses and not self._loaded(name)):
+            return None
+        return found
 
     def _wildcard(self, name: str) -> Resource | None:
         """The longest wildcard that the name is under."""
         configuration, _, host = name.rpartition("/")
         if WILDCARD in host and not self._loaded(name):
             return None  # it would shadow what is not loaded
-        over = (self.lookup(each) for each in chain(wildcards_over(name), [f"{configuration}/{WILDCARD}"]))
-        return next((each for each in over if each is not None), None)
+        for each in wildcards_over(name):
+            found = self.lookup(each)
+            if found is not None:
+                return found
+        return self.lookup(f"{configuration}/{WILDCARD}")
 
     def _loaded(self, name: str) -> bool:
         return name in self.held or self.expected(name) is not None or name in self.doubtful
