@@ -182,7 +182,7 @@ def no_demo(*options: str) -> str:
     """Why it cannot run; in a process of its own, as it takes the log and the signals."""
     command = [str(BIN / "xds-server"), "demo", *options]
     environment = {**PLAIN, "PATH": os.environ["PATH"]}
-    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20, env=environment)
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
     assert found.returncode == 1
     return found.stdout
 
@@ -193,7 +193,7 @@ def no_demo(*options: str) -> str:
 def started(folder: Path, *options: str) -> tuple[int, str]:
     """Exit code and what is said on stderr, but for log lines; the folder is called HOME."""
     command = [str(BIN / "xds-server"), "serve", "--records", str(SAMPLE), "--state", str(folder / "state"), *options]
-    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20, env=PLAIN)
+    found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=PLAIN)
     lines = [line for line in found.stderr.splitlines() if not line.startswith("{")]
     return found.returncode, "\n".join(lines).replace(str(folder), "HOME") + "\n"
 

@@ -70,7 +70,7 @@ def test_flags_come_before_the_environment_and_that_before_the_file(tmp_path: Pa
 
         def tried(*arguments: str, **environment: str) -> str:
             command = [str(BIN / "xds-server"), "serve", "--config", str(file), *arguments]
-            found = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=20)
+            found = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=60)
             assert found.returncode == 1
             return found.stderr
 

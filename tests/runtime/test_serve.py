@@ -82,7 +82,7 @@ def test_a_port_in_use_ends_it_with_a_message_that_names_the_option(records: Pat
         port = held.getsockname()[1]
         [other] = free_ports(1)
         ports = (port, other) if option == "--xds" else (other, port)
-        found = subprocess.run(command(records, *ports), capture_output=True, text=True, check=False, timeout=20)
+        found = subprocess.run(command(records, *ports), capture_output=True, text=True, check=False, timeout=60)
 
     assert found.returncode == 1
     assert found.stderr.splitlines()[-1].startswith(f"xds-server: cannot listen on {option} {LOOPBACK}:{port}")
@@ -92,7 +92,7 @@ def test_a_port_in_use_ends_it_with_a_message_that_names_the_option(records: Pat
 def test_a_state_that_cannot_be_used_ends_it_with_a_message(records: Path) -> None:
     (records.parent / "state").write_text("a file", "utf-8")
 
-    found = subprocess.run(command(records, *free_ports(2)), capture_output=True, text=True, check=False, timeout=20)
+    found = subprocess.run(command(records, *free_ports(2)), capture_output=True, text=True, check=False, timeout=60)
 
     assert found.returncode == 1
     assert "xds-server: the state directory" in found.stderr
