@@ -102,11 +102,19 @@ def test_an_audience_that_is_bad_says_nothing_of_the_others() -> None:
 def test_an_outage_of_everybody_is_not_held_against_an_audience() -> None:
     found = begun(guard={"errors": {"maxRatio": 1.5}}, audiences=[EARLY])
     bad = Tick(Counts(100, 100), Counts())
-    everybody = [Tick(Counts(10, 4), Counts(90, 0)), Tick(Counts(10, 10), Counts(90, 90))]
-    found = found.after([everybody, [bad] * 10])
+    found = found.after([[], [bad] * 10], outage=True)
     assert [each.verdict for each in found.audiences] == [Verdict.UNKNOWN]
-    found = found.after([[Tick(Counts(100, 1), Counts(900, 9))], [bad]])
+    found = found.after([[], [bad]])
     assert [each.verdict for each in found.audiences] == [Verdict.WORSE]
+
+
+def test_errors_of_both_are_an_outage_and_slowness_of_both_is_how_they_are() -> None:
+    found = begun(guard={"errors": {"maxRatio": 1.5}, "slow": {"over": "250ms", "maxRatio": 1.5}})
+    most = [Tick(Counts(500, 300), Counts(500, 300))] * 100
+    found = found.after([most, most])
+    assert [each.verdict for each in found.health().judgements] == [Verdict.UNKNOWN, Verdict.SAFE]
+    found = found.later(timedelta(minutes=10), live=True).after([[Tick(Counts(500, 0), Counts(500, 0))], []])
+    assert "are needed" in found.health().judgements[0].because
 
 
 def test_what_fails_at_once_is_hopeless() -> None:

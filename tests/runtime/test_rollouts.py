@@ -34,6 +34,8 @@ from xds_server.records.progress import Ended
 from xds_server.records.saved import Row
 from xds_server.state.store import Store
 
+EARLY = {"name": "early", "match": {"headers": [{"name": "x-early", "exact": "1"}]}, "deployment": "v2"}
+
 
 def test_it_goes_from_step_to_step_and_writes_how_it_has_ended(server: Server) -> None:
     server.until(lambda: server.ended is not None)
@@ -122,6 +124,39 @@ def test_what_was_worse_once_is_held_until_somebody_says_so(tmp_path: Path) -> N
         assert server.step == 2
 
 
+def test_who_fails_alone_goes_back_also_if_it_has_most_users_and_was_safe(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        guard = {"errors": {"maxRatio": 1.5, "floor": 2}}
+        server = began(store, steps=[{"to": 75, "for": "1h"}, {"to": 100}], guard=guard)
+        for _ in range(60):
+            server.looks(0.5, Flush(v1=(25, 0), v2=(75, 0)))
+        server.until(lambda: server.ended is not None, Flush(v1=(25, 0), v2=(75, 75)))
+        assert server.ended == Ended.ROLLED_BACK
+
+
+def test_an_outage_is_held_against_no_audience_also_while_nobody_else_gets_the_canary(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        guard = {"errors": {"maxRatio": 1.5}}
+        server = began(store, steps=[{"gate": "qa"}, {"to": 100}], guard=guard, audiences=[EARLY])
+        for _ in range(40):
+            server.looks(0.5, Flush(v1=(900, 900), v2_early=(20, 20)))
+        assert Kind.MOVED not in server.kinds
+        server.until(lambda: Kind.MOVED in server.kinds, Flush(v1=(900, 9), v2_early=(20, 20)))
+
+
+def test_an_audience_that_is_moved_while_something_else_is_said_is_moved_once(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        guard, worse = {"errors": {"maxRatio": 1.5}}, Flush(v1=(900, 9), v2_early=(100, 100))
+        server = began(store, steps=[{"gate": "qa"}, {"to": 100}], guard=guard, audiences=[EARLY])
+        for _ in range(10):
+            server.looks(0.5, worse)
+        assert {Kind.GATE, Kind.MOVED} <= {*server.kinds}
+        server.steering.unpin(SHOP_REF, ADA)
+        for _ in range(10):
+            server.looks(0.5, worse)
+        assert server.kinds.count(Kind.MOVED) == 1
+
+
 def test_while_both_fail_it_stays_where_it_is(tmp_path: Path) -> None:
     """Also one that was safe: it may be the canary that does it to both."""
     well, outage = Flush(v1=(900, 2), v2=(100, 0)), Flush(v1=(900, 890), v2=(100, 99))
@@ -138,7 +173,7 @@ def test_while_both_fail_it_stays_where_it_is(tmp_path: Path) -> None:
         for _ in range(200):
             server.looks(0.5, outage)
         assert server.step == 1
-        assert server.because.endswith("but now 99% of all requests fail, of both")
+        assert server.because.endswith("but now 99% of all requests fail, at both")
         assert server.kinds[-1] is Kind.HELD
         server.until(lambda: server.step == 2, well)
 

@@ -11,6 +11,7 @@ from xds_server.stats.bets import log_sum
 ALPHA_OF_ONE = Limits()
 NOTHING = Evidence()
 HEALTHY = Tick(Counts(300, 1), Counts(5_700, 19))
+OUTAGE = Tick(Counts(300, 270), Counts(5_700, 5_130))
 
 
 def after(ticks: list[Tick], limits: Limits = ALPHA_OF_ONE, begun: Evidence = NOTHING) -> Evidence:
@@ -83,12 +84,17 @@ def test_an_outage_of_both_is_no_evidence_against_one():
 
 def test_where_nearly_everything_fails_nobody_is_shown_to_be_as_good():
     """No rate is twice one of 90 %."""
-    outage = Tick(Counts(300, 270), Counts(5_700, 5_130))
     begun = after([HEALTHY] * 5)
-    later = after([outage] * 100, begun=begun)
+    later = reduce(lambda found, _: found.after(OUTAGE, ALPHA_OF_ONE, outage=True), range(100), begun)
     assert (later.as_good, later.clean) == (begun.as_good, begun.clean)
-    assert not later.is_safe(ALPHA_OF_ONE)
-    assert after([Tick(Counts(300, 300), Counts(300, 200))] * 10).is_worse(ALPHA_OF_ONE)
+    assert later.stable.requests == begun.stable.requests + 100 * OUTAGE.stable.requests
+
+
+def test_who_fails_even_more_in_an_outage_is_less_safe_and_worse():
+    begun, tick = after([HEALTHY] * 5), Tick(Counts(300, 300), Counts(300, 160))
+    later = reduce(lambda found, _: found.after(tick, ALPHA_OF_ONE, outage=True), range(10), begun)
+    assert later.as_good < begun.as_good
+    assert later.is_worse(ALPHA_OF_ONE)
 
 
 def test_errors_below_the_floor_make_nobody_worse():

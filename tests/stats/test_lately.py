@@ -12,6 +12,8 @@ from xds_server.stats.lately import HALF_LIFE
         pytest.param(Tick(Counts(50, 49), Counts(50, 50)), 0.99, id="both fail"),
         pytest.param(Tick(Counts(50, 50), Counts(50, 0)), 0, id="half is not most"),
         pytest.param(Tick(Counts(10, 10), Counts(90, 10)), 0, id="the canary alone"),
+        pytest.param(Tick(Counts(75, 75), Counts(25, 0)), 0, id="the canary alone, which has most"),
+        pytest.param(Tick(Counts(25, 0), Counts(75, 75)), 0, id="stable alone"),
         pytest.param(Tick(Counts(4, 4), Counts(5, 5)), 0, id="too few to say so"),
     ],
 )

@@ -65,7 +65,7 @@ def judged(guard: str, cohort: str, evidence: Evidence, limits: Limits, lately: 
         because = f"{counted}e-value {_value(evidence.worse_value)}, limit {1 / limits.worse:.3g}"
         return Judgement(guard, cohort, Verdict.WORSE, because)
     if lately.outage:
-        because = f"{counted}but now {lately.outage:.0%} of all requests fail, of both"
+        because = f"{counted}but now {lately.outage:.0%} of all requests fail, at both"
         return Judgement(guard, cohort, Verdict.UNKNOWN, because)
     if safe:
         because = f"{counted}e-value {_value(evidence.safe_value)}, needed {1 / limits.safe:.3g}"

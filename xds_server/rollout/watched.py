@@ -13,7 +13,6 @@ limit, which is its own of before, times `maxRatio`, or an absolute one.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import reduce
 from math import exp, log
 
 from xds_server.domain.names import DEFAULT_RULE, Ref
@@ -122,12 +121,11 @@ class Watched:
             return replace(found, dark=found.dark + elapsed)
         return replace(found, stayed=found.stayed + elapsed, dark=NONE)
 
-    def after(self, ticks: Sequence[Sequence[Tick]]) -> "Watched":
+    def after(self, ticks: Sequence[Iterable[Tick]], *, outage: bool = False) -> "Watched":
         """`ticks`: of each question. An audience's have nothing on stable's side.
 
-        While most requests of everybody else fail, those of an audience say nothing about its deployment.
+        `outage`: most requests that stable was given fail; those of an audience say nothing about its deployment then.
         """
-        outage = any(map(_is_outage, self.asked, ticks))
         of_each = [() if outage and asked.limit else found for asked, found in zip(self.asked, ticks, strict=True)]
         pairs = zip(self.asked, self.known, of_each, strict=True)
         found = replace(self, known=tuple(_after(question, answer, found) for question, answer, found in pairs))
@@ -166,20 +164,16 @@ def _sides(evidence: Evidence) -> dict[str, Counts]:
     return {"canary": evidence.canary, "stable": evidence.stable}
 
 
-def _is_outage(question: Question, ticks: Iterable[Tick]) -> bool:
-    return (
-        question.guard == ERRORS and not question.limit and reduce(Tick.plus, ticks, Tick(Counts(), Counts())).is_outage
-    )
-
-
 def _after(question: Question, answer: Answer, ticks: Iterable[Tick]) -> Answer:
     for tick in ticks:
         if question.limit:
             above = answer.above.after(tick.canary, question.limit, question.limits.dispersion)
             answer = replace(answer, above=above)
         else:
-            answer = replace(answer, evidence=answer.evidence.after(tick, question.limits))
-            if question.guard == ERRORS:
+            of_errors = question.guard == ERRORS
+            outage = of_errors and tick.is_outage
+            answer = replace(answer, evidence=answer.evidence.after(tick, question.limits, outage=outage))
+            if of_errors:
                 answer = replace(answer, outset=answer.outset.after(tick), lately=answer.lately.after(tick))
     return answer
 

@@ -1,8 +1,9 @@
 """What rollouts are judged by, out of what the fleet says of its requests."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
 
-from xds_server.domain.names import Ref
+from xds_server.domain.names import DEFAULT_RULE, Ref
 from xds_server.rollout.watched import Past, Question, Watched
 from xds_server.runtime.telemetry import Telemetry
 from xds_server.stats import Counts, Pairing, Tick
@@ -44,6 +45,7 @@ class Ticks:
 
     def __init__(self, seen: Watched) -> None:
         self._attempt = seen.identity, seen.attempt
+        self._stable = seen.stable
         self._heard = [_heard(seen, each) for each in seen.asked]
 
     def are_of(self, seen: Watched) -> bool:
@@ -52,6 +54,11 @@ class Ticks:
     def hear(self, flushes: Sequence[Numbered]) -> list[list[Tick]]:
         """Those that these flushes make whole, of each question."""
         return [each(flushes) for each in self._heard]
+
+    def outage(self, flushes: Sequence[Numbered]) -> bool:
+        """Most requests of users who were given stable by weight failed."""
+        found = () if self._stable is None else history(flushes, self._stable, DEFAULT_RULE, ERRORS)
+        return reduce(Counts.plus, found, Counts()).mostly_bad
 
 
 def _heard(seen: Watched, question: Question) -> Callable[[Sequence[Numbered]], list[Tick]]:

@@ -81,7 +81,8 @@ class Moving:
 
     def _hold(self, stands: Standing, decision: Wait) -> None:
         """Whoever waits says so once at each step, for each thing that it waits for."""
-        release, seen, held = stands.record.ref, stands.watched, decision.held or ""
+        release, held = stands.record.ref, decision.held or ""
+        seen = None if stands.watched is None else self._attempts.of(release)  # an audience may have been moved since
         if seen is None or held == seen.held:
             return
         seen = replace(seen, held=held)

@@ -317,7 +317,8 @@ class Rollouts:
         progress = stands.steered.progress
         seen = (stands.watched or watched(stands.record, stands.plan, progress, builds=builds)).at(progress.step)
         if flushes and not seen.settles:
-            seen = seen.after(self._ticks_of(release, seen).hear(flushes))
+            ticks = self._ticks_of(release, seen)
+            seen = seen.after(ticks.hear(flushes), outage=ticks.outage(flushes))
         seen = seen.later(elapsed, live=self._shell.live(release) is not None)
         if seen.held in WAITED_FOR and self.freezing.frozen is None and not stands.plan.freeze:
             seen = replace(seen, waited=seen.waited + elapsed)

@@ -15,6 +15,10 @@ class Counts(NamedTuple):
         return self.bad / self.requests if self.requests else 0.0
 
     @property
+    def mostly_bad(self) -> bool:
+        return 2 * self.bad > self.requests
+
+    @property
     def words(self) -> str:
         return f"{self.bad:,} of {self.requests:,} ({self.rate:.2%})"
 
@@ -36,11 +40,7 @@ class Tick(NamedTuple):
         """The canary's part of the requests, of which there must be one."""
         return self.canary.requests / (self.canary.requests + self.stable.requests)
 
-    def plus(self, other: "Tick") -> "Tick":
-        return Tick(self.canary.plus(other.canary), self.stable.plus(other.stable))
-
     @property
     def is_outage(self) -> bool:
-        """Most requests of both together were bad."""
-        both = self.canary.plus(self.stable)
-        return 2 * both.bad > both.requests
+        """Most requests of each side were bad."""
+        return self.canary.mostly_bad and self.stable.mostly_bad

@@ -8,8 +8,8 @@ happens to both sides at once, an outage or a step of the rollout, is no evidenc
             against each, the one that has won less: both have to be refuted
     safe    null: the canary's rate is at least `max_ratio` times stable's, and at least `floor`. The mean of a bet
             against the first, that it is as good as stable, and of one against the second, that it has a tenth of the
-            floor: it is enough to refute one. The second decides where nobody has any error. Both pass over a tick in
-            which most requests of both were bad: where all fail, no canary can fail more often, and none is clean
+            floor: it is enough to refute one. The second decides where nobody has any error. In an outage of both
+            nothing is won: where all fail, no canary can fail more often. Nor does the second lose: nobody is clean
 
 A rate is the mean of one tick, whatever each request's own chance is, and the ticks need not be alike. Where requests
 are bad independently of each other, or in bursts of which each is of one side (`dispersion`), nothing else is assumed.
@@ -70,20 +70,21 @@ class Evidence:
     canary: Counts = NONE
     stable: Counts = NONE
 
-    def after(self, tick: Tick, limits: Limits) -> "Evidence":
-        """A tick in which one side has no request says nothing."""
+    def after(self, tick: Tick, limits: Limits, *, outage: bool = False) -> "Evidence":
+        """A tick in which one side has no request says nothing. `outage`: both fail, and perhaps for one reason."""
         canary, stable = tick
         if not canary.requests or not stable.requests:
             return self
         share, bad = tick.share, (canary.bad, stable.bad)
         counted = self.canary.plus(canary)
         stake = reserve(self.canary.requests) - reserve(counted.requests)
-        most, calm = _needed(limits) + MERIT, not tick.is_outage
+        most, won = _needed(limits) + MERIT, _as_good(bad, share, limits)
+        clean = won_how_many(canary, limits.floor, CLEAN, limits.dispersion)
         return Evidence(
             above_share(self.worse, bad, share, stake, limits.dispersion),
             above_limit(self.above, canary, limits.floor, stake, limits.dispersion),
-            min(most, self.as_good + calm * _as_good(bad, share, limits)),
-            min(most, self.clean + calm * won_how_many(canary, limits.floor, CLEAN, limits.dispersion)),
+            min(most, self.as_good + (min(won, 0.0) if outage else won)),
+            min(most, self.clean + (0.0 if outage else clean)),
             counted,
             self.stable.plus(stable),
         )
