@@ -148,6 +148,7 @@ def test_an_audience_that_is_moved_while_something_else_is_said_is_moved_once(tm
     with opened(tmp_path) as store:
         guard, worse = {"errors": {"maxRatio": 1.5}}, Flush(v1=(900, 9), v2_early=(100, 100))
         server = began(store, steps=[{"gate": "qa"}, {"to": 100}], guard=guard, audiences=[EARLY])
+        server.looks()
         for _ in range(10):
             server.looks(0.5, worse)
         assert {Kind.GATE, Kind.MOVED} <= {*server.kinds}
