@@ -124,7 +124,7 @@ def test_while_nearly_everything_fails_it_is_held_and_goes_on_when_that_is_over(
     for build in ("a1", "a2"):
         world.upstreams.tell(app.instance("web", build), "503/1")
     with load(app):
-        wait_until(lambda: "of all requests fail, of both" in verdict(app)["because"], "it says so")
+        wait_until(lambda: "of all requests fail, at both" in verdict(app)["because"], "it says so")
         assert wait_held(app, "evidence")["step"] == 1
         for build in ("a1", "a2"):
             world.upstreams.tell(app.instance("web", build), "200")
