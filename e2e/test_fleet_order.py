@@ -24,7 +24,7 @@ pytestmark = pytest.mark.e2e
 
 DELAY = 2.0
 DRAIN = 2.0
-LONG_DRAIN = 12.0
+LONG_DRAIN = 20.0
 RATE = 60
 MANY = 100
 """Requests in turn, so that load has some in the meantime."""
@@ -156,7 +156,7 @@ def test_a_branch_is_edited_and_nothing_is_lost_while_the_sidecar_of_its_new_bui
 ) -> None:
     """Nobody calls a2 in the branch before it knows that it is in it; and a1 knows it for a drain more."""
     order.sidecars[BESIDE_A2].close()
-    order.folder.write("app.yaml", records.record("App", APP, {"drain": f"{DRAIN:g}s"}))
+    order.folder.write("app.yaml", records.record("App", APP, {"drain": f"{4 * DRAIN:g}s"}))
     with relay(order.server.xds) as wire, Envoy(pair[1], relayed(order, wire), directory) as late:
         late.wait_ready()
         branch(order, V1)

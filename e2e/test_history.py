@@ -61,10 +61,10 @@ def test_a_release_says_what_its_deployments_had_of_what_was_set(world: World) -
         assert app.get(headers=[EARLY]).served == v2
 
     wait_until(lambda: counted(world, app).total() == SHOTS, "every request is counted")
+    wait_until(lambda: described(world, app)["audiences"][0]["requests"] >= 7, "those of the audience, too")
     assert counted(world, app) == served
     found = described(world, app)
     assert [(each["set"], each["status"]) for each in found["deployments"]] == [(75, "Ready"), (25, "Ready")]
-    assert found["audiences"][0]["requests"] >= 7
     for deployment in found["deployments"]:
         assert {(each["healthy"], each["endpoints"]) for each in deployment["components"]} == {(1, 1)}
     web = next(each for each in found["deployments"][1]["components"] if each["component"] == "web")
