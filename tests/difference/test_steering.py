@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -82,6 +83,15 @@ def test_while_a_version_waits_to_be_ready_it_is_asked_which_one_is_meant(asked)
     with pytest.raises(CannotSteer, match=r"gives v2 100 %; .* waits to be ready, and nobody gets it: say with --to"):
         given_back(server.admission, SHOP_REF, None, [event(ALL_V1, ALL_V2)])
     assert given_back(server.admission, SHOP_REF, V2, []) == ((V2, 10_000),)
+
+
+def test_what_waited_in_vain_is_no_question():
+    """Days later a rollback is about what everybody gets."""
+    server = Server({**SHOP, "v3.yaml": deployment("v3", "b9"), "shop.yaml": release("shop", "shop.test", to="v2")})
+    server.hears({"shop.yaml": release("shop", "shop.test", to="v3")})
+    server.waits(timedelta(hours=2))
+    assert server.admission.pending[SHOP_REF].failed
+    assert given_back(server.admission, SHOP_REF, None, [event(ALL_V1, ALL_V2)]) == ((V2, 0), (V1, 10_000))
 
 
 def test_an_audience_that_waits_is_no_question_of_the_default():

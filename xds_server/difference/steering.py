@@ -143,7 +143,8 @@ def _taken_from(admission: Admission, record: Release, history: Iterable[Event])
 def _check_that_nothing_waits(admission: Admission, record: Release) -> None:
     """Who takes back a version that nobody gets yet does not mean the one that everybody gets. Raises `CannotSteer`."""
     release = record.ref
-    said = stated(admission, Key("Release", release)) if release in admission.pending else None
+    waits = any(ref == release for ref, _ in admission.waiting)
+    said = stated(admission, Key("Release", release)) if waits else None
     if said is None or (said.weights == record.weights and said.spec.rollout == record.spec.rollout):
         return
     raise CannotSteer(
