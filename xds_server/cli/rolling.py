@@ -67,7 +67,10 @@ def way_on(found: RolloutReport) -> Iterator[str]:
             yield f"to open it: xdsctl approve {found.release} {quoted(gate)} --why ..."
         case Held.PAUSED:
             yield f"to let it go on: xdsctl resume {found.release} --why ..."
-        case Held.EVIDENCE | Held.WORSE | Held.WINDOW | Held.FROZEN:
+        case Held.EVIDENCE | Held.WORSE:
+            yield f"to take it back: xdsctl rollback {found.release} --why ..."
+            yield f"to go on all the same: {promote}"
+        case Held.WINDOW | Held.FROZEN:
             yield f"to go on all the same: {promote}"
         case Ended.ROLLED_BACK:
             yield f"to begin it again: {promote}"
