@@ -702,6 +702,7 @@ class Laws(RuleBasedStateMachine):
             ready = all(self._is_ready(each) for each in given(record))
             assert (outside.releases.get(name) is record) == ready
             assert bool(self.order.held_back.get(name)) != ready
+            assert self.order.lacks(name) == self.order.held_back.get(name, frozenset())
 
     def _is_ready(self, name: Ref) -> bool:
         """Gateways have it, or what it was before an edit."""

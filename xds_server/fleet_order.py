@@ -168,6 +168,13 @@ class AppOrder:
             if told.get(ref) is not each
         }
 
+    def lacks(self, release: Ref) -> frozenset[Ref]:
+        """What is not ready for a release; empty if gateways are told what its record says, or there is none."""
+        record = self.accepted.releases.get(release)
+        if record is None or self.outside.releases.get(release) is record:
+            return frozenset()
+        return self._coming.intersection(given(record))
+
     @property
     def wake_at(self) -> float | None:
         """When the next phase is over."""

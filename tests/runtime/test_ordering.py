@@ -318,7 +318,7 @@ async def test_a_sidecar_that_is_lost_is_waited_for_a_moment() -> None:
     await settled()
     assert house.told == ("v1 v2", "v1")
     who = "sidecar web-2 beside shop/web@b2, which is not connected,"
-    assert house.ordering.waits_for(ref("shop")) == f"waits for {who} to accept v2"
+    assert house.ordering.waits_for(APP, ref("shop")) == f"waits for {who} to accept v2"
     house.opens(TWO)
     await settled()
     assert house.told == ("v1 v2", "v1")
@@ -446,14 +446,15 @@ async def test_without_sidecars_there_is_one_world() -> None:
 async def test_a_release_says_what_it_waits_for() -> None:
     house = House(ONE, TWO)
     house.says(*BOTH, release("shop", "v2"))
-    assert house.ordering.waits_for(ref("shop")) == "waits for sidecars to accept v2"
+    assert house.ordering.waits_for(APP, ref("shop")) == "waits for sidecars to accept v2"
     await settled()
     assert house.ordering.held_back(APP) == refs("shop")
-    assert house.ordering.waits_for(ref("shop")) == "waits for sidecar web-2 beside shop/web@b2 to accept v2"
-    assert house.ordering.waits_for(ref("other")) == ""
+    assert house.ordering.waits_for(APP, ref("shop")) == "waits for sidecar web-2 beside shop/web@b2 to accept v2"
+    assert house.ordering.waits_for(APP, ref("other")) == ""
+    assert house.ordering.waits_for(ref("other"), ref("shop")) == "", "only its own app is looked at"
     house.takes("web-2")
     await settled()
-    assert house.ordering.waits_for(ref("shop")) == ""
+    assert house.ordering.waits_for(APP, ref("shop")) == ""
     assert house.ordering.held_back(APP) == frozenset()
 
 
@@ -466,7 +467,7 @@ async def test_a_release_of_another_one_under_the_name_of_what_goes_waits_for_it
     await settled()
     house.says(V1, deployment("v2", "b3"), B1, release("shop", "v2"))
     await settled()
-    assert house.ordering.waits_for(ref("shop")) == "waits until the v2 that was there before is gone"
+    assert house.ordering.waits_for(APP, ref("shop")) == "waits until the v2 that was there before is gone"
 
 
 async def test_who_is_late_is_said_until_it_accepts() -> None:

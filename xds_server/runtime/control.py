@@ -116,7 +116,9 @@ class Control:
 
     def waits_for(self, release: Ref) -> str:
         """What keeps gateways from being told of a release that is in force; empty if nothing does."""
-        return self.publishing.waits_for(release)
+        entry = self.admission.in_force.get(Key("Release", release))
+        app = None if entry is None else app_of(entry.record)
+        return "" if app is None else self.publishing.waits_for(app, release)
 
     def hear(self, said: Batch | Unreadable, word: Word = RECORDS) -> None:
         """The source has said something, and by whose word. What cannot be written now is heard again when it can be.

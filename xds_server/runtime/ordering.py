@@ -145,15 +145,15 @@ class Ordering(Nobody):
         """Releases of the app of which gateways are not told yet what they say."""
         return frozenset(self._orders[app].held_back) if app in self._orders else frozenset()
 
-    def waits_for(self, release: Ref) -> str:
-        """What keeps gateways from being told of a release: `waits for sidecar api-1 beside order/api@a2 to accept
-        order-v2`. Empty: nothing does.
+    def waits_for(self, app: Ref, release: Ref) -> str:
+        """What keeps gateways from being told of a release of an app: `waits for sidecar api-1 beside order/api@a2 to
+        accept order-v2`. Empty: nothing does.
         """
-        for order in self._orders.values():
-            found = sorted(order.held_back.get(release, ()))
-            if found:
-                return f"waits {' and '.join(self._wait(order, each) for each in found)}"
-        return ""
+        order = self._orders.get(app)
+        if order is None:
+            return ""
+        waits = " and ".join(self._wait(order, each) for each in sorted(order.lacks(release)))
+        return f"waits {waits}" if waits else ""
 
     def problems(self, admission: Admission) -> Iterator[Problem]:
         """Proxies for which nobody waits any more, while they have not accepted what the others have."""

@@ -99,9 +99,9 @@ class Publishing(Caller):
         """What gateways are told, and what extensions make of it."""
         return self._compilation, self._extending.known
 
-    def waits_for(self, release: Ref) -> str:
-        """What keeps gateways from being told of a release that is in force; empty if nothing does."""
-        return self._ordering.waits_for(release)
+    def waits_for(self, app: Ref, release: Ref) -> str:
+        """What keeps gateways from being told of a release of an app that is in force; empty if nothing does."""
+        return self._ordering.waits_for(app, release)
 
     def problems(self, admission: Admission) -> Iterator[Problem]:
         """What extensions, and what proxies say and are, makes wrong."""
