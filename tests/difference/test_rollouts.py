@@ -19,12 +19,15 @@ from xds_server.difference.rollouts import (
     users_move,
 )
 from xds_server.domain.names import Ref
-from xds_server.records.admission import pinned, unpinned
+from xds_server.records.admission import pinned, steered, unpinned
 from xds_server.records.documents import Key, read_documents
 from xds_server.records.models import Release
 from xds_server.records.pins import Pin
+from xds_server.records.progress import Progress
 from xds_server.records.releases import Weights
+from xds_server.records.steered import Steered, identity_of
 from xds_server.records.values import WHOLE
+from xds_server.rollout.decide import Frozen
 from xds_server.traffic.slots import SLOTS, slot_ranges
 
 SHOP_REF, V1, V2, V3 = (Ref("default", name) for name in ("shop", "v1", "v2", "v3"))
@@ -188,6 +191,67 @@ def test_what_is_unpinned_says_what_comes_of_it_by_itself() -> None:
 def test_what_waits_for_a_word_moves_nothing_by_itself() -> None:
     shop = Rolling({**SHOP, "shop.yaml": release("shop", "shop.test", default=BOTH, rollout={"steps": STEPS[2:]})})
     assert to_come(shop.admission, SHOP_REF) == "its rollout begins: it waits for the word of release manager"
+
+
+@pytest.mark.parametrize(
+    ("rollout", "progress", "said"),
+    [
+        pytest.param(
+            {"steps": STEPS[:2], "guard": GUARD},
+            {"step": 0},
+            "goes on: v2 goes to 25%, once it has stayed at 5% for 20m and it is known to be safe",
+            id="time and evidence",
+        ),
+        pytest.param(
+            {"steps": [STEPS[0], STEPS[3]]},
+            {"step": 0},
+            "goes on: v2 goes to 100%, once it has stayed at 5% for 20m",
+            id="time",
+        ),
+        pytest.param(
+            {"steps": STEPS[1:], "guard": GUARD},
+            {"step": 0},
+            "goes on: it waits for the word of release manager, once it is known to be safe",
+            id="evidence before a gate",
+        ),
+        pytest.param(
+            {"steps": STEPS[2:]}, {"step": 0}, "goes on: v2 goes to 100%, once release manager has approved", id="gate"
+        ),
+        pytest.param(
+            {"steps": STEPS[2:]}, {"step": 0, "approved": frozenset({0})}, "goes on: v2 goes to 100%", id="approved"
+        ),
+        pytest.param(
+            {"steps": STEPS[2:], "within": "Mon-Fri 09:00-16:00 UTC"},
+            {"step": -1},
+            "goes on: it waits for the word of release manager, once its window is open",
+            id="window",
+        ),
+        pytest.param(
+            {"steps": [STEPS[0], STEPS[3]]},
+            {"step": 0, "paused": "ada: look first"},
+            "is paused (ada: look first); after that v2 goes to 100%, once it has stayed at 5% for 20m",
+            id="paused",
+        ),
+        pytest.param(
+            {"steps": STEPS[3:], "freeze": True},
+            {"step": -1},
+            "is frozen by its record; after that v2 goes to 100%",
+            id="frozen",
+        ),
+    ],
+)
+def test_what_comes_next_says_what_it_waits_for(rollout: dict[str, Any], progress: dict[str, Any], said: str) -> None:
+    shop = Rolling({**SHOP, "shop.yaml": release("shop", "shop.test", default=BOTH, rollout=rollout)})
+    found = Progress(identity_of(shop.record, SAID), **progress)
+    shop._turn(steered(shop.admission, SHOP_REF, Steered(found, SAID, SAID), NOON))
+    assert to_come(shop.admission, SHOP_REF) == f"its rollout {said}"
+
+
+def test_while_every_rollout_is_frozen_none_goes_on() -> None:
+    frozen = Frozen(NOON, "a holiday (ada)")
+    assert to_come(Rolling().admission, SHOP_REF, frozen) == (
+        "its rollout is frozen until 2026-11-23T12:00:00Z (a holiday (ada)); after that v2 goes to 10%"
+    )
 
 
 def test_what_is_not_ready_comes_into_force_later() -> None:

@@ -130,7 +130,7 @@ class Server:
         shell = Shell(lambda _: NOON if self.live else None, self.write, self.clock, lambda: self.now)
         self.rollouts = Rollouts(self.control, store, self.judging, shell)
         self.asked = AskedOfRollouts(self.rollouts)
-        self.steering = Steering(self.control)
+        self.steering = Steering(self.control, lambda: self.rollouts.freezing.frozen)
         self.control.follow_turns(self.rollouts.hear)
         self.control.reporting.report_of(self.rollouts)
         self.hears(files, complete=True)

@@ -9,9 +9,12 @@ from xds_server.domain.names import Ref
 from xds_server.records.admitted import Admission
 from xds_server.records.documents import Key
 from xds_server.records.models import Release
+from xds_server.records.progress import Progress
 from xds_server.records.releases import Weights
 from xds_server.records.rollout import Step
+from xds_server.records.steered import Steered
 from xds_server.records.values import duration_text
+from xds_server.rollout.decide import Frozen
 from xds_server.rollout.plan import Plan, plan_of
 from xds_server.traffic.slots import slot_ranges
 
@@ -146,8 +149,11 @@ def standing(admission: Admission, release: Ref) -> str:
     return ""
 
 
-def to_come(admission: Admission, release: Ref) -> str:
-    """What a release that is not pinned does by itself next; empty: nothing."""
+def to_come(admission: Admission, release: Ref, frozen: Frozen | None = None) -> str:
+    """What a release that is not pinned does by itself next, and what that waits for; empty: nothing.
+
+    `frozen`: what keeps every rollout where it is.
+    """
     if any(ref == release for ref, _ in admission.waiting):
         return "what its record says comes into force when it is ready"
     entry, found = admission.in_force.get(Key("Release", release)), admission.steered.get(release)
@@ -155,10 +161,48 @@ def to_come(admission: Admission, release: Ref) -> str:
     plan = plan_of(record, None if found is None else found.said) if isinstance(record, Release) else None
     if plan is None or (found is not None and found.progress.ended is not None):
         return ""
-    step = plan.after(-1 if found is None else found.progress.step)
+    progress = Progress(plan.identity) if found is None else found.progress
+    step = plan.after(progress.step)
     if step is None:
         return ""
-    does = f"{plan.deployment.word} goes to {percent(plan.share(step) or plan.given)}"
-    waits = plan.steps[step].gate
-    what = does if waits is None else f"it waits for the word of {waits}"
-    return f"its rollout {'begins' if found is None else 'goes on'}: {what}"
+    gate = plan.steps[step].gate
+    what = (
+        f"{plan.deployment.word} goes to {_share(plan, step)}" if gate is None else f"it waits for the word of {gate}"
+    )
+    once = " and ".join(_conditions(plan, progress))
+    does = f"{what}, once {once}" if once else what
+    stays = _stays(plan, progress, frozen)
+    return f"its rollout {stays}; after that {does}" if stays else f"its rollout {_course(found)}: {does}"
+
+
+def _course(found: Steered | None) -> Course:
+    return Course.BEGINS if found is None else Course.GOES_ON
+
+
+def _stays(plan: Plan, progress: Progress, frozen: Frozen | None) -> str:
+    """What somebody has told a rollout, so that it stays where it is whatever comes; empty: nothing."""
+    if progress.paused:
+        return f"is paused ({progress.paused})"
+    if plan.freeze:
+        return "is frozen by its record"
+    return "" if frozen is None else f"is frozen until {frozen.until:%Y-%m-%dT%H:%M:%SZ} ({frozen.why})"
+
+
+def _conditions(plan: Plan, progress: Progress) -> Iterator[str]:
+    """What a rollout waits for where it is."""
+    if progress.step >= 0:
+        step = plan.steps[progress.step]
+        if step.gate is not None and progress.step not in progress.approved:
+            yield f"{step.gate} has approved"
+        if step.for_ is not None:
+            yield f"it has stayed at {_share(plan, progress.step)} for {duration_text(step.for_)}"
+        if plan.needs_safe(progress.step):
+            yield "it is known to be safe"
+    if plan.within is not None:
+        yield "its window is open"
+
+
+def _share(plan: Plan, step: int) -> str:
+    """What the canary has there."""
+    share = plan.share(step)
+    return percent(plan.given if share is None else share)

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from xds_server.records.progress import Progress
-from xds_server.records.rollout import OnUnknown, OnWorse, Step
+from xds_server.records.rollout import OnWorse, Step
 from xds_server.rollout.health import Health, Verdict
 from xds_server.rollout.plan import Plan
 
@@ -131,10 +131,9 @@ def _missing(plan: Plan, progress: Progress, step: Step, health: Health) -> str:
     """What nobody has said yet."""
     if step.gate is not None:
         return "" if progress.step in progress.approved else f"waits for the word of {step.gate}"
-    if health.verdict is Verdict.SAFE or plan.is_whole(progress.step):
+    if health.verdict is Verdict.SAFE or not plan.needs_safe(progress.step):
         return ""
-    waits = plan.guard is not None and step.for_ is not None and plan.guard.on_unknown is OnUnknown.HOLD
-    return f"not known to be safe: {health.because}" if step.need is not None or waits else ""
+    return f"not known to be safe: {health.because}"
 
 
 def _held(plan: Plan, progress: Progress, missing: str, now: datetime, held: Held) -> Decision:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from xds_server.domain.names import Ref
 from xds_server.records.releases import Release, Weights
-from xds_server.records.rollout import Guard, Step
+from xds_server.records.rollout import Guard, OnUnknown, Step
 from xds_server.records.steered import identity_of
 from xds_server.records.values import WHOLE
 from xds_server.records.windows import Window, window
@@ -52,6 +52,12 @@ class Plan:
     def is_whole(self, step: int) -> bool:
         """Whether the canary has everything: there is nobody left to compare it with."""
         return dict(self.weights_at(step)).get(self.deployment) == WHOLE
+
+    def needs_safe(self, step: int) -> bool:
+        """Whether it stays at a step until it is known to be safe."""
+        of = self.steps[step]
+        held = self.guard is not None and of.for_ is not None and self.guard.on_unknown is OnUnknown.HOLD
+        return of.gate is None and (of.need is not None or held) and not self.is_whole(step)
 
     @property
     def without(self) -> Weights:

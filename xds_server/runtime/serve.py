@@ -186,7 +186,7 @@ def _apis(control: Control, telemetry: Telemetry, rollouts: Rollouts, writer: Wr
     writing = Writing(control, writer, asked)
     return (
         releases_api(Waiting(control.books, lambda: control.admission, control.waits_for), _turn),
-        steering_api(Steering(control)),
+        steering_api(Steering(control, lambda: rollouts.freezing.frozen)),
         rollouts_api(asked),
         writing_api(writing),
         unused_api(Collector(control, telemetry, writing)),

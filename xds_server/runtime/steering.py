@@ -1,20 +1,24 @@
 """What somebody's word does to releases of a running server: take one back and pin it, and unpin it."""
 
+from collections.abc import Callable
+
 from xds_server.difference.history import Done, Event, Kind, Word, done_to
 from xds_server.difference.rollouts import to_come
 from xds_server.difference.steering import check_pinned, given_back, rolled_back
 from xds_server.domain.names import Ref
 from xds_server.records.admission import pinned, unpinned
 from xds_server.records.pins import Pin
+from xds_server.rollout import Frozen
 from xds_server.runtime.clock import clock
 from xds_server.runtime.control import Control
 
 
 class Steering:
-    """Belongs to the event loop of its control."""
+    """Belongs to the event loop of its control. `frozen`: what keeps every rollout where it is."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Control, frozen: Callable[[], Frozen | None] = lambda: None) -> None:
         self._control = control
+        self._frozen = frozen
 
     def rollback(self, release: Ref, to: Ref | None, word: Word) -> Event:
         """Give its users another deployment, or what they had before; and pin that. Raises `CannotSteer`."""
@@ -32,7 +36,7 @@ class Steering:
         done = Done("unpinned", word, Kind.UNPINNED)
         if only_say:
             event = done_to(release, admission, after, done, clock())
-            follows = to_come(after, release)
+            follows = to_come(after, release, self._frozen())
             return event._replace(what=f"{event.what}; then {follows}") if follows else event
         return self._control.steer(after, release, done)
 
