@@ -1037,10 +1037,15 @@ def test_an_answer_about_what_a_wildcard_made_settles_nothing_under_the_exact_na
 
 
 class Loaded:
-    """Proxies on demand that all have a host loaded. They refuse what is `bad`, and the `choosy` one what is `odd`."""
+    """Proxies on demand that all have a host loaded. They refuse what is `bad`, and the `choosy` one what is `odd`.
+
+    While it is `silent` what they are sent is `kept`.
+    """
 
     def __init__(self, count: int, choosy: int = -1) -> None:
         self.choosy = choosy
+        self.silent = False
+        self.kept: list[tuple[Member, Send]] = []
         self.kind = Kind(OLDEST)
         self.world = on_demand(["a"], [], ["x>a", "-"])
         self.log: list[Effect] = []
@@ -1071,15 +1076,21 @@ class Loaded:
                     self.answer(member, effect)
 
     def answer(self, member: Member, send: Send) -> None:
+        if self.silent:
+            self.kept.append((member, send))
+            return
         number = self.members.index(member)
         self.sent[number] += [f"{each.name}={each.version}" for each in send.resources]
         refused = [BAD, "odd"] if number == self.choosy else [BAD]
-        why = next((f"{each.name} is bad" for each in send.resources if each.version in refused), None)
+        why = ", ".join(f"{each.name} is bad" for each in send.resources if each.version in refused) or None
         self.hear(self.kind.receive(member, DeltaRequest(send.type_url, nonce=send.nonce, error=why), 0.0))
 
     def told(self, content: str) -> list[int]:
         """Who was sent it."""
         return [number for number, sent in enumerate(self.sent) if content in sent]
+
+    def quarantined(self) -> list[Quarantined]:
+        return [each for each in self.log if isinstance(each, Quarantined)]
 
     def holds(self, host: str) -> list[bool]:
         found = self.world.of(VHDS)[host]
@@ -1093,7 +1104,7 @@ def test_a_cluster_that_was_there_before_anybody_needed_it_is_refused_by_one_and
     room.offer(["a", "b=bad"], ["x=2>b", "-"])
     assert len(room.told("b=bad")) == 1
     assert room.holds("e/h/x") == [False] * 3
-    assert [each.name for each in room.log if isinstance(each, Quarantined)] == ["e/h/x"]
+    assert [each.name for each in room.quarantined()] == ["e/h/x"]
     assert room.kind.quarantined(CDS, "b", "bad"), "it stays a problem when who refused it is gone"
 
     room.offer(["a", "b"], ["x=2>b", "-"])
@@ -1106,10 +1117,44 @@ def test_who_has_refused_a_cluster_before_it_was_needed_refuses_what_needs_it_at
     room.offer(["a", "b=bad"], ["x>a", "-"])
     room.asks(0, "b")
     room.offer(["a", "b=bad"], ["x=2>b", "-"])
-    assert room.kind.quarantined(VHDS, "e/h/x", room.world.of(VHDS)["e/h/x"].version)
+    version = room.world.of(VHDS)["e/h/x"].version
+    assert room.kind.quarantined(VHDS, "e/h/x", version)
+    assert room.quarantined() == [Quarantined(VHDS, "e/h/x", version, "b is bad")], "it is told, and why"
     assert room.kind.running == 0
     room.offer(["a", "b=bad"], ["x=3>a", "-"])
     assert room.holds("e/h/x") == [True]
+
+
+def test_what_lacks_two_clusters_is_not_tried_again_before_both_are_mended() -> None:
+    room = Loaded(2)
+    room.offer(["a", "b=bad", "c=bad"], ["x>a", "-"])
+    room.offer(["a", "b=bad", "c=bad"], ["x=2>b c", "-"])
+    [first] = room.told("c=bad")
+    room.hear(room.kind.leave(room.members[first], 0.0))
+    room.offer(["a", "b", "c=bad"], ["x=2>b c", "-"])
+    assert room.told("c=bad") == [first], "no other hears of what is bad still"
+    assert room.kind.quarantined(VHDS, "e/h/x", room.world.of(VHDS)["e/h/x"].version)
+    room.offer(["a", "b", "c"], ["x=2>b c", "-"])
+    assert room.holds("e/h/x")[1 - first]
+
+
+def test_a_host_that_is_refused_itself_is_not_helped_by_a_cluster_that_is_mended() -> None:
+    room = Loaded(2, choosy=0)
+    room.members[1].pace = 10.0
+    room.offer(["a", "b=odd"], ["x>a", "-"])
+    room.silent = True
+    room.offer(["a", "b=odd"], ["x=bad>b", "-"])
+    room.hear(room.kind.wake(STEP))
+    room.silent = False
+    for member, send in room.kept:
+        room.answer(member, send)
+    assert room.told("b=odd") == [0, 1]
+    assert [each.reason for each in room.quarantined()] == ["e/h/x is bad"]
+    before = list(map(len, room.sent))
+    room.offer(["a", "b"], ["x=bad>b", "-"])
+    new = [each for sent, known in zip(room.sent, before, strict=True) for each in sent[known:]]
+    assert "e/h/x=bad" not in new
+    assert len(room.quarantined()) == 1
 
 
 def test_a_cluster_that_another_has_is_not_to_blame() -> None:

@@ -7,8 +7,9 @@ What is offered differs from what is settled by what is on *trial* (`trials` tel
     refused    that content is *quarantined*: nobody else is told of it, and the member is told last good again
     silence    after 100 ms one more member is told, and one more after every further 100 ms; after 500 ms it is settled
 
-Endpoints settle at once, and so does what nobody wants. A newer content takes the place of one on trial. One that was
-accepted when a newer one was on trial already settles too, so that changes in quick succession reach everybody.
+Endpoints settle at once, and so does what nobody wants: what needs it later is refused with it. A newer content takes
+the place of one on trial. One that was accepted when a newer one was on trial already settles too, so that changes in
+quick succession reach everybody.
 
 A listener can be refused because its address is taken there, and be fine elsewhere: that refusal alone is put to one
 second member. Who refused what another accepted is never asked first again. The refuser of an address keeps it, and its
@@ -127,21 +128,32 @@ class Canary:
                     self._untried.pop(key, None)
 
     def refuse(self, member: Member, nacked: Nacked, now: float) -> Iterator[Quarantined]:
+        # All are looked at first: who tries a host no more would not be known to lack a second cluster of it.
+        concerned: dict[Trial, None] = {}
         for name, version in nacked.refused.items():
             key = Key(TypeUrl(nacked.type_url), name)
-            trial = self._tried_as(member, key, version)
-            lacking = self._lacking(member, key, version) if trial is None else ()
-            if trial is not None:
-                self._remember(member, trial)
-            elif not lacking:
-                self._refuses_settled(member, key, version)
-            for each in lacking if trial is None else (trial,):
-                if member.bit & each.told and not each.accepted:
-                    yield from self._is_refused(each, member, nacked.reason, now)
+            member.refused[key] = nacked.reason
+            concerned |= dict.fromkeys(self._concerned(member, key, version))
+        for each in concerned:
+            if member.bit & each.told and not each.accepted:
+                yield from self._is_refused(each, member, nacked.reason, now)
+
+    def _concerned(self, member: Member, key: Key, version: str) -> Collection[Trial]:
+        """What this refusal is about: the trial of that content, or what needs it."""
+        trial = self._tried_as(member, key, version)
+        if trial is not None:
+            self._remember(member, trial, member.refused[key])
+            # A cluster that is mended does not help it any more.
+            trial.lacks.clear()
+            return (trial,)
+        lacking = self._lacking(member, key, version)
+        if not lacking:
+            self._refuses_settled(member, key, version)
+        return lacking
 
     def _is_refused(self, trial: Trial, member: Member, reason: str, now: float) -> Iterator[Quarantined]:
         before, content = trial.quarantined, trial.content
-        self._refuses(member, trial, now, taken=ADDRESS_TAKEN.search(reason) is not None)
+        self._refuses(member, trial, reason, now)
         if trial.quarantined and not before and content is not None:
             yield Quarantined(trial.key.kind, content.name, content.version, reason)
 
@@ -182,7 +194,7 @@ class Canary:
                 untried.append((late, Untried(trial.key.kind, trial.key.name)))
         return untried
 
-    def notice(self, member: Member, keys: Iterable[Key], now: float) -> None:
+    def notice(self, member: Member, keys: Iterable[Key], now: float) -> Iterator[Quarantined]:
         """Who is told what it has, or has just refused, will say nothing about it."""
         for key in keys:
             trial = self.trials.get(key)
@@ -191,17 +203,19 @@ class Canary:
             if member.stream.has(key.kind, trial.content):
                 self._is_accepted(trial, member)
             elif member.stream.refuses(key.kind, trial.content):
-                self._refuses(member, trial, now, taken=True)
-            elif self._refuses_a_need(member, trial.content):
-                self._refuses(member, trial, now, taken=False)
+                yield from self._is_refused(trial, member, member.refused[key], now)
+            elif refused := self._refused_needs(member, trial.content):
+                yield from self._is_refused(trial, member, member.refused[refused[0]], now)
 
-    def _refuses_a_need(self, member: Member, content: Resource) -> bool:
-        """It has refused a cluster that this needs, and will not be sent that again."""
-        for name in content.needs:
-            cluster = self._settled_cluster(Key(TypeUrl.CLUSTER, name))
-            if cluster is not None and member.stream.refuses(TypeUrl.CLUSTER, cluster):
-                return bool(self._lacking(member, Key(TypeUrl.CLUSTER, name), cluster.version))
-        return False
+    def _refused_needs(self, member: Member, content: Resource) -> list[Key]:
+        """Clusters that this needs, that it has refused and will not be sent again, and that nobody has."""
+        found = []
+        for key in (Key(TypeUrl.CLUSTER, name) for name in content.needs):
+            cluster = self._settled_cluster(key)
+            refused = cluster is not None and member.stream.refuses(TypeUrl.CLUSTER, cluster)
+            if cluster is not None and refused and self._lacking(member, key, cluster.version):
+                found.append(key)
+        return found
 
     def quarantined(self, key: Key, version: str) -> bool:
         """Nobody is told this content of a name, or the wildcard that it may be made of; or what needs this cluster."""
@@ -276,10 +290,10 @@ class Canary:
         trial.refused_by &= ~member.bit
         self._members.unfit |= trial.refused_by
 
-    def _remember(self, member: Member, trial: Trial) -> None:
+    def _remember(self, member: Member, trial: Trial, reason: str) -> None:
         """A member has refused it: that tells against the member if another one has accepted it, or ever does."""
         trial.refused_by |= member.bit
-        member.refused.add(trial.key)
+        member.refused[trial.key] = reason
         if trial.accepted and not trial.untried:
             self._members.unfit |= member.bit
 
@@ -290,7 +304,7 @@ class Canary:
             return
         untried = self._untried.get(Key(key.kind, found.name))
         if untried is not None:
-            self._remember(member, untried)
+            self._remember(member, untried, member.refused[key])
         else:
             self._members.unfit |= member.bit
 
@@ -322,9 +336,9 @@ class Canary:
                 return wildcard
         return None
 
-    def _refuses(self, member: Member, trial: Trial, now: float, *, taken: bool) -> None:
-        self._remember(member, trial)
-        if trial.key.kind is TypeUrl.LISTENER and taken:
+    def _refuses(self, member: Member, trial: Trial, reason: str, now: float) -> None:
+        self._remember(member, trial, reason)
+        if trial.key.kind is TypeUrl.LISTENER and ADDRESS_TAKEN.search(reason) is not None:
             self._is_not_there(trial, member, now)
         else:
             trial.refused = True
@@ -472,9 +486,9 @@ class Canary:
                 self._is_settled(trial)
 
     def _is_settled(self, trial: Trial) -> None:
-        """Everybody is told. What lacked this cluster as it was is tried again."""
+        """Everybody is told. What lacked this cluster as it was, and no other, is tried again."""
         for user in self.trials.needing(trial.key.name) if trial.key.kind is TypeUrl.CLUSTER else ():
-            if user.lacks.pop(trial.key.name, None) is not None:
+            if user.lacks.pop(trial.key.name, None) is not None and not user.lacks:
                 user.refused = False
                 self.trials.quarantine(user, False)
         self.settling[trial.key] = trial.content

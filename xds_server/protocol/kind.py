@@ -183,7 +183,7 @@ class Kind:
         for member in self._members.of(concerned & ~trying):
             self._say(member, self._follow(member, self._outlook), now, told)
         for member in self._members.of(reduce(or_, edited, 0)):
-            self._canary.notice(member, edited[member.bit], now)
+            told.setdefault(member, []).extend(self._canary.notice(member, edited[member.bit], now))
 
     def _own(self, member: Member, settled: Snapshot, keys: Collection[Key]) -> Outlook:
         """The settled world, and in it what this member tries: it differs by these names from what it has seen."""

@@ -24,7 +24,8 @@ class Member:
     """A stream of the kind, and its bit.
 
     `pace`: seconds that its last answer took. `sent`: when it was sent what it has not answered, by type. `tries`: what
-    it is told that others are not; `own`: the world with that, while there is something. `refused`: what it ever did.
+    it is told that others are not; `own`: the world with that, while there is something. `refused`: what it ever did,
+    and why it did so last.
     """
 
     stream: Stream[Any]
@@ -33,7 +34,7 @@ class Member:
     sent: dict[str, float] = field(default_factory=dict)
     tries: dict[Key, Resource | None] = field(default_factory=dict)
     own: Outlook | None = None
-    refused: set[Key] = field(default_factory=set)
+    refused: dict[Key, str] = field(default_factory=dict)
 
 
 class Members:
