@@ -92,7 +92,8 @@ async def test_traffic_is_that_of_the_last_seconds(watched: Watched) -> None:
     said = [(each["app"], each["deployment"], each["rule"], each["perSecond"]) for each in found]
     assert said == [("shop", "shop-v1", "default", 18.0), ("shop", "shop-v2", "default", 2.0)]
     assert await watched.asks("/traffic?last=5&app=shop") == found
-    assert await watched.asks("/traffic?app=other") == []
+    said = await watched.asks("/traffic?app=other", 404)
+    assert said["error"] == "there is no app 'other': xdsctl get apps lists what there is"
 
 
 async def test_stable_is_compared_with_what_rises(watched: Watched) -> None:

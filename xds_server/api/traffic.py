@@ -104,8 +104,8 @@ class TrafficReport(Said):
 class Watching(Protocol):
     """What a running server knows of requests."""
 
-    async def traffic(self, app: Ref | None, seconds: float) -> list[TrafficReport]:
-        """What there was in so many last seconds, of one app or all."""
+    async def traffic(self, app: Ref | None, seconds: float) -> list[TrafficReport] | None:
+        """What there was in so many last seconds, of one app or all. None: there is no such app."""
 
     async def compare(self, release: Ref, deployments: tuple[Ref, ...], seconds: float) -> CompareReport:
         """Raises `CannotCompare`."""
@@ -118,12 +118,15 @@ class CannotCompare(Exception):
 def traffic_api(watching: Watching) -> APIRouter:
     api = APIRouter(tags=["traffic"])
 
-    @api.get("/traffic", summary="What becomes of requests now")
+    @api.get("/traffic", summary="What becomes of requests now", responses=UNKNOWN)
     async def traffic(
         app: Annotated[str, Query(description="Of one app. Empty: of all.")] = "", last: Last = 10.0
     ) -> list[TrafficReport]:
-        """By app, deployment, component and rule: whatever had a request."""
-        return await watching.traffic(ref(app) if app else None, last)
+        """By app, deployment, component and rule: whatever had a request. 404: there is no such app."""
+        found = await watching.traffic(ref(app) if app else None, last)
+        if found is None:
+            raise wrong(404, f"there is no app {app!r}: xdsctl get apps lists what there is")
+        return found
 
     @api.get("/releases/{name}/compare", summary="Two deployments of a release side by side", responses=UNKNOWN)
     async def compare(name: Name, first: Deployment = "", second: Deployment = "", last: Last = HOUR) -> CompareReport:

@@ -59,7 +59,7 @@ def top(
 
     On a terminal it is drawn anew every second; elsewhere, and with -o, it is printed once.
 
-    Exit code 0: it is printed; 1: the server does not answer; 2: wrong use.
+    Exit code 0: it is printed; 1: the server does not answer, or knows no such app; 2: wrong use.
 
     Example: xdsctl top shop
     """

@@ -54,9 +54,11 @@ class Watch(Watching):
         self._clock = clock
 
     @override
-    async def traffic(self, app: Ref | None, seconds: float) -> list[TrafficReport]:
-        apps = {each.app: each for each in self._world().apps.values() if app is None or each.app == app}
-        return await asyncio.to_thread(_traffic, apps.values(), self._telemetry.last(seconds), seconds)
+    async def traffic(self, app: Ref | None, seconds: float) -> list[TrafficReport] | None:
+        apps = [each for each in self._world().apps.values() if app in (None, each.app)]
+        if app is not None and not apps:
+            return None
+        return await asyncio.to_thread(_traffic, apps, self._telemetry.last(seconds), seconds)
 
     @override
     async def compare(self, release: Ref, deployments: tuple[Ref, ...], seconds: float) -> CompareReport:
