@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from xds_server.domain.builds import BuildId
 from xds_server.domain.names import Ref, cluster, ref
 from xds_server.domain.sidecars import Sidecar
+from xds_server.domain.words import few
 from xds_server.fleet_order import Phase, Step
 from xds_server.graph import builds_of
 from xds_server.messages.fields import text_in
@@ -16,6 +17,8 @@ from xds_server.runtime.worlds import GatewayWorlds, delivery_of, sidecar_of
 from xds_server.snapshot import Resource, Snapshot, TypeUrl
 from xds_server.transport.connections import Connection, Connections
 
+SHOWN = 3
+"""Proxies that are named where somebody waits for them; the rest are counted."""
 ROUTING = (TypeUrl.ROUTES, TypeUrl.VIRTUAL_HOST)
 
 
@@ -101,10 +104,11 @@ class Acceptance:
         owed.late = bool(owed.proxies)
         return owed.late
 
-    def owed(self, step: Step) -> list[str]:
-        """Who has not accepted it, as an operator knows them."""
+    def owed(self, step: Step) -> str:
+        """Who has not accepted it, as an operator knows them: some by name, of a thousand, too."""
         owed = self._owed.get(step)
-        return [self._name(each) for each in owed.proxies if each in self._presence] if owed is not None else []
+        there = [each for each in owed.proxies if each in self._presence] if owed is not None else []
+        return few([*map(self._name, there[:SHOWN]), *there[SHOWN:]], SHOWN)
 
     def app_of(self, step: Step) -> Ref:
         return self._owed[step].app

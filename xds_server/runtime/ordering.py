@@ -12,7 +12,6 @@ from typing_extensions import override
 
 from xds_server.domain.names import Ref
 from xds_server.domain.problems import Problem
-from xds_server.domain.words import few
 from xds_server.fleet_order import NOTHING_UNFINISHED, AppOrder, Phase, Step, late_problem
 from xds_server.protocol.events import Acked, Nacked, Node, Quarantined
 from xds_server.records.admitted import Admission
@@ -29,8 +28,6 @@ log = structlog.get_logger()
 
 KEPT = 0.05
 """Seconds in which proxies that come or are gone are one transaction."""
-SHOWN = 3
-"""Proxies that are named where somebody waits for them; the rest are counted."""
 
 
 class Follower(NamedTuple):
@@ -159,7 +156,7 @@ class Ordering(Nobody):
         """Proxies for which nobody waits any more, while they have not accepted what the others have."""
         for step in self._acceptance:
             if self._acceptance.is_late(step):
-                yield late_problem(step, few(self._acceptance.owed(step), SHOWN), admission)
+                yield late_problem(step, self._acceptance.owed(step), admission)
 
     @override
     def opened(self, node: Node, mode: str) -> None:
@@ -276,7 +273,7 @@ class Ordering(Nobody):
         return (order.inside, order.outside) != before
 
     def _report(self, app: Ref, step: Step, releases: Iterable[Ref]) -> None:
-        who = few(self._acceptance.owed(step), SHOWN)
+        who = self._acceptance.owed(step)
         word = step.deployment.word
         log.warning("proxies are late; the others go on", app=app.word, deployment=word, phase=step.phase, proxies=who)
         for release in sorted(releases):
@@ -286,7 +283,7 @@ class Ordering(Nobody):
     def _wait(self, order: AppOrder, deployment: Ref) -> str:
         if deployment not in order.of(Phase.APPEARING):
             return f"until the {deployment.word} that was there before is gone"
-        who = few(self._acceptance.owed(Step(deployment, Phase.APPEARING)), SHOWN)
+        who = self._acceptance.owed(Step(deployment, Phase.APPEARING))
         return f"for {who or 'sidecars'} to accept {deployment.word}"
 
     def _forget(self, app: Ref, after: AppWorld) -> None:
