@@ -79,6 +79,17 @@ def test_one_as_data_is_itself_and_all_are_a_list(records: Path) -> None:
     assert json.loads(run("get", "apps", records, "-o", "json").stdout) == [], "of an app no record says anything"
 
 
+def test_a_folder_that_could_be_a_name_is_said_to_be_one(records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(records.parent)
+    for words in (["release", "records"], ["records"]):
+        found = run("get", *words)
+        assert found.stderr == (
+            "records is a folder here, so this is what its records say; with --server it is a name\n"
+        )
+    for words in (["release", "shop", "records"], ["release", "./records"]):
+        assert run("get", *words).stderr == ""
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -60,7 +60,7 @@ def get(
 
     With -o yaml the records are printed as they are in force: of a release that moves or is pinned, what it gives.
 
-    A word that is a folder is DIR; with --server it is a name.
+    A word that is a folder is DIR, and if it could be a name, that is said on stderr; with --server it is a name.
 
     Exit code 0: it is printed; 1: the server does not answer, or there is none by that name; 2: wrong use.
 
@@ -100,6 +100,8 @@ def _which(words: list[str], server: str) -> tuple[str, str, Path | None]:
     if len(rest) > 1:
         known = ", ".join(KINDS)
         raise typer.BadParameter(f"{' '.join(rest)!r}: write [KIND] [NAME] [DIR]; kinds are {known}, DIR is a folder")
+    if folder is not None and not rest and RECORD_WORD.fullmatch(words[-1]):
+        typer.echo(f"{folder} is a folder here, so this is what its records say; with --server it is a name", err=True)
     return kind, "".join(rest), folder
 
 
