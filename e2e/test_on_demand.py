@@ -3,6 +3,7 @@
 `XDS_MINORS=all` tries every minor version of Envoy that can (`make test-envoys`), else the oldest and the current one.
 """
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -82,6 +83,17 @@ def test_what_no_gateway_knows_is_answered_as_where_everything_is_delivered(worl
             assert (told.status, told.body, told.served) == (expected.status, expected.body, expected.served)
             kept = ("content-type", "x-served-rule")
             assert {name: told.header(name) for name in kept} == {name: expected.header(name) for name in kept}
+
+
+def test_a_tunnel_is_refused_as_one_whether_its_host_is_there_or_not(world: World) -> None:
+    app = world.app("tunnel")
+    write(app)
+    live(world, app)
+    assert app.get().status == 200
+    for host in (app.host, "nobody.example.com"):
+        said = f"CONNECT {host}:80 HTTP/1.1\r\nhost: {host}:80\r\n\r\n"
+        head, _, body = answer_to(world.port, said.encode()).partition(b"\r\n\r\n")
+        assert (int(head.split()[1]), json.loads(body)["reason"]) == (404, "NoRoute")
 
 
 def test_a_wildcard_serves_each_name_until_it_has_a_release_of_its_own(world: World) -> None:

@@ -59,7 +59,7 @@ UPGRADES = HeaderMatcher(name="upgrade", present_match=True)
 PATHLESS = HeaderMatcher(name=":path", string_match=StringMatcher(prefix="/"), invert_match=True)
 EARLY: tuple[tuple[int, HeaderMatcher | None, str, str], ...] = (
     (400, None, "BadRequest", "the request cannot be read"),
-    (403, UPGRADES, "UpgradeRefused", "the protocol is not switched, unless policy.upgrades of the component names it"),
+    (403, UPGRADES, "UpgradeRefused", "the protocol is not switched"),
     (404, PATHLESS, "BadRequest", "the path does not begin with /"),
     (408, None, "Timeout", "the request did not arrive in time"),
     (426, None, "OldProtocol", "send HTTP/1.1 or HTTP/2"),
@@ -69,14 +69,31 @@ EARLY: tuple[tuple[int, HeaderMatcher | None, str, str], ...] = (
 """What Envoy answers before a request is given a route, with no flag and often no body: by status, and by what tells it
 from answers of routes and filters that somebody else has made.
 """
-NO_TUNNEL = "no tunnel is opened (CONNECT): send what is asked for to this port itself, by an http:// URL or its Host"
+NO_TUNNEL = "no tunnel is opened (CONNECT)"
+ADVICE = {
+    "UpgradeRefused": ", unless policy.upgrades of the component names it",
+    NO_ROUTE: ": send what is asked for to this port itself, by an http:// URL or its Host",
+}
+"""What those who write the application can do about it."""
 
 
 def local_replies() -> LocalReplyConfig:
+    """To strangers, who are told nothing of what is behind the gateway."""
+    return LocalReplyConfig(mappers=_mappers(inside=False))
+
+
+def local_replies_inside() -> LocalReplyConfig:
+    """To applications: what they can do about it, and what Envoy calls it."""
+    return LocalReplyConfig(mappers=_mappers(inside=True))
+
+
+def _mappers(*unrouted: ResponseMapper, inside: bool) -> list[ResponseMapper]:
+    """`unrouted`: for what has no route, and is no tunnel: that has none at any host."""
     flags = [(_flag(flag), reason) for flag, reason in REASONS.items()]
     repeated = [_refusal(_named(each), each) for each in REPEATED]
     statuses = [_mapper(_status(LATE), "Timeout"), _mapper(_status(TOO_LARGE), "RetryTooLarge", status=503)]
-    return LocalReplyConfig(mappers=[*repeated, _tunnel(), *(_mapper(*each) for each in flags), *statuses, *_early()])
+    tunnel = _tunnel(inside=inside)
+    return [*repeated, tunnel, *unrouted, *(_mapper(*each) for each in flags), *statuses, *_early(inside=inside)]
 
 
 def local_replies_to_callers() -> LocalReplyConfig:
@@ -84,12 +101,12 @@ def local_replies_to_callers() -> LocalReplyConfig:
     elsewhere; what the application itself says of that is taken off before (`NOT_DELIVERED_HEADER`).
     """
     undelivered = _mapper(_flag(NOT_CONNECTED), REASONS[NOT_CONNECTED], [header(NOT_DELIVERED_HEADER, "true")])
-    return LocalReplyConfig(mappers=[undelivered, *local_replies().mappers])
+    return LocalReplyConfig(mappers=[undelivered, *_mappers(inside=True)])
 
 
 def local_replies_on_demand(gateway: Gateway) -> LocalReplyConfig:
     """A host that no virtual host has is answered here, as a virtual host answers it where all are delivered."""
-    return LocalReplyConfig(mappers=[*_unknown(gateway), *local_replies().mappers])
+    return LocalReplyConfig(mappers=_mappers(*_unknown(gateway), inside=False))
 
 
 def _unknown(gateway: Gateway) -> Iterator[ResponseMapper]:
@@ -102,17 +119,19 @@ def _unknown(gateway: Gateway) -> Iterator[ResponseMapper]:
     yield _refusal(_flag(NO_ROUTE), HOST_UNKNOWN)
 
 
-def _tunnel() -> ResponseMapper:
+def _tunnel(*, inside: bool) -> ResponseMapper:
     connect = HeaderMatcher(name=":method", string_match=StringMatcher(exact="CONNECT"))
-    return _mapper(_all(_flag(NO_ROUTE), _with_header(connect)), REASONS[NO_ROUTE], message=NO_TUNNEL)
+    message = NO_TUNNEL + ADVICE[NO_ROUTE] if inside else NO_TUNNEL
+    return _mapper(_all(_flag(NO_ROUTE), _with_header(connect)), REASONS[NO_ROUTE], message=message)
 
 
-def _early() -> Iterator[ResponseMapper]:
+def _early(*, inside: bool) -> Iterator[ResponseMapper]:
     """A request that was given a route has a rule or a reason."""
     for code, matcher, reason, why in EARLY:
         known = [_with_header(matcher)] if matcher is not None else []
         of = _all(_status(code), *known, _absent(REASON), _absent(RULE))
-        yield _mapper(of, reason, message=f"{why}: %RESPONSE_CODE_DETAILS% %LOCAL_REPLY_BODY%")
+        details = f"{ADVICE.get(reason, '')}: %RESPONSE_CODE_DETAILS%" if inside else ""
+        yield _mapper(of, reason, message=why + details)
 
 
 def _all(*filters: AccessLogFilter) -> AccessLogFilter:

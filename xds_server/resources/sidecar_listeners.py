@@ -37,7 +37,7 @@ from xds_server.resources.connection_managers import (
 )
 from xds_server.resources.content import resource
 from xds_server.resources.listeners import BUFFER
-from xds_server.resources.local_replies import local_replies, local_replies_to_callers
+from xds_server.resources.local_replies import local_replies_inside, local_replies_to_callers
 from xds_server.resources.refusal_counts import COUNT_REFUSALS
 from xds_server.resources.selectors import sidecar_filters
 from xds_server.resources.sources import FROM_ADS
@@ -80,7 +80,7 @@ def _listener(name: str, place: tuple[str, int], direction: TrafficDirection, lo
         stat_prefix=names.cluster_stat(name),
         rds=Rds(route_config_name=name, config_source=FROM_ADS),
         http_filters=[*sidecar_filters(), COUNT_REFUSALS, *([] if inbound else [GRPC_STATUS]), ROUTER],
-        local_reply_config=local_replies_to_callers() if inbound else local_replies(),
+        local_reply_config=local_replies_to_callers() if inbound else local_replies_inside(),
         access_log=logs,
         upgrade_configs=[HttpConnectionManagerUpgradeConfig(upgrade_type=WEBSOCKET)],
         preserve_external_request_id=True,
