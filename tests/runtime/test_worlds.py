@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from typing_extensions import override
 
 from tests.protocol.worlds import CDS, EDS, RDS, world
 from xds_server.domain.builds import BuildId
@@ -14,6 +15,7 @@ from xds_server.protocol.delta import DeltaStream
 from xds_server.protocol.events import DeltaRequest, Effect, End, Nacked, Node, Send, SotwRequest
 from xds_server.protocol.sotw import SotwStream
 from xds_server.protocol.stream import Stream
+from xds_server.runtime.pacing import Pacing
 from xds_server.runtime.worlds import GatewayWorlds, delivery_of, fleet_of, sidecar_of
 from xds_server.snapshot import Delivery, Snapshot
 
@@ -70,9 +72,19 @@ def both(snapshot: Snapshot) -> dict[Delivery, Snapshot]:
     return dict.fromkeys(Delivery, snapshot)
 
 
+class AtOnce(Pacing):
+    """Nobody waits for a turn, however long the last one took."""
+
+    @override
+    def due(self, *, endpoints_alone: bool) -> float:
+        return 0.0
+
+
 @pytest.fixture
 async def worlds() -> GatewayWorlds:
-    return GatewayWorlds()
+    made = GatewayWorlds()
+    made._pacing = AtOnce()
+    return made
 
 
 async def test_a_gateways_proxies_are_told_its_snapshots(worlds: GatewayWorlds) -> None:
@@ -273,13 +285,16 @@ async def test_a_storm_of_endpoints_is_told_together() -> None:
     assert proxies[0].versions == ["1", "2", "49"]
 
 
-async def test_a_release_never_waits_behind_endpoints(worlds: GatewayWorlds) -> None:
+async def test_a_release_never_waits_behind_endpoints() -> None:
+    now = [0.0]
+    worlds = GatewayWorlds(lambda: now[0])
     before = world(endpoints=["pods=1"], routes=["pods=1"])
     worlds.publish(EDGE, both(before))
     proxies = [Proxy(worlds, node()) for _ in range(100)]
     [releasing] = [Proxy(worlds, node(), wants=RDS)]
     for proxy in (*proxies, releasing):
         proxy.accepts()
+    now[0] = 1.0
     churned = world(endpoints=["pods=2"], routes=["pods=1"], after=before)
     worlds.publish(EDGE, both(churned))
     waiting = world(endpoints=["pods=3"], routes=["pods=1"], after=churned)
