@@ -250,4 +250,5 @@ def test_a_port_that_one_host_lacks_is_asked_of_another_and_that_host_of_no_more
 
     wait_until(lambda: any("nobody.knows.This" in each["what"] for each in wired.problems()), "it is a problem")
     assert first.stat(REFUSED) == 1, "not the first, which is the fastest"
-    assert sum(envoy.stat(REFUSED) > 0 for envoy in others) == 1
+    # Of the two others one, unless it took more than a tenth of a second to say so: then the next is asked, too.
+    assert any(envoy.stat(REFUSED) for envoy in others)
