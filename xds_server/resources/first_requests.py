@@ -9,45 +9,18 @@ from datetime import timedelta
 
 from xds_server.messages.codec import pack
 from xds_server.messages.envoy import TypedExtensionConfig
-from xds_server.messages.extensions import ExtensionWithMatcher, HttpFilter, OnDemand, OnDemandCds, SkipFilter
-from xds_server.messages.xds import (
-    Matcher,
-    MatcherMatcherList,
-    MatcherMatcherListFieldMatcher,
-    MatcherMatcherListPredicate,
-    MatcherMatcherListPredicateSinglePredicate,
-    MatcherOnMatch,
-    RegexMatcher,
-    StringMatcher,
-)
-from xds_server.messages.xds import TypedExtensionConfig as MatcherExtension
-from xds_server.resources.predicates import RE2, header_input
+from xds_server.messages.extensions import OnDemand, OnDemandCds
+from xds_server.resources.matchers import skipped
+from xds_server.resources.predicates import header_matches
 from xds_server.resources.sources import FROM_ADS
 
 CLUSTER_WITHIN = timedelta(seconds=1.5)
 LONGEST = 253 + len(":65535")
 """Characters of a host with its port."""
 NAME = "envoy.filters.http.on_demand"
-
-
-def _too_long() -> Matcher:
-    longer = MatcherMatcherListPredicateSinglePredicate(
-        input=header_input(":authority"),
-        value_match=StringMatcher(safe_regex=RegexMatcher(google_re2=RE2, regex=rf"\C{{{LONGEST + 1},}}")),
-    )
-    skip = MatcherOnMatch(action=MatcherExtension(name="skip", typed_config=pack(SkipFilter())))
-    predicate = MatcherMatcherListPredicate(single_predicate=longer)
-    return Matcher(
-        matcher_list=MatcherMatcherList(matchers=[MatcherMatcherListFieldMatcher(predicate=predicate, on_match=skip)])
-    )
-
-
-def _on_demand() -> HttpFilter:
-    asks = OnDemand(odcds=OnDemandCds(source=FROM_ADS, timeout=CLUSTER_WITHIN))
-    filter_ = TypedExtensionConfig(name=NAME, typed_config=pack(asks))
-    where = ExtensionWithMatcher(extension_config=filter_, xds_matcher=_too_long())
-    return HttpFilter(name=NAME, typed_config=pack(where))
-
-
-ON_DEMAND = _on_demand()
+_ASKS = TypedExtensionConfig(
+    name=NAME, typed_config=pack(OnDemand(odcds=OnDemandCds(source=FROM_ADS, timeout=CLUSTER_WITHIN)))
+)
+_TOO_LONG = header_matches(":authority", rf"\C{{{LONGEST + 1},}}")
+ON_DEMAND = skipped(NAME, _ASKS, _TOO_LONG)
 """The first of all: one in front of it would see no route on a first request."""

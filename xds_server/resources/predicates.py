@@ -45,7 +45,7 @@ def audience(match: AudienceMatch) -> Predicate:
 
 @lru_cache(maxsize=4096)
 def header_regex(name: str, regex: str) -> Predicate:
-    return Predicate(encode(_regex(name, regex)))
+    return Predicate(encode(header_matches(name, regex)))
 
 
 def hash_at_least(name: str, threshold: int, seed: int) -> Predicate:
@@ -58,16 +58,16 @@ def hash_at_least(name: str, threshold: int, seed: int) -> Predicate:
     return Predicate(encode(MatcherMatcherListPredicate(single_predicate=single)))
 
 
-def _regex(name: str, regex: str) -> MatcherMatcherListPredicate:
+def header_matches(name: str, regex: str) -> MatcherMatcherListPredicate:
     return _single(name, StringMatcher(safe_regex=RegexMatcher(google_re2=RE2, regex=regex)))
 
 
 def _header(match: HeaderMatch) -> MatcherMatcherListPredicate:
     if match.present is not None:
-        found = _regex(match.name, r"\C*")
-        return found if match.present != match.invert else _not(found)
+        found = header_matches(match.name, r"\C*")
+        return found if match.present != match.invert else negated(found)
     found = _single(match.name, _string_matcher(match))
-    return _not(found) if match.invert else found
+    return negated(found) if match.invert else found
 
 
 def _string_matcher(match: HeaderMatch) -> StringMatcher:
@@ -84,20 +84,20 @@ def _string_matcher(match: HeaderMatch) -> StringMatcher:
 
 def _query(match: AudienceQueryMatch) -> MatcherMatcherListPredicate:
     if match.exact is not None:
-        return _regex(":path", expressions.query_exact(match.name, match.exact))
+        return header_matches(":path", expressions.query_exact(match.name, match.exact))
     if match.prefix is not None:
-        return _regex(":path", expressions.query_prefix(match.name, match.prefix))
-    found = _regex(":path", expressions.query_present(match.name))
-    return found if match.present else _not(found)
+        return header_matches(":path", expressions.query_prefix(match.name, match.prefix))
+    found = header_matches(":path", expressions.query_present(match.name))
+    return found if match.present else negated(found)
 
 
 def _cookie(match: CookieMatch) -> MatcherMatcherListPredicate:
     if match.exact is not None:
-        return _regex("cookie", expressions.cookie_exact(match.name, match.exact))
+        return header_matches("cookie", expressions.cookie_exact(match.name, match.exact))
     if match.prefix is not None:
-        return _regex("cookie", expressions.cookie_prefix(match.name, match.prefix))
-    found = _regex("cookie", expressions.cookie_present(match.name))
-    return found if match.present else _not(found)
+        return header_matches("cookie", expressions.cookie_prefix(match.name, match.prefix))
+    found = header_matches("cookie", expressions.cookie_present(match.name))
+    return found if match.present else negated(found)
 
 
 def _single(name: str, value: StringMatcher) -> MatcherMatcherListPredicate:
@@ -105,7 +105,7 @@ def _single(name: str, value: StringMatcher) -> MatcherMatcherListPredicate:
     return MatcherMatcherListPredicate(single_predicate=single)
 
 
-def _not(predicate: MatcherMatcherListPredicate) -> MatcherMatcherListPredicate:
+def negated(predicate: MatcherMatcherListPredicate) -> MatcherMatcherListPredicate:
     return MatcherMatcherListPredicate(not_matcher=predicate)
 
 

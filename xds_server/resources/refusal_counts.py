@@ -23,22 +23,15 @@ from xds_server.messages.envoy import (
 from xds_server.messages.extensions import (
     DynamicMetadataInput,
     DynamicMetadataInputPathSegment,
-    ExtensionWithMatcher,
     HttpFilter,
     MetadataInputMatcher,
     RbacFilter,
-    SkipFilter,
 )
-from xds_server.messages.xds import (
-    Matcher,
-    MatcherMatcherList,
-    MatcherMatcherListFieldMatcher,
-    MatcherMatcherListPredicate,
-    MatcherMatcherListPredicateSinglePredicate,
-    MatcherOnMatch,
-)
+from xds_server.messages.xds import MatcherMatcherListPredicate, MatcherMatcherListPredicateSinglePredicate
 from xds_server.messages.xds import TypedExtensionConfig as MatcherExtension
 from xds_server.resources.local_replies import REASON
+from xds_server.resources.matchers import skipped
+from xds_server.resources.predicates import negated
 from xds_server.traffic.intents import (
     BUILD_UNKNOWN,
     CALL_UNDECLARED,
@@ -66,27 +59,22 @@ def _policy(reason: str) -> Policy:
     )
 
 
-def _unless_refused() -> Matcher:
-    """Skips the filter for whoever has no reason: its rules cost each request 4 µs, this next to nothing."""
+def _has_a_reason() -> MatcherMatcherListPredicate:
     reason = DynamicMetadataInput(filter=METADATA, path=[DynamicMetadataInputPathSegment(key=REASON)])
     there = MetadataInputMatcher(value=ValueMatcher(present_match=True))
-    refused = MatcherMatcherListPredicateSinglePredicate(
+    single = MatcherMatcherListPredicateSinglePredicate(
         input=MatcherExtension(name="reason", typed_config=pack(reason)),
         custom_match=MatcherExtension(name="there", typed_config=pack(there)),
     )
-    skip = MatcherOnMatch(action=MatcherExtension(name="skip", typed_config=pack(SkipFilter())))
-    others = MatcherMatcherListPredicate(not_matcher=MatcherMatcherListPredicate(single_predicate=refused))
-    return Matcher(
-        matcher_list=MatcherMatcherList(matchers=[MatcherMatcherListFieldMatcher(predicate=others, on_match=skip)])
-    )
+    return MatcherMatcherListPredicate(single_predicate=single)
 
 
 def _count_refusals() -> HttpFilter:
     rules = Rbac(action=RbacAction.DENY, policies={each.reason.value: _policy(each.reason) for each in REFUSALS})
     counts = RbacFilter(shadow_rules=rules, shadow_rules_stat_prefix=PREFIX, track_per_rule_stats=True)
     filter_ = TypedExtensionConfig(name="envoy.filters.http.rbac", typed_config=pack(counts))
-    where = ExtensionWithMatcher(extension_config=filter_, xds_matcher=_unless_refused())
-    return HttpFilter(name="refused", typed_config=pack(where))
+    # Its rules cost each request 4 µs, to pass them by next to nothing.
+    return skipped("refused", filter_, negated(_has_a_reason()))
 
 
 COUNT_REFUSALS = _count_refusals()

@@ -20,18 +20,16 @@ from xds_server.messages.extensions import (
 )
 from xds_server.messages.xds import (
     Matcher,
-    MatcherMatcherList,
-    MatcherMatcherListFieldMatcher,
     MatcherMatcherListPredicate,
     MatcherMatcherListPredicateSinglePredicate,
-    MatcherOnMatch,
     RegexMatcher,
-    RegexMatcherGoogleRe2,
     TypedExtensionConfig,
 )
 from xds_server.messages.xds import (
     StringMatcher as XdsStringMatcher,
 )
+from xds_server.resources.matchers import matcher
+from xds_server.resources.predicates import RE2, negated
 
 NODE_ID = "service.instance.id"
 """The attribute that names the proxy, where its bootstrap does."""
@@ -60,9 +58,7 @@ def stats_sink(cluster: str, node_id: str, envoy: Minor) -> StatsSink:
 def _only_what_is_read() -> Matcher:
     """The rest stays where operators look for it, in Envoy's own `/stats`."""
     name = TypedExtensionConfig(name="name", typed_config=pack(StatFullNameMatchInput()))
-    regex = XdsStringMatcher(safe_regex=RegexMatcher(google_re2=RegexMatcherGoogleRe2(), regex=READ))
+    regex = XdsStringMatcher(safe_regex=RegexMatcher(google_re2=RE2, regex=READ))
     single = MatcherMatcherListPredicateSinglePredicate(input=name, value_match=regex)
-    unread = MatcherMatcherListPredicate(not_matcher=MatcherMatcherListPredicate(single_predicate=single))
-    drop = MatcherOnMatch(action=TypedExtensionConfig(name="drop", typed_config=pack(SinkConfigDropAction())))
-    field = MatcherMatcherListFieldMatcher(predicate=unread, on_match=drop)
-    return Matcher(matcher_list=MatcherMatcherList(matchers=[field]))
+    drop = TypedExtensionConfig(name="drop", typed_config=pack(SinkConfigDropAction()))
+    return matcher(negated(MatcherMatcherListPredicate(single_predicate=single)), drop)
