@@ -154,7 +154,7 @@ def to_come(admission: Admission, release: Ref, frozen: Frozen | None = None) ->
 
     `frozen`: what keeps every rollout where it is.
     """
-    if any(ref == release for ref, _ in admission.waiting):
+    if admission.waits(release):
         return "what its record says comes into force when it is ready"
     entry, found = admission.in_force.get(Key("Release", release)), admission.steered.get(release)
     record = entry.record if entry is not None else None

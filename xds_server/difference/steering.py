@@ -127,8 +127,8 @@ def is_asked_otherwise(admission: Admission, release: Ref, progress: Progress) -
 def asked_for(admission: Admission, release: Ref) -> list[str | None]:
     """The identities of its records that are held back; None: of a broken one."""
     key = Key("Release", release)
-    stated = [each.record for each in admission.wanted.get(key, ())] if key in admission.held else []
-    return [identity_of(each) if isinstance(each, Release) else None for each in stated]
+    records = [each.record for each in admission.wanted.get(key, ())] if key in admission.held else []
+    return [identity_of(each) if isinstance(each, Release) else None for each in records]
 
 
 def _taken_from(admission: Admission, record: Release, history: Iterable[Event]) -> Weights:
@@ -143,8 +143,7 @@ def _taken_from(admission: Admission, record: Release, history: Iterable[Event])
 def _check_that_nothing_waits(admission: Admission, record: Release) -> None:
     """Who takes back a version that nobody gets yet does not mean the one that everybody gets. Raises `CannotSteer`."""
     release = record.ref
-    waits = any(ref == release for ref, _ in admission.waiting)
-    said = stated(admission, Key("Release", release)) if waits else None
+    said = stated(admission, Key("Release", release)) if admission.waits(release) else None
     if said is None or (said.weights == record.weights and said.spec.rollout == record.spec.rollout):
         return
     raise CannotSteer(

@@ -190,9 +190,12 @@ class Admission:
     @property
     def waiting(self) -> Iterator[tuple[Ref, Pending]]:
         """The releases that wait until what they give is ready. After a restart nobody does before the first read."""
-        for ref, pending in self.pending.items():
-            if not pending.failed and Key("Release", ref) in self.held:
-                yield ref, pending
+        return ((ref, pending) for ref, pending in self.pending.items() if self.waits(ref))
+
+    def waits(self, release: Ref) -> bool:
+        """Whether this one is among them."""
+        found = self.pending.get(release)
+        return found is not None and not found.failed and Key("Release", release) in self.held
 
     @property
     def wake_at(self) -> datetime | None:
