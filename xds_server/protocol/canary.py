@@ -212,8 +212,9 @@ class Canary:
         found = []
         for key in (Key(TypeUrl.CLUSTER, name) for name in content.needs):
             cluster = self._settled_cluster(key)
-            refused = cluster is not None and member.stream.refuses(TypeUrl.CLUSTER, cluster)
-            if cluster is not None and refused and self._lacking(member, key, cluster.version):
+            if cluster is None or not member.stream.refuses(TypeUrl.CLUSTER, cluster):
+                continue
+            if self._lacking(member, key, cluster.version):
                 found.append(key)
         return found
 
