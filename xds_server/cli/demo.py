@@ -14,6 +14,7 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +40,8 @@ from xds_server.snapshot import TypeUrl
 LOOPBACK = "127.0.0.1"
 PORTS = range(5_000, 10_000)
 """Below those that the kernel gives to connections: one of them may take what was free when it was looked for."""
+_order = cycle(random.sample(PORTS, len(PORTS)))
+"""Each comes again after all others: who was given one may not listen there yet when the next one is asked for."""
 START_LIMIT = 20.0
 SOON = ("--file-flush-interval-msec", "50")
 """Access logs are read along."""
@@ -191,9 +194,10 @@ def free_ports(count: int) -> list[int]:
 
 
 def _somewhere() -> socket.socket:
-    while True:
+    for port in _order:
         with suppress(OSError):
-            return socket.create_server((LOOPBACK, random.choice(PORTS)))  # noqa: S311 - no secret
+            return socket.create_server((LOOPBACK, port))
+    raise AssertionError("it goes round")
 
 
 @asynccontextmanager
